@@ -27,6 +27,8 @@ from service.adapters.redis.client.store import Store
 from service.adapters.redis.client.traced_link import TracedLink
 from service.adapters.redis.grants.grants import GrantEndIndex, Grants
 from service.adapters.redis.grants.imports import ImportStore
+from service.adapters.redis.providers.provider_sources import ProviderSources
+from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.reader_lifecycle.erasure import Eraser
 from service.adapters.redis.reader_lifecycle.merges import Merges
 from service.adapters.redis.readers.erased_readers import ERASURE, ErasedReaders
@@ -69,6 +71,7 @@ from service.use_cases.operations.worker import Worker
 from service.use_cases.privacy.erasure import Erasure
 from service.use_cases.privacy.export import Export
 from service.use_cases.privacy.retention import RetentionTask
+from service.use_cases.providers.external_sources import ExternalSources
 from service.use_cases.reporting.alerts import Alerts
 from service.use_cases.reporting.change_listeners import DeliveryReceiver, ObjectChangeListener, ReaderChangeListener
 from service.use_cases.reporting.entitlement_counts import EntitlementCounts
@@ -116,6 +119,7 @@ class Adapters:
     audit_erasure: AuditErasure
     admin_keys: AdminKeys
     approvals: Approvals
+    provider_sources: ProviderSources
     policies: PolicyStore
     stories: StoryMemory
     titles: TitleRegistry
@@ -136,6 +140,7 @@ class Service(Adapters):
     grant_changes: GrantChanges
     approval_workflow: ApprovalWorkflow
     imports: GrantImports
+    external_sources: ExternalSources
     event_processor: EventProcessor
     deliveries: DeliveryReceiver
     subscription_admin: SubscriptionAdmin
@@ -230,6 +235,7 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, tracing: Traci
         audit_erasure=AuditErasure(store, audit, audit_log, lambda: secrets.signer("audit")),
         admin_keys=AdminKeys(AuditedHash(store, audit, "keys"), partial(secrets.signer, "key"), configured_keys),
         approvals=Approvals(AuditedHash(store, audit, "approvals"), partial(secrets.sealer, "approval")),
+        provider_sources=ProviderSources(store),
         policies=PolicyStore(store),
         stories=StoryMemory(store, clock),
         titles=TitleRegistry(store),
@@ -252,9 +258,7 @@ def _gateway(settings: Settings, metrics: Metrics, tracing: Tracing | None) -> G
 def _service(adapters: Adapters) -> Service:
     a, catalogue = adapters, adapters.settings.catalogue
     event_processor, pass_tokens = _event_processor(a), PassTokens(partial(a.secrets.signing_keys, "pass"))
-    validator = PassValidator(pass_tokens, a.passes)
-    visitors = NewVisitors(a.store.link, a.settings.new_visitors_per_minute, a.metrics.count_refused_visitor)
-    access_check = AccessCheck(catalogue, a.store, a.readers, a.recent_entitlements, validator, visitors)
+    access_check = _access_check(a, PassValidator(pass_tokens, a.passes))
     decision_ids = DecisionIds(partial(a.secrets.sealer, "decision"), catalogue, DecisionOverflow(a.store, VALID_FOR))
     profiles = ReaderProfiles(catalogue, a.store, a.readers)
     imports, grant_changes = _imports(a), GrantChanges(catalogue, a.readers, a.grants, a.approvals)
@@ -275,6 +279,7 @@ def _service(adapters: Adapters) -> Service:
         grant_changes=grant_changes,
         approval_workflow=approval_workflow,
         imports=imports,
+        external_sources=_external_sources(a),
         event_processor=event_processor,
         deliveries=DeliveryReceiver(event_processor, a.usage_counters, a.alert_flags),
         subscription_admin=subscription_admin,
@@ -294,6 +299,11 @@ def _service(adapters: Adapters) -> Service:
         worker=_worker(a, event_processor, subscription_admin, maintenance),
         doctor=Doctor(a.settings, a.store, event_processor.ledger, a.gateway, a.clock, a.erased, a.reader_lists),
     )
+
+
+def _access_check(a: Adapters, validator: PassValidator) -> AccessCheck:
+    visitors = NewVisitors(a.store.link, a.settings.new_visitors_per_minute, a.metrics.count_refused_visitor)
+    return AccessCheck(a.settings.catalogue, a.store, a.readers, a.recent_entitlements, validator, visitors)
 
 
 def _event_processor(a: Adapters) -> EventProcessor:
@@ -339,6 +349,17 @@ def _imports(a: Adapters) -> GrantImports:
     return GrantImports(imports, planner, runner, catalogue=a.settings.catalogue, audit=a.audit, approvals=a.approvals)
 
 
+def _external_sources(a: Adapters) -> ExternalSources:
+    return ExternalSources(
+        catalogue=a.settings.catalogue,
+        readers=a.readers,
+        sources=a.provider_sources,
+        index=ReaderIndex(a.store),
+        audit=a.audit,
+        known=a.recent_entitlements,
+    )
+
+
 def _erasure(a: Adapters, imports: GrantImports, groups: OwnedGroups) -> Erasure:
     return Erasure(
         catalogue=a.settings.catalogue,
@@ -353,6 +374,7 @@ def _erasure(a: Adapters, imports: GrantImports, groups: OwnedGroups) -> Erasure
         eraser=Eraser(a.store, a.erased),
         ends=a.grant_ends,
         usage=a.usage_counters.store,
+        provider_sources=a.provider_sources,
         known=a.recent_entitlements,
         index=a.reader_lists.updates,
     )
@@ -374,7 +396,7 @@ def _maintenance(
         erased=a.erased,
         usage_counters=a.usage_counters,
         alerts=alerts,
-        entitlement_counts=EntitlementCounts(event_processor, a.grant_ends, a.usage_counters.store),
+        entitlement_counts=EntitlementCounts(event_processor, a.grant_ends, a.provider_sources, a.usage_counters.store),
         passes=a.passes,
         grant_ends=a.grant_ends,
         clock=a.clock,

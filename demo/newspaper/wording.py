@@ -21,6 +21,7 @@ REASONS = {
 SOURCES = {
     "subscription": "A subscription",
     "stripe_entitlement": "A subscription",
+    "external": "A subscription",
     "pass": "A pass",
     "seat": "A seat in a group",
     "grant": "A membership from the newsroom",

@@ -101,6 +101,18 @@ class GrantPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Provider:
+    """Another billing system that reports subscriptions, such as a print system or an app store."""
+
+    id: str
+    name: str
+    largest_drop: float = 0.2
+    """The share of the running sources that a snapshot may end without being forced."""
+    expected_every: int | None = None
+    """Seconds after which a snapshot is overdue; `None` if none is expected."""
+
+
+@dataclass(frozen=True, slots=True)
 class RetentionPolicy:
     """How long history is kept, in seconds. `audit` `None`: until an owner deletes old records."""
 
@@ -154,6 +166,7 @@ class Catalogue:
     failure: FailurePolicy = FailurePolicy()
     grants: GrantPolicy = GrantPolicy()
     retention: RetentionPolicy = RetentionPolicy()
+    providers: Mapping[str, Provider] = field(default_factory=dict)
     livemode: bool = False
     leeway: int = 48 * HOUR
     revision: str = ""

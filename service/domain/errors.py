@@ -89,6 +89,18 @@ class UndoneImport(DomainError):
     """The import was undone, which is final."""
 
 
+class UnknownProvider(DomainError):
+    """The configuration has no provider of this name; `known` are those that it has."""
+
+    def __init__(self, known: Sequence[str]) -> None:
+        super().__init__(f"{len(known)} providers")
+        self.known = known
+
+
+class UnknownExternal(DomainError):
+    """The reader has no source of the provider with this ID."""
+
+
 class UnknownSubscription(DomainError):
     """Neither the store nor Stripe knows the subscription."""
 

@@ -1,4 +1,4 @@
-"""What entitles a reader: sources as Stripe and admins report them, and the holdings that each has under a catalogue.
+"""What entitles a reader: sources as Stripe, admins and other providers report them, and the holdings of each.
 
 A source is a fact (a subscription, a pass, a grant). `holdings()` returns what it opens by each plan, until when, and why;
 a holding's standing depends on the moment, which is always an argument. `STANDING` is the only place that says what a
@@ -44,7 +44,7 @@ class Reason(StrEnum):
 
 RANK = {reason: rank for rank, reason in enumerate(Reason)}
 
-SourceType = Literal["subscription", "stripe_entitlement", "pass", "seat", "grant", "gift", "institution"]
+SourceType = Literal["subscription", "stripe_entitlement", "external", "pass", "seat", "grant", "gift", "institution"]
 
 
 def end_order(until: float | None) -> float:
@@ -86,11 +86,11 @@ class Holding:
         return Standing.NONE if self._is_scheduled(now) else self.base
 
     def status_at(self, now: float) -> str:
-        """Return Stripe's status; of a pass or a grant also `expired` and `scheduled`, which depend on `now`."""
-        if self.base is Standing.ENDED or (self.type not in ("grant", "pass") and self.status != "paid"):
+        """Return the status of the source; what depends on `now` is `expired`, `scheduled`, and `ended` of a provider's."""
+        if self.base is Standing.ENDED or (self.type not in ("external", "grant", "pass") and self.status != "paid"):
             return self.status
         if self._is_expired(now):
-            return "expired"
+            return "ended" if self.type == "external" else "expired"
         return "scheduled" if self._is_scheduled(now) else self.status
 
     def is_active_at(self, now: float) -> bool:
@@ -340,4 +340,37 @@ class StripeEntitlements:
         )
 
 
-Source = Subscription | Pass | Grant | StripeEntitlements
+@dataclass(frozen=True, slots=True)
+class External:
+    """A subscription that is not Stripe's, as a provider of `[providers]` reports it. `id` is `provider:its own ID`."""
+
+    id: str
+    plan: str
+    start: int
+    until: int | None
+    ended_at: int | None = None
+    """When the provider ended it, however late its `until` is."""
+
+    def is_running_at(self, now: float) -> bool:
+        """Return whether it has not ended at `now`."""
+        return self.ended_at is None and (self.until is None or now < self.until)
+
+    def holdings(self, catalogue: Catalogue) -> tuple[Holding, ...]:
+        """Return one holding: the plan as it is configured now."""
+        plan = catalogue.plans.get(self.plan)
+        return (
+            Holding(
+                type="external",
+                id=self.id,
+                plan=self.plan,
+                features=plan.features if plan else (),
+                status="active" if self.ended_at is None else "ended",
+                base=Standing.GOOD if self.ended_at is None else Standing.ENDED,
+                reason=Reason.SUBSCRIPTION,
+                start=self.start,
+                until=min((end for end in (self.until, self.ended_at) if end is not None), default=None),
+            ),
+        )
+
+
+Source = Subscription | Pass | Grant | StripeEntitlements | External

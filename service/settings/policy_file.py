@@ -26,6 +26,7 @@ from service.domain.catalogue import (
     MeterPolicy,
     Offer,
     Plan,
+    Provider,
     RetentionPolicy,
     Rule,
     Tier,
@@ -237,6 +238,7 @@ def catalogue_of(policy: dict[str, Any]) -> Catalogue:
         rules=tuple(Rule(**_frozen(rule)) for rule in policy["rules"]),
         meters={name: _meter(name, meter, zone) for name, meter in policy["meters"].items()},
         offers={name: _offer(name, offer) for name, offer in policy["offers"].items()},
+        providers={name: Provider(id=name, **provider) for name, provider in policy["providers"].items()},
         failure=FailurePolicy(**policy["failure"]),
         grants=GrantPolicy(
             plans=None if plans is None else tuple(plans),
@@ -258,10 +260,10 @@ def revision_of(policy: dict[str, Any]) -> str:
     """Return 12 hex digits of BLAKE2b over the meaning of the file, the same on every machine.
 
     Comments, layout, the order of keys and explicit defaults do not change it. The order of features, plans and offers
-    does: readers see them in that order, and the first offer is used where none has the feature's name. Retention and
-    `story_url` decide nothing, and are left out.
+    does: readers see them in that order, and the first offer is used where none has the feature's name. Retention, providers
+    and `story_url` decide nothing, and are left out.
     """
-    deciding = {name: table for name, table in policy.items() if name != "retention"}
+    deciding = {name: table for name, table in policy.items() if name not in ("retention", "providers")}
     deciding["site"] = {name: value for name, value in policy["site"].items() if name != "story_url"}
     meaning = deciding | {name: list(policy[name].items()) for name in ("features", "plans", "offers")}
     text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"))

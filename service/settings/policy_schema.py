@@ -100,6 +100,17 @@ class Count(fields.Field[int]):
         return value
 
 
+class Share(fields.Field[float]):
+    """A share from 0 to 1."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise ValidationError(f"must be a number from 0 to 1, such as 0.2, and is {kind(value)}")
+        if not 0 <= value <= 1:
+            raise ValidationError("must be from 0 to 1")
+        return float(value)
+
+
 class Length(fields.Field[int]):
     """A length of time such as "30d" or "24h", loaded as seconds. `units`: the letters that are allowed."""
 
@@ -336,6 +347,12 @@ class GrantsTable(Table):
     confirm_above = fields.Nested(ConfirmTable, load_default=lambda: {"readers": None, "length": None})
 
 
+class ProviderTable(Table):
+    name = Text(wrong_text, **required('name = "Print subscription"'))
+    largest_drop = Share(load_default=0.2)
+    expected_every = Length("smhd", 60, 366 * DAY, load_default=None)
+
+
 class RetentionTable(Table):
     history_days = Count(7, 3_660, load_default=400)
     audit_days = Count(7, 3_660, load_default=None)
@@ -354,5 +371,6 @@ class PolicyTable(Table):
     offers = Named(fields.Nested(OfferTable), load_default=dict)
     stripe = fields.Nested(StripeTable, load_default=lambda: StripeTable().load({}))
     failure = fields.Nested(FailureTable, load_default=lambda: FailureTable().load({}))
+    providers = Named(fields.Nested(ProviderTable), load_default=dict)
     grants = fields.Nested(GrantsTable, load_default=lambda: GrantsTable().load({}))
     retention = fields.Nested(RetentionTable, load_default=lambda: RetentionTable().load({}))

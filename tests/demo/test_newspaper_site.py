@@ -32,7 +32,7 @@ PAGES = [
 ]
 STATIC = Path(wording.__file__).parent / "static"
 REASONS = {"no_entitlement", "meter_used_up", "sign_in_required", "store_unavailable"}
-SOURCES = {"subscription", "stripe_entitlement", "pass", "seat", "grant", "gift", "institution"}
+SOURCES = {"subscription", "stripe_entitlement", "external", "pass", "seat", "grant", "gift", "institution"}
 
 
 class Page(HTMLParser):

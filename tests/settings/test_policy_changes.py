@@ -21,6 +21,7 @@ WHOLE = Path(__file__).with_name("whole.toml").read_text("utf-8")
 OPTIONAL = {"rules", "offers", "stripe", "failure", "grants", "prices", "products", "grace_days", "pass_hours", "seats"}
 OPTIONAL |= {"gifts_per_month", "requires", "open_parts", "meter", "sections", "tags", "older_than", "newer_than"}
 OPTIONAL |= {"links", "livemode", "leeway_hours", "known_for", "longest", "confirm_above", "length"}
+OPTIONAL |= {"providers", "largest_drop", "expected_every"}
 Path_ = tuple[str | int, ...]
 
 
@@ -90,7 +91,7 @@ def places_after_dropping(path: Path_) -> list[str]:
         return [place(path[:-1])] if len(parent) == 1 and (path[0], path[-2]) in lists else []
     if len(path) == 2 and path[0] in ("features", "plans", "tiers", "meters"):
         return [place(each) for each in PATHS if at(whole(), each) == key]
-    optional = key in OPTIONAL or path[0] in ("failure", "grants") or path[:-1] == ("offers",)
+    optional = key in OPTIONAL or path[0] in ("failure", "grants") or path[:-1] in (("offers",), ("providers",))
     return [] if optional else [place(path)]
 
 
@@ -189,7 +190,9 @@ def test_revision_changes_with_the_order_of_features() -> None:
 
 def test_every_policy_key_is_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "reference" / "configuration.md").read_text("utf-8")
-    chosen = {key for table in ("features", "plans", "tiers", "meters", "offers") for key in whole()[table]}
+    chosen = {
+        key for table in ("features", "plans", "tiers", "meters", "offers", "providers") for key in whole()[table]
+    }
     keys = {str(key) for path in PATHS for key in path if not isinstance(key, int)} - chosen
     assert [
         key for key in sorted(keys) if f"`{key}`" not in text and f"[{key}]" not in text and f"[{key}." not in text

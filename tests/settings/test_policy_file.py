@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.catalogue import DAY, HOUR, GrantPolicy, Rule
+from service.domain.catalogue import DAY, HOUR, GrantPolicy, Provider, Rule
 from service.settings.policy_file import read_folder
 from service.settings.validation import SettingsError
 from tests.policies import parse_catalogue
@@ -226,6 +226,33 @@ def test_price_of_one_plan_within_the_product_of_another_is_accepted() -> None:
     plan = catalogue.plan_for("price_day", None, "prod_supporter")
     assert plan is not None
     assert plan.id == "day_pass"
+
+
+def test_providers_are_read_and_leave_the_revision_as_it_is() -> None:
+    found = parse_catalogue(WHOLE + '[providers.app-store]\nname = "App Store"\n')
+    assert found.providers["print"] == Provider("print", "Print subscription", 0.1, 26 * HOUR)
+    assert found.providers["app-store"] == Provider("app-store", "App Store", 0.2, None)
+    assert found.revision == parse_catalogue(WHOLE).revision
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("[providers.print]", "[providers]\nprint = 7\n[providers.other]", "providers.print"),
+        ("[providers.print]", '[providers."app store"]', 'providers."app store"'),
+        ('name = "Print subscription"', "", "providers.print.name"),
+        ("largest_drop = 0.1", "largest_drop = 1.1", "providers.print.largest_drop"),
+        ("largest_drop = 0.1", "largest_drop = -0.1", "providers.print.largest_drop"),
+        ("largest_drop = 0.1", "largest_drop = nan", "providers.print.largest_drop"),
+        ("largest_drop = 0.1", "largest_drop = true", "providers.print.largest_drop"),
+        ("largest_drop = 0.1", 'largest_drop = "0.1"', "providers.print.largest_drop"),
+        ("largest_drop = 0.1", "smallest_drop = 0.1", "providers.print.smallest_drop"),
+        ('expected_every = "26h"', "expected_every = 26", "providers.print.expected_every"),
+        ('expected_every = "26h"', 'expected_every = "30s"', "providers.print.expected_every"),
+    ],
+)
+def test_mistake_in_a_provider_is_named(old: str, new: str, where: str) -> None:
+    refused(old, new, where)
 
 
 @pytest.mark.parametrize("table", ["features", "plans", "tiers"])

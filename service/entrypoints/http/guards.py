@@ -165,6 +165,7 @@ PATH_IDS: Mapping[str, tuple[str, Callable[[object], str]]] = {
     "pass_id": ("id", ids.read_id),
     "name": ("name", ids.read_key_name),
     "story": ("story", ids.read_id),
+    "external_id": ("id", ids.read_id),
 }
 """Parameter of a path → its name in a refusal, and its rule. Any other ID that is wrong is unknown, and so a 404."""
 

@@ -30,6 +30,7 @@ from service.entrypoints.http.api import (
     imports,
     keys,
     passes,
+    providers,
     reader_list,
     readers,
     reporting,
@@ -67,8 +68,8 @@ class _Web(Flask):
         log().error("crash", error=exc_info[0].__name__, where=where(exc_info[1]))
 
 
-class _StoryId(PathConverter):
-    """A story's ID in a path, which may hold slashes anywhere: `/v1/stories/<story_id:story>`."""
+class _AnyId(PathConverter):
+    """An ID at the end of a path, which may hold slashes anywhere: `/v1/stories/<any_id:story>`."""
 
     regex = ".+"
     part_isolating = False
@@ -82,6 +83,7 @@ REGISTER = (
     ("readers", readers.register),
     ("grants", grants.register),
     ("grants", imports.register),
+    ("providers", providers.register),
     ("approvals", approvals.register),
     ("seats", seats.register),
     ("passes", passes.register),
@@ -138,7 +140,7 @@ def _flask_app(metrics: Metrics, keyring: guards.Keyring, requests_log: RequestL
     """Return an app without routes: JSON, authorization, the request log and errors."""
     app = _Web("service.entrypoints.http", static_folder=None)
     app.json = _Orjson(app)
-    app.url_map.converters["story_id"] = _StoryId
+    app.url_map.converters["any_id"] = _AnyId
     # An ID in a path may hold two slashes in a row; a redirect would be a failure for Stripe.
     app.url_map.merge_slashes = False
     # No route ends with a slash, so nothing is redirected. If lax, an ID that ends with one (`a%2F`) would match another.

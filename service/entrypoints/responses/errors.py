@@ -105,9 +105,14 @@ def _unknown_story(error: errors.UnknownStory) -> str:
     return "The site has not asked about this story within 90 days, so its tier is not known. IDs are case-sensitive."
 
 
+def _unknown_provider(error: errors.UnknownProvider) -> str:
+    known = f"there are {', '.join(error.known)}" if error.known else "there is none: add a table [providers.<name>]"
+    return f"paywall.toml has no such provider; {known}."
+
+
 def _live_subscription(error: errors.LiveSubscription) -> str:
     ids = ", ".join(error.ids)
-    return f"A subscription pays for this reader ({ids}). End it at Stripe first, or force the erasure."
+    return f"A subscription pays for this reader ({ids}). End it where it is billed first, or force the erasure."
 
 
 def _store_unavailable(error: errors.StoreUnavailable) -> str:
@@ -163,6 +168,8 @@ ERRORS: tuple[ErrorRow, ...] = (
         "import-undone",
         "The import was undone",
     ),
+    ErrorRow(errors.UnknownProvider, 404, _unknown_provider),
+    ErrorRow(errors.UnknownExternal, 404, "This reader has no subscription of this provider with this ID."),
     ErrorRow(errors.UnknownSubscription, 404, "Neither this service nor Stripe knows this subscription."),
     ErrorRow(errors.EndedSubscription, 404, "This subscription has ended, so its seats give no access any more."),
     ErrorRow(

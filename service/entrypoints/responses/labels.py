@@ -24,6 +24,7 @@ REASONS: Mapping[str, str] = {
 SOURCES: Mapping[str, str] = {
     "subscription": "Subscription",
     "stripe_entitlement": "Stripe entitlement",
+    "external": "Other provider",
     "pass": "Pass",
     "seat": "Group seat",
     "grant": "Grant",
@@ -72,6 +73,8 @@ ACTIONS: Mapping[str, str] = {
     "link": "Linked to Stripe",
     "unlink": "Link to Stripe removed",
     "merge": "Readers merged",
+    "external.put": "Subscription of a provider reported",
+    "external.end": "Subscription of a provider ended",
     "seat.give": "Seat assigned",
     "seat.take": "Seat removed",
     "reader.erase": "Reader erased",

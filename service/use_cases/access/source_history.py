@@ -22,7 +22,7 @@ from service.domain.sources import Holding, Standing
 MAX_CHANGES = 20
 """Changes in an explanation; a reader has a few a year."""
 
-SOURCE_TYPES = {"p": "pass", "g": "grant", "e": "stripe_entitlement", **source_codec.ROLES}
+SOURCE_TYPES = {"p": "pass", "g": "grant", "e": "stripe_entitlement", "x": "external", **source_codec.ROLES}
 """A record's letter → the source's type."""
 
 RECORDS_READ = 200

@@ -20,7 +20,7 @@ from service.domain.errors import (
     UnknownSession,
 )
 from service.domain.prices import PriceTag
-from service.domain.sources import Standing, Subscription
+from service.domain.sources import External, Source, Standing, Subscription
 from service.domain.stripe_facts import ObjectRef
 from service.settings.validation import origin_of
 from service.use_cases.checkout.price_cache import PriceCache
@@ -134,10 +134,13 @@ class Purchases:
         return self._gateway
 
     def _refuse_holder(self, reader: str, plan: Plan, now: float) -> None:
-        """Raises: `AlreadySubscribed` for a running subscription; a grant or a pass does not prevent a purchase."""
+        """Raises: `AlreadySubscribed` for a running subscription of Stripe or another provider; nothing else prevents it."""
         for kept in self._readers.load_active(self._readers.resolve_merged(reader)):
             source = kept.source
-            if isinstance(source, Subscription) and source.role == "subscription" and self._holds(source, plan, now):
+            is_paid = isinstance(source, External) or (
+                isinstance(source, Subscription) and source.role == "subscription"
+            )
+            if source is not None and is_paid and self._holds(source, plan, now):
                 raise AlreadySubscribed(plan.name)
 
     def _refuse_new_holder(self, gateway: Gateway, reader: str, plan: Plan, payer: str, now: float) -> None:
@@ -152,7 +155,7 @@ class Purchases:
         if running:
             self._refuse_holder(reader, plan, now)
 
-    def _holds(self, source: Subscription, plan: Plan, now: float) -> bool:
+    def _holds(self, source: Source, plan: Plan, now: float) -> bool:
         holdings = source.holdings(self._catalogue)
         return any(one.plan == plan.id and one.standing_at(now) in RUNNING for one in holdings)
 

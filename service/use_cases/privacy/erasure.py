@@ -15,6 +15,7 @@ from service.adapters.redis.audit.chain import AuditLog
 from service.adapters.redis.audit.redaction import AuditErasure
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.grants.grants import GrantEndIndex
+from service.adapters.redis.providers.provider_sources import ProviderSources
 from service.adapters.redis.reader_lifecycle.erasure import Eraser
 from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.readers.readers import Readers
@@ -22,7 +23,7 @@ from service.adapters.redis.reporting.usage_counts import UsageStore
 from service.adapters.redis.staff.approvals import Approvals
 from service.domain.catalogue import Catalogue
 from service.domain.errors import LiveSubscription
-from service.domain.sources import Grant, Standing, Subscription
+from service.domain.sources import External, Grant, Standing, Subscription
 from service.use_cases.grants.imports.grant_imports import GrantImports
 from service.use_cases.grants.imports.pacing import Pace
 from service.use_cases.lists.index_updates import IndexUpdates
@@ -62,6 +63,7 @@ class Erasure:
     eraser: Eraser
     ends: GrantEndIndex
     usage: UsageStore
+    provider_sources: ProviderSources
     known: RecentEntitlements
     index: IndexUpdates
 
@@ -81,11 +83,11 @@ class Erasure:
                 yield from filter(None, (record["reader"], record["target"]))
 
     def _list_running(self, ids: ReaderIds, now: float) -> list[str]:
-        """Return the IDs of the reader's subscriptions, also gifts, that are paid for now. A seat is the group's."""
+        """Return the IDs of the reader's subscriptions, also gifts and other providers', that run. A seat is the group's."""
         found = []
         for kept in self.readers.load_active(ids.reader):
             source = kept.source
-            if isinstance(source, Subscription) and source.role != "seat":
+            if isinstance(source, External) or (isinstance(source, Subscription) and source.role != "seat"):
                 holdings = source.holdings(self.catalogue)
                 if any(h.standing_at(now) in (Standing.GOOD, Standing.GRACE) for h in holdings):
                     found.append(source.id)
@@ -114,6 +116,9 @@ class Erasure:
         counts = self._count(ids)
         self._forget(ids)
         counts["import_rows"] = self.imports.remove_reader(ids.tags)
+        # After the imports, so that none writes an entry again.
+        kept = [stored.source for stored in self.readers.load_all(ids.reader)]
+        self.provider_sources.remove_reader([source for source in kept if isinstance(source, External)], ids.tags)
         step = step or Pace().step
         erased = self.eraser.erase(ids.tags, ids.names if is_known else (), step)
         if not is_known and (counts["import_rows"] or any(erased.values())):

@@ -1,7 +1,7 @@
 """Count the active entitlements by plan. The worker counts once an hour, from the lists of what the store holds.
 
-The store has indexes of Stripe objects and of the ends of grants, so no scan is needed. Each run counts from zero: that is
-right however many processes write, and includes what expires without a write.
+The store has indexes of Stripe objects, of the ends of grants and of what providers report, so no scan is needed. Each run
+counts from zero: that is right however many processes write, and includes what expires without a write.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from service.adapters.redis.grants.grants import GrantEndIndex
+from service.adapters.redis.providers.provider_sources import ProviderSources
 from service.adapters.redis.reporting.usage_counts import UsageBucket, UsageStore
 from service.use_cases.subscriptions.event_processor import EventProcessor
 from service.use_cases.subscriptions.projections import copies_by_holder
@@ -24,9 +25,12 @@ _BATCH = 100
 class EntitlementCounts:
     """Counts entitlements. Raises: StoreUnavailable from every method; the count is then dropped."""
 
-    def __init__(self, processor: EventProcessor, ends: GrantEndIndex, store: UsageStore) -> None:
+    def __init__(
+        self, processor: EventProcessor, ends: GrantEndIndex, sources: ProviderSources, store: UsageStore
+    ) -> None:
         self._processor = processor
         self._ends = ends
+        self._sources = sources
         self._store = store
 
     def iterate_steps(self, now: float) -> Iterator[None]:
@@ -45,6 +49,11 @@ class EntitlementCounts:
                     seen.add(ending.grant)
                     counts[ending.plan or SINGLE] += 1
             yield
+        for provider in self._processor.catalogue.providers:
+            for entries in self._sources.iterate(provider):
+                sources = [entry.as_source(provider, name) for name, entry in entries.items()]
+                counts.update(source.plan for source in sources if source.is_running_at(now))
+                yield
         day = datetime.fromtimestamp(now, self._processor.catalogue.zone).date()
         self._store.write_gauge(GAUGE, counts, UsageBucket(day, int(now) // 3_600), now)
 

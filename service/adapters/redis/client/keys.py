@@ -29,6 +29,9 @@ PARTITIONS = 64
 INDEX_PARTITIONS = 512
 """The index of readers lies in 512 partitions: of 100,000 readers about 200 are read and written together."""
 
+PROVIDER_PARTITIONS = 512
+"""The sources of a provider lie in 512 hashes: of 500,000 each holds about a thousand, which are read together."""
+
 
 @lru_cache(maxsize=MOST_CACHED_IDS)
 def reader_hash(reader: str) -> bytes:
@@ -212,6 +215,10 @@ class Keys:
     def import_rows(self, import_id: str) -> bytes:
         """Hash: number of a chunk → its rows, sealed."""
         return self.tagged(import_tag(import_id), "rows")
+
+    def provider(self, provider: str, name: str) -> bytes:
+        """`state` or `sources:<partition>` of a provider (`provider_sources`)."""
+        return self.tagged(b"provider:" + provider.encode(), name)
 
     def story_pass(self, pass_id: str) -> bytes:
         """Hash: a story pass, and the readers and visitors that it admitted (`passes`)."""

@@ -24,15 +24,15 @@ from typing import Any, cast
 import msgspec
 
 from service.adapters.crypto import new_id
-from service.adapters.recent_entitlements import Held, RecentEntitlements
+from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec
+from service.adapters.redis.readers.held_features import load_held
 from service.adapters.redis.readers.readers import Readers, StoredSource
 from service.adapters.redis.records import StoreRecords
 from service.domain.catalogue import Catalogue
-from service.domain.decision import resolve_entitlements
 from service.domain.errors import RevokedGrant, UnknownGrant
 from service.domain.sources import Grant, Source, end_order
 from service.domain.times import write_time
@@ -163,14 +163,8 @@ class Grants:
                 reader, grant, number, rule="next", ended=ended, now=now, cause=cause, audit=entry
             )
             if _less(outcome.before, grant) and outcome.verdict != "conflict":
-                self._known.refresh(tag, lambda: self._held(reader, now))
+                self._known.refresh(tag, lambda: load_held(self._readers, self._catalogue, reader, now))
         return outcome.verdict != "conflict"
-
-    def _held(self, reader: str, now: float) -> Held:
-        sources = [kept.source for kept in self._readers.load_active(reader) if kept.source is not None]
-        holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
-        found = resolve_entitlements(holdings, self._catalogue.features, now).by_feature
-        return tuple((name, holding.until) for name, holding in found.items())
 
 
 def _less(before: Source | None, after: Grant) -> bool:

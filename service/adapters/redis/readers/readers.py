@@ -262,9 +262,12 @@ class Readers(StoreRecords):
             self._listener.after_write(reader, source, outcome, now)
         return outcome
 
-    def write_tombstone(self, reader: str, field: bytes, number: int, *, now: float, cause: str) -> WriteOutcome:
+    def write_tombstone(
+        self, reader: str, field: bytes, number: int, *, now: float, cause: str, audit: bytes = b""
+    ) -> WriteOutcome:
         """Mark a source as another reader's, so that a late write cannot bring it back to this one."""
-        return self._write(reader, _Write(field, number, source_codec.tombstone(number), "higher", True, now, cause))
+        record = source_codec.tombstone(number)
+        return self._write(reader, _Write(field, number, record, "higher", True, now, cause, audit))
 
     def _write(self, reader: str, write: _Write) -> WriteOutcome:
         announced = self._index.announce(reader)

@@ -6,6 +6,7 @@
                                others: [[price, lookup_key, product], …]
     grant                      [1, n, plan, features, reason, start, until, actor, created_at, revoked_at, import]
     Stripe's entitlements      [1, n, lookup_keys, confirmed]
+    another provider's         [1, n, plan, start, until, ended_at]
     tombstone                  [1, n]        (the source belongs to another reader now)
 
 Empty values at the end are omitted. The first letter of the field is the type, the rest is the ID. `n` orders writes: a lower
@@ -20,7 +21,7 @@ from typing import Any, Literal
 import msgspec
 
 from service.domain.errors import NewerSchema
-from service.domain.sources import Grant, Item, Pass, Source, StripeEntitlements, Subscription
+from service.domain.sources import External, Grant, Item, Pass, Source, StripeEntitlements, Subscription
 
 SCHEMA = 1
 
@@ -42,6 +43,8 @@ def field_of(source: Source) -> bytes:
             return f"g:{source.id}".encode()
         case StripeEntitlements():
             return f"e:{source.customer}".encode()
+        case External():
+            return f"x:{source.id}".encode()
 
 
 def encode(source: Source, number: int) -> bytes:
@@ -74,6 +77,8 @@ def _values(source: Source) -> list[Any]:
             return [plan, features, reason, start, until, actor, created_at, revoked_at, import_id]
         case StripeEntitlements(_, lookup_keys, confirmed):
             return [lookup_keys, int(confirmed)]
+        case External(_, plan, start, until, ended_at):
+            return [plan, start, until, ended_at]
 
 
 def number_of(record: bytes) -> int:
@@ -103,6 +108,9 @@ def decode(field: bytes, record: bytes) -> Source | None:
         )
     if letter == "e":
         return StripeEntitlements(name, tuple(values[0] or ()), bool(values[1]))
+    if letter == "x":
+        plan, start, until, ended_at = values[:4]
+        return External(name, plan, start or 0, until, ended_at)
     raise NewerSchema(f"a record of the unknown kind {letter!r}")
 
 

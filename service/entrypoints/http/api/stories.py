@@ -10,7 +10,7 @@ from service.entrypoints.responses.stories import StoryOut, write_story
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    @routes.add("GET /v1/stories/<story_id:story>", "viewer", StoryOut, refuses=(404,))
+    @routes.add("GET /v1/stories/<any_id:story>", "viewer", StoryOut, refuses=(404,))
     def show_story(story: str) -> JsonObject:
         """What the site last said of a story in an access check or a batch, and its tier now.
 

@@ -224,7 +224,7 @@ def test_erasing_paying_reader_needs_confirmation(staff: MakeStaff, admin_app: I
     ann = staff()
     refused = ann.post("/reader/erase", id="r-1", typed="r-1", reason="asked")
     assert refused.status_code == 409
-    assert "(sub_1). End it at Stripe first, or force the erasure." in plain(refused)
+    assert "(sub_1). End it where it is billed first, or force the erasure." in plain(refused)
     assert ann.post("/reader/erase", id="r-1", typed="r-1", reason="asked", force="1").status_code == 303
 
 

@@ -63,6 +63,16 @@ def test_paid_reader_cannot_buy_again_before_the_webhook(page: str, shop: InProc
     assert shop.reader("r-1")["access"]
 
 
+def test_running_source_of_a_provider_blocks_a_purchase_of_its_plan(shop: InProcessApp) -> None:
+    path = "/v1/readers/r-1/external/print/77"
+    assert shop.call("PUT", path, {"plan": "quiet", "until": None}, admin=True).status_code == 200
+    assert buying(shop, "https://www.example.news/").status_code == 200
+    assert shop.call("PUT", path, {"plan": "supporter", "until": None}, admin=True).status_code == 200
+    assert buying(shop, "https://www.example.news/").status_code == 409
+    assert shop.call("DELETE", path, admin=True).status_code == 200
+    assert buying(shop, "https://www.example.news/").status_code == 200
+
+
 def test_first_purchase_makes_only_the_needed_stripe_requests(shop: InProcessApp, control: Any) -> None:
     control.forget()
     assert buying(shop, "https://www.example.news/").status_code == 200

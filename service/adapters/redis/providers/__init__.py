@@ -1,0 +1,1 @@
+"""What other providers than Stripe report, in the store."""

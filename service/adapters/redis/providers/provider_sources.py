@@ -1,0 +1,138 @@
+"""The sources of each provider: whose each is now, and as what it was last reported.
+
+A reader's record holds the source itself. Only here it can be found by its provider and ID, so this is what a report is
+compared with: a source that moves to another reader, and one that is missing from a snapshot.
+
+    {provider:<name>}state      hash: `number`, of the last report
+    {provider:<name>}sources:…  hash, by partition of the ID: ID → [1, n, tag, plan, start, until, ended_at]
+
+`tag` is the hash of the reader's ID when the source was written; they may have been merged since (`find_heirs`). `n` orders the
+reports of a provider, and is also the number of the source in the reader's record. So a late write never replaces a newer
+report. No reader's ID is stored here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from zlib import crc32
+
+import msgspec
+
+from service.adapters.redis.client.keys import PROVIDER_PARTITIONS, READER_TAG
+from service.adapters.redis.client.scripts import ScriptCall, load
+from service.adapters.redis.client.store import Store
+from service.adapters.redis.readers.readers import field_pairs
+from service.adapters.redis.records import StoreRecords
+from service.domain.errors import NewerSchema
+from service.domain.sources import External
+
+NUMBER, WRITE, FIELD = load("next_provider_number"), load("write_provider_sources"), load("replace_field")
+
+SCHEMA = 1
+_PARTITIONS_A_READ = 16
+
+_encode = msgspec.json.Encoder().encode
+
+
+class ProviderSource(msgspec.Struct, array_like=True, frozen=True):
+    """A source as it was last reported. `tag` is the hash of the reader who had it then; times are epoch seconds."""
+
+    schema: int
+    number: int
+    tag: str
+    plan: str
+    start: int
+    until: int | None
+    ended_at: int | None
+
+    def as_source(self, provider: str, external_id: str) -> External:
+        """Return the source as the reader's record holds it."""
+        return External(f"{provider}:{external_id}", self.plan, self.start, self.until, self.ended_at)
+
+
+_decode = msgspec.json.Decoder(ProviderSource).decode
+
+
+def entry_of(source: External, number: int, tag: bytes) -> ProviderSource:
+    """Return the entry of a source that the reader with this hash has."""
+    return ProviderSource(SCHEMA, number, tag.decode(), source.plan, source.start, source.until, source.ended_at)
+
+
+class ProviderSources(StoreRecords):
+    """Reads and writes the sources of providers. Raises: StoreUnavailable from every method."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._heirs = store.keys.merge("heirs")
+
+    def next_number(self, provider: str) -> int:
+        """Return the number of a new report."""
+        return int(self._link.run(NUMBER, [self.keys.provider(provider, "state")], []))
+
+    def find(self, provider: str, external_id: str) -> ProviderSource | None:
+        """Return the source with this ID, running or ended."""
+        return _unpack(self._read_one(b"HGET", self._key(provider, external_id), external_id.encode()))
+
+    def iterate(self, provider: str) -> Iterator[dict[str, ProviderSource]]:
+        """Yield all sources of a provider, a partition at a time, in the order of `partition_of_source`."""
+        keys = [self.keys.provider(provider, f"sources:{number}") for number in range(PROVIDER_PARTITIONS)]
+        for start in range(0, len(keys), _PARTITIONS_A_READ):
+            for reply in self._link.read(
+                [(key, (b"HGETALL", key)) for key in keys[start : start + _PARTITIONS_A_READ]]
+            ):
+                found = ((field.decode(), _unpack(value)) for field, value in field_pairs(reply))
+                yield {name: entry for name, entry in found if entry is not None}
+
+    def write(self, provider: str, entries: Mapping[str, ProviderSource]) -> dict[str, ProviderSource | None]:
+        """Write entries by ID, unless a newer one is stored. Return the entries that were replaced, or are newer."""
+        by_key: dict[bytes, list[str]] = {}
+        for name in entries:
+            by_key.setdefault(self._key(provider, name), []).append(name)
+        calls = [
+            ScriptCall(WRITE, (key,), tuple(part for name in names for part in _written(name, entries[name])))
+            for key, names in by_key.items()
+        ]
+        found: dict[str, ProviderSource | None] = {}
+        for names, replies in zip(by_key.values(), self._link.run_all(calls) if calls else (), strict=True):
+            found |= {name: _unpack(reply) for name, reply in zip(names, replies, strict=True)}
+        return found
+
+    def remove_reader(self, sources: Collection[External], tags: Collection[bytes]) -> None:
+        """Remove those of these sources that a reader with one of these hashes has."""
+        for source in sources:
+            provider, _, name = source.id.partition(":")
+            key = self._key(provider, name)
+            stored = self._read_one(b"HGET", key, name.encode())
+            entry = _unpack(stored)
+            if entry is not None and entry.tag.encode() in tags:
+                self._link.run(FIELD, [key], [name, stored, b""])
+
+    def find_heirs(self, tags: Collection[bytes]) -> dict[bytes, tuple[bytes, str]]:
+        """Return those of these readers who were merged into another, with that one's hash and ID."""
+        asked = list(tags)
+        heirs = self._read_one(b"HMGET", self._heirs, *asked) if asked else []
+        return {
+            tag: (heir[:READER_TAG], heir[READER_TAG:].decode())
+            for tag, heir in zip(asked, heirs, strict=True)
+            if heir is not None
+        }
+
+    def _key(self, provider: str, external_id: str) -> bytes:
+        return self.keys.provider(provider, f"sources:{partition_of_source(external_id)}")
+
+
+def partition_of_source(external_id: str) -> int:
+    """Return the partition that holds the source with this ID."""
+    return crc32(external_id.encode()) % PROVIDER_PARTITIONS
+
+
+def _written(name: str, entry: ProviderSource) -> tuple[str, int, bytes]:
+    return name, entry.number, _encode(entry)
+
+
+def _unpack(stored: bytes | None) -> ProviderSource | None:
+    if not stored:
+        return None
+    if not stored.startswith(b"[%d," % SCHEMA):
+        raise NewerSchema(f"a provider's source of another schema than {SCHEMA}, which this service knows")
+    return _decode(stored)
