@@ -28,7 +28,7 @@ from service.adapters.stripe.webhook import Envelope
 from service.bootstrap import Service
 from service.domain.catalogue import DAY, Catalogue
 from service.entrypoints.cli import context
-from service.use_cases.grants.imports.pacing import retry_while_unavailable
+from service.use_cases.imports.pacing import retry_while_unavailable
 from service.use_cases.reporting.change_listeners import ObjectChangeListener
 from service.use_cases.subscriptions.event_processor import EventProcessor
 

@@ -25,8 +25,9 @@ from service.adapters.redis.client.keys import Keys
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.client.traced_link import TracedLink
+from service.adapters.redis.grants.grant_import_rows import GrantImportWriter
 from service.adapters.redis.grants.grants import GrantEndIndex, Grants
-from service.adapters.redis.grants.imports import ImportStore
+from service.adapters.redis.imports.import_store import ImportStore
 from service.adapters.redis.providers.provider_sources import ProviderSources
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.reader_lifecycle.erasure import Eraser
@@ -58,12 +59,15 @@ from service.use_cases.checkout.checkout import Purchases
 from service.use_cases.checkout.price_cache import PriceCache
 from service.use_cases.grants.approvals import ApprovalWorkflow
 from service.use_cases.grants.grant_changes import GrantChanges
-from service.use_cases.grants.imports.apply import ChunkProcessor
-from service.use_cases.grants.imports.grant_imports import GrantImports
+from service.use_cases.grants.imports.apply import GrantChunks
+from service.use_cases.grants.imports.grant_kind import GrantImports
 from service.use_cases.grants.imports.grant_states import GrantStates
-from service.use_cases.grants.imports.pacing import Pace
-from service.use_cases.grants.imports.plan import CHUNK_SIZE, ImportPlanner
-from service.use_cases.grants.imports.runner import LEASE, ImportRunner
+from service.use_cases.grants.imports.plan import GrantPlanner
+from service.use_cases.imports.bulk_imports import BulkImports
+from service.use_cases.imports.kinds import AnyKind
+from service.use_cases.imports.pacing import Pace
+from service.use_cases.imports.runner import LEASE, ImportRunner
+from service.use_cases.imports.staging import CHUNK_SIZE, ImportStaging
 from service.use_cases.lists.reader_lists import ReaderLists
 from service.use_cases.operations.doctor import Doctor
 from service.use_cases.operations.maintenance import Maintenance
@@ -139,8 +143,8 @@ class Service(Adapters):
     explainer: Explainer
     grant_changes: GrantChanges
     approval_workflow: ApprovalWorkflow
-    imports: GrantImports
     external_sources: ExternalSources
+    imports: BulkImports
     event_processor: EventProcessor
     deliveries: DeliveryReceiver
     subscription_admin: SubscriptionAdmin
@@ -340,13 +344,11 @@ def _explainer(a: Adapters, check: AccessCheck, decision_ids: DecisionIds, profi
     )
 
 
-def _imports(a: Adapters) -> GrantImports:
-    imports = ImportStore(a.store, partial(a.secrets.sealer, "import"), a.erased)
-    planner = ImportPlanner(a.store, imports, CHUNK_SIZE)
-    states, pace = GrantStates(a.store), Pace()
-    processor = ChunkProcessor(imports, planner, states, a.grant_ends, a.recent_entitlements, pace)
-    runner = ImportRunner(imports, processor, a.clock, lease=LEASE, report=logs.report_failed_import)
-    return GrantImports(imports, planner, runner, catalogue=a.settings.catalogue, audit=a.audit, approvals=a.approvals)
+def _imports(a: Adapters) -> BulkImports:
+    store = ImportStore(a.store, partial(a.secrets.sealer, "import"))
+    kinds = {kind.name: kind for kind in import_kinds(a, store, Pace())}
+    runner = ImportRunner(store, kinds, a.clock, lease=LEASE, report=logs.report_failed_import)
+    return BulkImports(store, ImportStaging(store, CHUNK_SIZE), runner, kinds, a.audit, a.approvals)
 
 
 def _external_sources(a: Adapters) -> ExternalSources:
@@ -360,7 +362,23 @@ def _external_sources(a: Adapters) -> ExternalSources:
     )
 
 
-def _erasure(a: Adapters, imports: GrantImports, groups: OwnedGroups) -> Erasure:
+def import_kinds(a: Adapters, store: ImportStore, pace: Pace) -> list[AnyKind]:
+    """Return every kind of import."""
+    writer, planner = GrantImportWriter(a.store, a.erased), GrantPlanner(a.store)
+    chunks = GrantChunks(
+        store,
+        writer,
+        ReaderIndex(a.store),
+        planner,
+        states=GrantStates(a.store),
+        ends=a.grant_ends,
+        recent_entitlements=a.recent_entitlements,
+        pace=pace,
+    )
+    return [GrantImports(a.settings.catalogue, planner, chunks)]
+
+
+def _erasure(a: Adapters, imports: BulkImports, groups: OwnedGroups) -> Erasure:
     return Erasure(
         catalogue=a.settings.catalogue,
         readers=a.readers,

@@ -9,25 +9,20 @@ from typing import Any
 
 import click
 
-from service.adapters.redis.grants.imports import ImportManifest
+from service.adapters.redis.imports.import_store import GRANT_IMPORT, ImportManifest
 from service.adapters.redis.staff.approvals import Approval
 from service.bootstrap import Service
 from service.domain.errors import WrongRows
 from service.domain.sources import Grant
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Invocation, Output
-from service.entrypoints.responses.administration import (
-    write_approval,
-    write_dry_run,
-    write_import,
-    write_mistakes,
-    write_submitted_import,
-)
+from service.entrypoints.responses.administration import write_approval, write_submitted_import
+from service.entrypoints.responses.imports import write_dry_run, write_import, write_mistakes
 from service.entrypoints.responses.lists import GRANTS
 from service.entrypoints.responses.readers import GRANT_STATUSES, write_grant
 from service.use_cases.grants.grant_changes import to_grant_request
-from service.use_cases.grants.imports import csv_file
-from service.use_cases.grants.imports.grant_imports import PendingImport
+from service.use_cases.grants.imports import grant_file
+from service.use_cases.imports.bulk_imports import PendingImport
 
 _SHOWN = 50
 """Mistakes of a file printed; `--json` prints all of them."""
@@ -138,18 +133,18 @@ def import_file(run: Invocation, file: Path | None, dry_run: bool, template: boo
     `until` is a date, a span, a time, or never. Start from `paywall grants import --template > grants.csv`.
     """
     if template:
-        text = csv_file.template(session.settings().catalogue)
+        text = grant_file.template(session.settings().catalogue)
         return Output({"template": text}, text.rstrip())
     if file is None:
         raise click.UsageError("Give a FILE, or --template for one to start from.")
     with file.open("rb") as opened:
-        body = opened.read(csv_file.MOST_BYTES + 1)
-    sheet = csv_file.read(body, run.service.settings.catalogue, run.now)
+        body = opened.read(grant_file.FORMAT.most_bytes + 1)
+    sheet = grant_file.read(body, run.service.settings.catalogue, run.now)
     if dry_run:
-        found = write_dry_run(sheet, run.service.imports.dry_run(sheet, run.now))
+        found = write_dry_run(GRANT_IMPORT, sheet, run.service.imports.dry_run(GRANT_IMPORT, sheet, run.now))
         return Output(found, _counted(found), status=1 if found["errors"] else 0)
     try:
-        done = run.service.imports.submit(sheet, run.actor, run.now)
+        done = run.service.imports.submit(GRANT_IMPORT, sheet, run.actor, run.now)
     except WrongRows as wrong:
         errors = write_mistakes(wrong.rows)
         if not session.wants_json():
@@ -168,7 +163,7 @@ def import_file(run: Invocation, file: Path | None, dry_run: bool, template: boo
 @session.uses_service
 def show_import(run: Invocation, import_id: str) -> Output:
     """Show how far an import is, or its undoing."""
-    found = write_import(run.service.imports.find(import_id))
+    found = write_import(run.service.imports.find(import_id, GRANT_IMPORT))
     return Output(found, f"{found['id']} is {found['state']}: {_counted(found)}{_undone(found)}")
 
 
@@ -178,7 +173,7 @@ def show_import(run: Invocation, import_id: str) -> Output:
 @session.uses_service
 def undo_import(run: Invocation, import_id: str, reason: str) -> Output:
     """Undo an import: take back what it gave, and nothing that an admin changed since."""
-    begun = run.service.imports.undo(import_id, reason, run.actor, run.now)
+    begun = run.service.imports.undo(import_id, reason, run.actor, run.now, GRANT_IMPORT)
     found = write_import(_finished(run.service, begun))
     return Output(found, f"{found['id']} is {found['state']}{_undone(found)}")
 

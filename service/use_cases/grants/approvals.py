@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.grants.imports import ImportManifest
+from service.adapters.redis.imports.import_store import ImportManifest
 from service.adapters.redis.staff.approvals import Approval, Approvals
 from service.domain.errors import NoLongerPossible
 from service.domain.grant_rules import Mistakes

@@ -24,8 +24,8 @@ from service.adapters.redis.staff.approvals import Approvals
 from service.domain.catalogue import Catalogue
 from service.domain.errors import LiveSubscription
 from service.domain.sources import External, Grant, Standing, Subscription
-from service.use_cases.grants.imports.grant_imports import GrantImports
-from service.use_cases.grants.imports.pacing import Pace
+from service.use_cases.imports.bulk_imports import BulkImports
+from service.use_cases.imports.pacing import Pace
 from service.use_cases.lists.index_updates import IndexUpdates
 from service.use_cases.subscriptions.owned_groups import OwnedGroups
 
@@ -57,7 +57,7 @@ class Erasure:
     audit_log: AuditLog
     audit_erasure: AuditErasure
     approvals: Approvals
-    imports: GrantImports
+    imports: BulkImports
     groups: OwnedGroups
     erased: ErasedReaders
     eraser: Eraser

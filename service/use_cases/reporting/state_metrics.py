@@ -12,7 +12,7 @@ from service.adapters.redis.reporting.alert_flags import AlertStore
 from service.adapters.redis.service_state.coordination import LEADS_FOR, LeaderElection
 from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.stripe_objects.objects import PendingWork
-from service.use_cases.grants.imports.grant_imports import GrantImports
+from service.use_cases.imports.bulk_imports import BulkImports
 
 EVERY = 2.0
 """Seconds between two readings. A reading takes about ten short round trips."""
@@ -26,7 +26,7 @@ class StateMetrics:
         store: Store,
         gauges: StateGauges,
         audit: AuditWriter,
-        imports: GrantImports,
+        imports: BulkImports,
         approvals: Approvals,
         *,
         clock: Callable[[], float],

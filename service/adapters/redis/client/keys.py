@@ -208,7 +208,7 @@ class Keys:
         """Sorted sets `announced`, `changed` and `imported`: readers to be indexed (`reader_index`). Hash: `state`."""
         return self.tagged(b"index", name)
 
-    def grant_import(self, import_id: str) -> bytes:
+    def import_state(self, import_id: str) -> bytes:
         """Hash: the state of an import."""
         return self.tagged(import_tag(import_id), "import")
 

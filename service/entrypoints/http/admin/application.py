@@ -49,7 +49,7 @@ from service.entrypoints.http.guards import Keyring
 from service.entrypoints.http.request_log import RequestLog
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.labels import ROLES, TYPED_FIELDS
-from service.use_cases.grants.imports.csv_file import MOST_BYTES
+from service.use_cases.grants.imports import grant_file
 
 if TYPE_CHECKING:
     from service.adapters.openid.settings import OpenIdSettings
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 VIEWS = (overview, search, reader_tables, reader, explain, seats, imports, approvals, passes, events, audit, keys)
 
 LARGEST_FORM = 256 * 1024
-LARGEST_UPLOAD = MOST_BYTES + LARGEST_FORM
+LARGEST_UPLOAD = grant_file.FORMAT.most_bytes + LARGEST_FORM
 LARGEST_FORM_SHOWN = 64 * 1024
 """Bytes of a rejected form up to which the error page shows its fields again."""
 

@@ -14,7 +14,7 @@ from typing import Any
 from flask import Response, request, url_for
 
 from service.adapters.redis.audit.chain import AuditFilter
-from service.adapters.redis.grants.imports import Action
+from service.adapters.redis.imports.import_store import GRANT_IMPORT
 from service.domain.errors import DomainError, InvalidFields
 from service.entrypoints.http import guards, idempotency
 from service.entrypoints.http.admin.page_context import (
@@ -27,12 +27,13 @@ from service.entrypoints.http.admin.page_context import (
     submit_once,
 )
 from service.entrypoints.http.admin.request_inputs import checked_id, form_field, required_reason
-from service.entrypoints.responses.administration import write_dry_run, write_import
 from service.entrypoints.responses.errors import Problem
+from service.entrypoints.responses.imports import write_dry_run, write_import
 from service.entrypoints.responses.labels import APPROVAL_REQUESTED
-from service.use_cases.grants.imports import csv_file
-from service.use_cases.grants.imports.grant_imports import PendingImport
-from service.use_cases.grants.imports.pacing import Pace
+from service.use_cases.grants.imports import grant_file
+from service.use_cases.imports.bulk_imports import PendingImport
+from service.use_cases.imports.csv_file import find_delimiter
+from service.use_cases.imports.pacing import Pace
 
 PREVIEW_LINES = 50
 """Lines of a file that the validation shows, those with errors first."""
@@ -69,10 +70,10 @@ def _register_upload(context: PageContext) -> None:
 
     def show_validation(body: bytes, signature: str) -> Response:
         now, pace = context.now, Pace()
-        sheet = csv_file.read(body, catalogue, now, pace)
-        actions = imports.dry_run(sheet, now, pace)
-        found = write_dry_run(sheet, actions)
-        lines = _preview(body, found["errors"], actions)
+        sheet = grant_file.read(body, catalogue, now, pace)
+        planned = imports.dry_run(GRANT_IMPORT, sheet, now, pace)
+        found = write_dry_run(GRANT_IMPORT, sheet, planned)
+        lines = _preview(body, found["errors"], planned.actions)
         is_changed = form_field("go") is not None
         return _show_form(
             context, validation={**found, "signature": signature, "lines": lines, "is_changed": is_changed}
@@ -80,8 +81,8 @@ def _register_upload(context: PageContext) -> None:
 
     def start_import(body: bytes) -> Outcome:
         now, pace = context.now, Pace()
-        sheet = csv_file.read(body, catalogue, now, pace)
-        done = imports.submit(sheet, guards.actor(), now, pace, named=idempotency.token())
+        sheet = grant_file.read(body, catalogue, now, pace)
+        done = imports.submit(GRANT_IMPORT, sheet, guards.actor(), now, pace, named=idempotency.token())
         if isinstance(done, PendingImport):
             return APPROVAL_REQUESTED, url_for("import_progress", id=done.manifest.id)
         return "The import has started.", url_for("import_progress", id=done.id)
@@ -116,19 +117,19 @@ def _register_progress(context: PageContext) -> None:
 def _read_file() -> bytes:
     """Return the uploaded file. Raises: `InvalidFields`."""
     upload = request.files.get("file")
-    body = upload.stream.read(csv_file.MOST_BYTES + 1) if upload is not None else b""
+    body = upload.stream.read(grant_file.FORMAT.most_bytes + 1) if upload is not None else b""
     if not body:
         raise InvalidFields([("file", "choose a file that is not empty")])
     return body
 
 
-def _preview(body: bytes, errors: list[dict[str, Any]], actions: Mapping[int, Action]) -> list[dict[str, Any]]:
+def _preview(body: bytes, errors: list[dict[str, Any]], actions: Mapping[int, str]) -> list[dict[str, Any]]:
     """Return lines of the file with their errors or the action that an import would take; those with errors first."""
     errors_of_line: dict[int, list[dict[str, Any]]] = {}
     for error in errors:
         errors_of_line.setdefault(error["line"], []).append(error)
     text = io.StringIO(body.decode("utf-8-sig", "replace"), newline="")
-    rows = csv.reader(text, delimiter=csv_file.find_delimiter(body))
+    rows = csv.reader(text, delimiter=find_delimiter(body))
     faulty: list[dict[str, Any]] = []
     valid: list[dict[str, Any]] = []
     try:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from flask import Response, request
 
+from service.adapters.redis.imports.import_store import GRANT_IMPORT
 from service.bootstrap import Service
 from service.entrypoints.http import guards, idempotency, inputs
 from service.entrypoints.http.routes import ApiRoutes, query
-from service.entrypoints.responses.administration import (
-    DryRunOut,
-    ImportOut,
-    write_dry_run,
-    write_import,
-    write_submitted_import,
-)
+from service.entrypoints.responses.administration import write_submitted_import
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.fields import JsonObject, ReasonIn
-from service.use_cases.grants.imports import csv_file
-from service.use_cases.grants.imports.pacing import Pace
+from service.entrypoints.responses.imports import GrantDryRunOut, GrantImportOut, write_dry_run, write_import
+from service.use_cases.grants.imports import grant_file
+from service.use_cases.imports.pacing import Pace
 
 DRY_RUN = query("dry_run", "Only say what the import would do.", {"type": "boolean", "default": False})
 _CSV = {
@@ -31,7 +27,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add(
         "POST /v1/grants/import",
         "granter",
-        {200: DryRunOut, 202: ImportOut},
+        {200: GrantDryRunOut, 202: GrantImportOut},
         takes=_CSV,
         parameters=(DRY_RUN,),
         repeatable=True,
@@ -44,25 +40,25 @@ def register(routes: ApiRoutes, service: Service) -> None:
         """
         dry_run = inputs.flag("dry_run")
         _require_csv()
-        body = inputs.raw(csv_file.MOST_BYTES)
+        body = inputs.raw(grant_file.FORMAT.most_bytes)
 
         def work() -> idempotency.Reply:
             now, pace = service.clock(), Pace()
-            sheet = csv_file.read(body, service.settings.catalogue, now, pace)
+            sheet = grant_file.read(body, service.settings.catalogue, now, pace)
             if dry_run:
-                return write_dry_run(sheet, imports.dry_run(sheet, now, pace))
-            done = imports.submit(sheet, guards.actor(), now, pace, named=idempotency.token())
+                return write_dry_run(GRANT_IMPORT, sheet, imports.dry_run(GRANT_IMPORT, sheet, now, pace))
+            done = imports.submit(GRANT_IMPORT, sheet, guards.actor(), now, pace, named=idempotency.token())
             return write_submitted_import(done), 202
 
-        return routes.once(work, most=csv_file.MOST_BYTES)
+        return routes.once(work, most=grant_file.FORMAT.most_bytes)
 
-    @routes.add("GET /v1/grants/import/<import_id>", "viewer", ImportOut, refuses=(404,))
+    @routes.add("GET /v1/grants/import/<import_id>", "viewer", GrantImportOut, refuses=(404,))
     def show_import(import_id: str) -> JsonObject:
         """The progress of an import, or of its undoing."""
-        return write_import(imports.find(import_id))
+        return write_import(imports.find(import_id, GRANT_IMPORT))
 
     @routes.add(
-        "DELETE /v1/grants/import/<import_id>", "granter", {202: ImportOut}, reason=ReasonIn, refuses=(404, 409)
+        "DELETE /v1/grants/import/<import_id>", "granter", {202: GrantImportOut}, reason=ReasonIn, refuses=(404, 409)
     )
     def undo_import(import_id: str) -> tuple[JsonObject, int]:
         """Undo an import: revoke what it gave, and restore the ends that it changed.
@@ -70,7 +66,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         What an admin changed or revoked since is left as it is.
         """
         reason = inputs.reason(ReasonIn) or ""
-        return write_import(imports.undo(import_id, reason, guards.actor(), service.clock())), 202
+        return write_import(imports.undo(import_id, reason, guards.actor(), service.clock(), GRANT_IMPORT)), 202
 
 
 def _require_csv() -> None:

@@ -13,20 +13,16 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from service.adapters.recent_entitlements import RecentEntitlements
+from service.adapters.redis.grants.grant_import_rows import GrantImportWriter, GrantRow, GrantVerdict, GrantWrite
 from service.adapters.redis.grants.grants import GrantEndIndex
-from service.adapters.redis.grants.imports import (
-    GrantVerdict,
-    GrantWrite,
-    ImportManifest,
-    ImportRow,
-    ImportStore,
-    ImportTurn,
-)
+from service.adapters.redis.imports.import_store import ImportManifest, ImportStore, ImportTurn
+from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.readers import source_codec
 from service.domain.sources import Grant
 from service.use_cases.grants.imports.grant_states import GrantState, GrantStates
-from service.use_cases.grants.imports.pacing import Pace
-from service.use_cases.grants.imports.plan import ImportPlanner
+from service.use_cases.grants.imports.plan import GrantPlanner
+from service.use_cases.imports.kinds import ImportChunk, LeaseLost
+from service.use_cases.imports.pacing import Pace
 
 GRANTING = ("new", "extended")
 """Actions that write a grant."""
@@ -35,16 +31,14 @@ _BATCH = 200
 _TRIES = 50
 
 
-class LeaseLost(Exception):
-    """Another process has the lease now, and does the rest."""
-
-
 @dataclass
-class ChunkProcessor:
+class GrantChunks:
     """Applies and undoes chunks, in one thread at a time. Raises: StoreUnavailable and LeaseLost from both."""
 
     store: ImportStore
-    planner: ImportPlanner
+    writer: GrantImportWriter
+    index: ReaderIndex
+    planner: GrantPlanner
     states: GrantStates
     ends: GrantEndIndex
     recent_entitlements: RecentEntitlements
@@ -55,36 +49,34 @@ class ChunkProcessor:
         self, manifest: ImportManifest, turn: ImportTurn, writes: Sequence[GrantWrite], entry: str | None, now: float
     ) -> list[GrantVerdict]:
         """Write grants in the name of an audit entry, and return the verdict on each."""
-        verdicts = self.store.write_grants(writes, turn, manifest.created_at, f"audit:{entry}", now)
+        verdicts = self.writer.write_grants(writes, turn, manifest.created_at, f"audit:{entry}", now)
         if "late" in verdicts:
             raise LeaseLost
         return verdicts
 
     # Apply.
 
-    def apply(
-        self, manifest: ImportManifest, turn: ImportTurn, rows: list[ImportRow], now: float
-    ) -> tuple[list[ImportRow], dict[str, int]]:
-        """Apply a chunk. Return its rows as an undo needs them, and how often each action was taken."""
+    def apply(self, chunk: ImportChunk[GrantRow]) -> Counter[str]:
+        """Apply a chunk. Return how often each action was taken."""
+        manifest, rows, now = chunk.manifest, chunk.rows, chunk.now
         for start in range(0, len(rows), _BATCH):
-            for place in self._write_rows(manifest, turn, rows, range(start, min(start + _BATCH, len(rows))), now):
-                self._replan_and_write(manifest, turn, rows, place, now)
+            for place in self._write_rows(chunk, range(start, min(start + _BATCH, len(rows)))):
+                self._replan_and_write(chunk, place)
             self.pace.step()
         granted = [(row, _new_grant(manifest, row, now)) for row in rows if row.action in GRANTING]
         written = [(row.tag.encode(), g if row.action == "new" else replace(g, import_id=None)) for row, g in granted]
         self.ends.add_imported(written, manifest.id)
         # A former release has stored no IDs: importing its file again does.
         named = {row.tag.encode(): row.reader for row in rows if row.action == "unchanged" and row.reader is not None}
-        self.store.index.name_readers(named)
-        self.store.index.mark_imported({*named, *(row.tag.encode() for row, _ in granted)})
+        self.index.name_readers(named)
+        self.index.mark_imported({*named, *(row.tag.encode() for row, _ in granted)})
         for row in rows:
             row.reason = row.reader = None  # A reason can name anybody; the reader's records hold both now.
-        return rows, Counter(row.action for row in rows)
+        return Counter(row.action for row in rows)
 
-    def _write_rows(
-        self, manifest: ImportManifest, turn: ImportTurn, rows: list[ImportRow], places: Sequence[int], now: float
-    ) -> list[int]:
+    def _write_rows(self, chunk: ImportChunk[GrantRow], places: Sequence[int]) -> list[int]:
         """Write the grants of the rows at these places. Return the places where the plan no longer fits."""
+        manifest, rows, now = chunk.manifest, chunk.rows, chunk.now
         due: list[int] = []
         for place in places:
             row = rows[place]
@@ -107,7 +99,7 @@ class ChunkProcessor:
             else:
                 grant = replace(state.grant, until=row.until)
                 writes[place] = _grant_write(row.tag.encode(), grant, row.number + 1, row.reader)
-        verdicts = self._write(manifest, turn, list(writes.values()), manifest.entry, now)
+        verdicts = self._write(manifest, chunk.turn, list(writes.values()), manifest.entry, now)
         for place, verdict in zip(writes, verdicts, strict=True):
             if verdict == "erased":
                 rows[place].action = "skipped"
@@ -115,42 +107,38 @@ class ChunkProcessor:
                 conflicts.append(place)
         return sorted(conflicts)
 
-    def _replan_and_write(
-        self, manifest: ImportManifest, turn: ImportTurn, rows: list[ImportRow], place: int, now: float
-    ) -> None:
+    def _replan_and_write(self, chunk: ImportChunk[GrantRow], place: int) -> None:
         """Plan a row again whose plan does not fit: this import has written it before a crash, or another has."""
+        rows, manifest = chunk.rows, chunk.manifest
         for _ in range(_TRIES):
             if self.states.was_written(rows[place], manifest.entry):
                 return
-            rows[place] = self.planner.replan(rows[place], manifest.id, now)
-            # What an undo needs is stored before the grant is written.
-            if not self.store.rewrite_chunk(manifest.id, turn.holder, manifest.state, turn.chunk, rows):
-                raise LeaseLost
-            if not self._write_rows(manifest, turn, rows, [place], now):
+            (rows[place],) = self.planner.replan([rows[place]], manifest.id, chunk.now)
+            chunk.save()  # What an undo needs is stored before the grant is written.
+            if not self._write_rows(chunk, [place]):
                 return
         raise LeaseLost  # This reader changes all the time. The next turn repeats the chunk.
 
     # Undo.
 
-    def undo(self, manifest: ImportManifest, turn: ImportTurn, rows: list[ImportRow], now: float) -> dict[str, int]:
+    def undo(self, chunk: ImportChunk[GrantRow]) -> Counter[str]:
         """Undo a chunk. Return how many grants were taken back and left alone."""
-        granted = [row for row in rows if row.action in GRANTING]
+        granted = [row for row in chunk.rows if row.action in GRANTING]
         counted = Counter(taken_back=0, left_alone=0)
         ended = {row.tag.encode() for row in granted}
         # Read again for each chunk: of two imports undone at once, at least one then knows of the other.
         self._undone.clear()
         for start in range(0, len(granted), _BATCH):
-            counted.update(self._undo_batch(manifest, turn, granted[start : start + _BATCH], now, ended))
+            counted.update(self._undo_batch(chunk, granted[start : start + _BATCH], ended))
             self.pace.step()
         if ended:
-            self.store.index.mark_imported(ended)
+            self.index.mark_imported(ended)
             self.recent_entitlements.forget_all(ended)
         return counted
 
-    def _undo_batch(
-        self, manifest: ImportManifest, turn: ImportTurn, rows: list[ImportRow], now: float, ended: set[bytes]
-    ) -> list[str]:
+    def _undo_batch(self, chunk: ImportChunk[GrantRow], rows: list[GrantRow], ended: set[bytes]) -> list[str]:
         """Return the result for each row that the import had applied; add to `ended` the readers who lose a grant."""
+        manifest, turn, now = chunk.manifest, chunk.turn, chunk.now
         results: list[str] = []
         for _ in range(_TRIES):
             due, unsure = self._untouched(manifest, turn, rows)
@@ -168,8 +156,8 @@ class ChunkProcessor:
         raise LeaseLost  # These readers change all the time. The next turn repeats the chunk.
 
     def _untouched(
-        self, manifest: ImportManifest, turn: ImportTurn, rows: list[ImportRow]
-    ) -> tuple[list[tuple[ImportRow, GrantState]], list[ImportRow]]:
+        self, manifest: ImportManifest, turn: ImportTurn, rows: list[GrantRow]
+    ) -> tuple[list[tuple[GrantRow, GrantState]], list[GrantRow]]:
         """Return new grants whose number shows that only this import wrote them, and the rows that need more reading.
 
         The last chunk always needs it, because the import may have been undone while that was being applied. So do
@@ -178,7 +166,7 @@ class ChunkProcessor:
         if turn.chunk == manifest.chunks - 1:
             return [], rows
         new = [row for row in rows if row.action == "new"]
-        untouched: list[tuple[ImportRow, GrantState]] = []
+        untouched: list[tuple[GrantRow, GrantState]] = []
         unsure = [row for row in rows if row.action != "new"]
         for row, state in zip(new, self.states.load_hot(new), strict=True):
             if state.grant is not None and state.number == row.number + 1:
@@ -187,7 +175,7 @@ class ChunkProcessor:
                 unsure.append(row)
         return untouched, unsure
 
-    def _judge(self, manifest: ImportManifest, row: ImportRow, state: GrantState) -> str | None:
+    def _judge(self, manifest: ImportManifest, row: GrantRow, state: GrantState) -> str | None:
         """Return `take_back`, or the result if nothing is to be done; `None` if the import did not get this far."""
         grant = state.grant
         if grant is None or (row.action == "extended" and state.number == row.number):
@@ -204,8 +192,8 @@ class ChunkProcessor:
         return "take_back" if as_granted and not known else "left_alone"
 
     def _take_back(
-        self, manifest: ImportManifest, turn: ImportTurn, due: Sequence[tuple[ImportRow, GrantState]], now: float
-    ) -> tuple[list[ImportRow], int]:
+        self, manifest: ImportManifest, turn: ImportTurn, due: Sequence[tuple[GrantRow, GrantState]], now: float
+    ) -> tuple[list[GrantRow], int]:
         """Take grants back. Return the rows whose grant changed at the same moment, and how many were taken back."""
         grants = [self._without_import(manifest, row, state, now) for row, state in due]
         pairs = list(zip(due, grants, strict=True))
@@ -216,7 +204,7 @@ class ChunkProcessor:
         self.ends.add_imported(ended, manifest.id)
         return [row for ((row, _), _), verdict in judged if verdict in ("conflict", "merged")], len(ended)
 
-    def _without_import(self, manifest: ImportManifest, row: ImportRow, state: GrantState, now: float) -> Grant:
+    def _without_import(self, manifest: ImportManifest, row: GrantRow, state: GrantState, now: float) -> Grant:
         """Return the grant as it is without this import."""
         grant = state.grant
         assert grant is not None  # `_judge` and `_untouched` return only grants that exist.
@@ -241,7 +229,7 @@ class ChunkProcessor:
         return self._undone[import_id]
 
 
-def _new_grant(manifest: ImportManifest, row: ImportRow, now: float) -> Grant:
+def _new_grant(manifest: ImportManifest, row: GrantRow, now: float) -> Grant:
     return Grant(
         id=row.grant or "",
         plan=row.plan,

@@ -15,7 +15,7 @@ import msgspec
 
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.link import Command
-from service.adapters.redis.grants.imports import ImportRow
+from service.adapters.redis.grants.grant_import_rows import GrantRow
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import ALIAS
 from service.adapters.redis.records import StoreRecords
@@ -24,16 +24,6 @@ from service.domain.sources import Grant
 _RECENT = b"-60"
 """The part of a reader's history that is searched for the changes of a grant: its last 60 entries."""
 _BY_IMPORT = re.compile(r"audit:(im_[^.]+)\.(given|undone)")
-
-
-def apply_entry_id(import_id: str) -> str:
-    """Return the ID of the audit entry that records that an import was applied."""
-    return f"{import_id}.given"
-
-
-def undo_entry_id(import_id: str) -> str:
-    """Return the ID of the audit entry that records that an import was undone."""
-    return f"{import_id}.undone"
 
 
 class GrantChange(NamedTuple):
@@ -63,10 +53,10 @@ class GrantState:
 class GrantStates(StoreRecords):
     """Reads the states of grants. Raises: StoreUnavailable from every method."""
 
-    def load(self, rows: Sequence[ImportRow]) -> list[GrantState]:
+    def load(self, rows: Sequence[GrantRow]) -> list[GrantState]:
         return self._load([(row.tag.encode(), _field(row)) for row in rows])
 
-    def load_hot(self, rows: Sequence[ImportRow]) -> list[GrantState]:
+    def load_hot(self, rows: Sequence[GrantRow]) -> list[GrantState]:
         """Return the states without changes, and only of grants in their readers' hot records: a third of the work."""
         asked = [(self.keys.reader(row.tag.encode()), _field(row)) for row in rows]
         replies = self._link.read([(hot, (b"HMGET", hot, ALIAS, field)) for hot, field in asked]) if asked else []
@@ -75,7 +65,7 @@ class GrantStates(StoreRecords):
             for row, (_, field), (alias, record) in zip(rows, asked, replies, strict=True)
         ]
 
-    def was_written(self, row: ImportRow, entry: str) -> bool:
+    def was_written(self, row: GrantRow, entry: str) -> bool:
         """Return whether the import with this audit entry has written the row, even if it was changed since."""
         history = self._read_one(b"LRANGE", self.keys.history(row.tag.encode()), b"0", b"-1")
         return any(change.cause == f"audit:{entry}" for change in _changes(history, _field(row)))
@@ -107,7 +97,7 @@ def _state(tag: bytes, field: bytes, record: Any, history: Sequence[bytes]) -> G
     return GrantState(tag, source if isinstance(source, Grant) else None, source_codec.number_of(record), changes)
 
 
-def _field(row: ImportRow) -> bytes:
+def _field(row: GrantRow) -> bytes:
     return f"g:{row.grant}".encode()
 
 

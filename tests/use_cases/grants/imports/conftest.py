@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,15 @@ from service.adapters.observability import logs
 from service.adapters.observability.metrics import Metrics
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.link import Link
-from service.adapters.redis.grants.imports import ImportManifest, ImportStore
-from service.bootstrap import Service, assemble
+from service.adapters.redis.imports.import_store import GRANT_IMPORT, ImportManifest, ImportStore
+from service.bootstrap import Service, assemble, import_kinds
 from service.domain.sources import Grant
 from service.settings.settings import load_settings
-from service.use_cases.grants.imports import csv_file
-from service.use_cases.grants.imports.apply import ChunkProcessor
-from service.use_cases.grants.imports.grant_imports import GrantImports
-from service.use_cases.grants.imports.grant_states import GrantStates
-from service.use_cases.grants.imports.pacing import UNPACED
-from service.use_cases.grants.imports.plan import ImportPlanner
-from service.use_cases.grants.imports.runner import ImportRunner
+from service.use_cases.grants.imports import grant_file
+from service.use_cases.imports.bulk_imports import BulkImports
+from service.use_cases.imports.pacing import UNPACED
+from service.use_cases.imports.runner import ImportRunner
+from service.use_cases.imports.staging import ImportStaging
 from tests.admin_app import Admins
 from tests.in_process_app import Clock, service_over
 from tests.running_service import POLICY, environment
@@ -79,26 +77,19 @@ class Bench:
         assert self.links[-1].wait(60)
         return self.links[-1]
 
-    def imports(self, link: Link | None = None) -> GrantImports:
+    def imports(self, link: Link | None = None) -> BulkImports:
         """Return the imports of another process, which dies where its link says; seven rows are three chunks."""
         service = self.service
         process = assemble(service.settings, link or service.store.link, self.clock, Metrics())
-        imports = ImportStore(process.store, lambda: process.secrets.sealer("import"), process.erased)
-        planner, states = ImportPlanner(process.store, imports, chunk_size=3), GrantStates(process.store)
-        processor = ChunkProcessor(imports, planner, states, process.grant_ends, service.recent_entitlements, UNPACED)
-        runner = ImportRunner(imports, processor, self.clock, lease=0.04, report=logs.report_failed_import)
-        return GrantImports(
-            imports,
-            planner,
-            runner,
-            catalogue=service.settings.catalogue,
-            audit=process.audit,
-            approvals=process.approvals,
-        )
+        process = replace(process, recent_entitlements=service.recent_entitlements)
+        store = ImportStore(process.store, lambda: process.secrets.sealer("import"))
+        kinds = {kind.name: kind for kind in import_kinds(process, store, UNPACED)}
+        runner = ImportRunner(store, kinds, self.clock, lease=0.04, report=logs.report_failed_import)
+        return BulkImports(store, ImportStaging(store, 3), runner, kinds, process.audit, process.approvals)
 
-    def submit(self, imports: GrantImports, body: bytes) -> ImportManifest:
-        read = csv_file.read(body, self.service.settings.catalogue, self.clock())
-        found = imports.submit(read, ANN, self.clock())
+    def submit(self, imports: BulkImports, body: bytes) -> ImportManifest:
+        read = grant_file.read(body, self.service.settings.catalogue, self.clock())
+        found = imports.submit(GRANT_IMPORT, read, ANN, self.clock())
         assert isinstance(found, ImportManifest)
         return found
 

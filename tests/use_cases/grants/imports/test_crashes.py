@@ -8,8 +8,8 @@ from contextlib import suppress
 import pytest
 
 from service.adapters.redis.grants.grants import GrantRequest
-from service.adapters.redis.grants.imports import ImportManifest
-from service.use_cases.grants.imports.grant_imports import GrantImports
+from service.adapters.redis.imports.import_store import ImportManifest
+from service.use_cases.imports.bulk_imports import BulkImports
 from tests.stepped_link import Failure, Killed, Step
 from tests.use_cases.grants.imports.conftest import ANN, BEN, Bench, sheet
 
@@ -20,7 +20,7 @@ ROWS = [f"{reader},vip,{LATE},press" for reader in READERS]
 EXTENDED = ("r-1", "r-5")
 """They hold the plan already, until SOON."""
 
-Work = Callable[[GrantImports], object]
+Work = Callable[[BulkImports], object]
 
 
 def once(name: str, work: Callable[[], object]) -> Step:
@@ -58,14 +58,14 @@ def as_before(bench: Bench) -> bool:
 
 
 def imported(bench: Bench) -> Work:
-    def work(imports: GrantImports) -> ImportManifest:
+    def work(imports: BulkImports) -> ImportManifest:
         return imports.finish(bench.submit(imports, sheet(*ROWS)).id)
 
     return work
 
 
 def undone(bench: Bench, import_id: str) -> Work:
-    def work(imports: GrantImports) -> ImportManifest:
+    def work(imports: BulkImports) -> ImportManifest:
         imports.undo(import_id, "wrong file", ANN, bench.clock())
         return imports.finish(import_id)
 
@@ -190,7 +190,7 @@ def test_lease_from_before_the_server_clock_went_back_counts_as_expired(bench: B
         imported(bench)(bench.imports(bench.link(after=once("write_import_grants", die))))
     (import_id,) = _all(bench)
     store = bench.service.store
-    key = store.keys.grant_import(import_id)
+    key = store.keys.import_state(import_id)
     store.link.call(key, b"HINCRBY", key, b"lease", 3_600_000)
     bench.imports().finish_all()
     assert bench.imports().find(import_id).state == "done"

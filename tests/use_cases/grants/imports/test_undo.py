@@ -85,3 +85,13 @@ def test_undo_follows_a_reader_merged_since(admins: Admins) -> None:
     assert admins.app.reader("heir")["access"]
     assert undo(admins, imported)["undo"] == {"taken_back": 1, "left_alone": 0}
     assert not admins.app.reader("heir")["access"]
+
+
+def test_import_of_a_former_release_can_be_undone(admins: Admins) -> None:
+    """A former release knew grants alone, and stored no kind."""
+    imported = import_rows(admins, f"r-1,vip,{LATE},a")
+    store = admins.app.service.store
+    key = store.keys.import_state(imported["id"])
+    assert store.link.call(key, "HGET", key, "schema") == b"1"
+    store.link.call(key, "HDEL", key, "kind", "about")
+    assert undo(admins, imported)["undo"] == {"taken_back": 1, "left_alone": 0}

@@ -1,29 +1,31 @@
-"""Import grants for the entrypoints: dry run, import, progress and undo; and remove a reader who is being erased."""
+"""Import rows of any kind, for the entrypoints: dry run, import, progress and undo; and remove a reader who is being erased."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.adapters.crypto import new_id
 from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.client.keys import import_tag
-from service.adapters.redis.grants.imports import Action, ImportManifest, ImportStore
+from service.adapters.redis.imports.import_store import ImportManifest, ImportStore
 from service.adapters.redis.staff.approvals import Approval, Approvals
 from service.domain import grant_rules
-from service.domain.catalogue import Catalogue
 from service.domain.errors import NoLongerPossible, UndoneImport, UnknownImport, WrongRows
 from service.use_cases.grants.approvals import ApprovalKind
-from service.use_cases.grants.imports.csv_file import ImportSheet
-from service.use_cases.grants.imports.grant_states import undo_entry_id
-from service.use_cases.grants.imports.pacing import UNPACED, Pace, retry_while_unavailable
-from service.use_cases.grants.imports.plan import ImportPlanner
-from service.use_cases.grants.imports.runner import ImportRunner, Progress
+from service.use_cases.imports.csv_file import ImportSheet
+from service.use_cases.imports.kinds import AnyKind, PlanContext, undo_entry_id
+from service.use_cases.imports.pacing import UNPACED, Pace, retry_while_unavailable
+from service.use_cases.imports.runner import ImportRunner, Progress
+from service.use_cases.imports.staging import ImportStaging
 
 KIND = "import.apply"
+SHOWN_LINES = 10_000
+"""Lines of which a dry run names the action."""
 _PATIENCE = 60.0
 """Seconds for which `finish` waits for a process that holds the lease, or for an unavailable store."""
 _POLL_EVERY = 0.05
@@ -40,14 +42,21 @@ class PendingImport:
     approval: Approval
 
 
+class DryRun(NamedTuple):
+    """What an import would do: how many rows of each action, and the actions of the first lines."""
+
+    counts: Mapping[str, int]
+    actions: Mapping[int, str]
+
+
 @dataclass(frozen=True)
-class GrantImports:
-    """Imports of grants. Raises: StoreUnavailable from every method."""
+class BulkImports:
+    """Imports of every kind. Raises: StoreUnavailable from every method."""
 
     store: ImportStore
-    planner: ImportPlanner
+    staging: ImportStaging
     runner: ImportRunner
-    catalogue: Catalogue
+    kinds: Mapping[str, AnyKind]
     audit: AuditWriter
     approvals: Approvals
 
@@ -55,30 +64,41 @@ class GrantImports:
         """Return how many imports are staged or unfinished, by state."""
         return self.store.count_open()
 
-    def dry_run(self, sheet: ImportSheet, now: float, pace: Pace = UNPACED) -> dict[int, Action]:
-        """Return the action that each valid line would take; add to the sheet the mistakes that readers' grants reveal."""
-        return {line: row.action for line, row in self.planner.plan(sheet, "", now, pace)}
+    def dry_run(self, kind: str, sheet: ImportSheet[Any], now: float, pace: Pace = UNPACED, **about: Any) -> DryRun:
+        """Return what an import would do; add to the sheet the mistakes that only the store reveals."""
+        found, counts, actions = self.kinds[kind], Counter[str](), dict[int, str]()
+        for line, row in found.plan(sheet, PlanContext("", now, pace, about)):
+            counts[row.action] += 1
+            if len(actions) < SHOWN_LINES:
+                actions[line] = row.action
+        return DryRun({name: counts[name] for name in found.results}, actions)
 
     def submit(
-        self, sheet: ImportSheet, actor: Actor, now: float, pace: Pace = UNPACED, *, named: str | None = None
+        self,
+        kind: str,
+        sheet: ImportSheet[Any],
+        actor: Actor,
+        now: float,
+        pace: Pace = UNPACED,
+        *,
+        named: str | None = None,
+        **about: Any,
     ) -> ImportManifest | PendingImport:
-        """Stage a sheet and commit it, or request an approval where `[grants]` requires one. Raises: WrongRows.
+        """Stage a sheet and commit it, or request an approval where its kind requires one. Raises: WrongRows.
 
-        `named` is the same for a repeat, which returns the import that the first request created.
+        `named` is the same for a repeat, which returns the import that the first request created. `about` is what the
+        request says besides the rows; it is kept with the import, and stands in its audit entry.
         """
         if sheet.mistakes:
             raise WrongRows(sheet.mistakes)
         import_id = new_id("im", now, named)
         if named and (earlier := self.store.find(import_id)) and earlier.state != "staged":
             return earlier
-        manifest, granted = self.planner.stage(import_id, sheet, actor, now, pace)
-        readers = len({tag for tag, _ in granted})
-        if not any(
-            grant_rules.needs_second_admin(self.catalogue, start=int(now), until=end, now=now, readers=readers)
-            for end in {end for _, end in granted}
-        ):
+        rule = self.kinds[kind].second_admin_rule(now)
+        context = PlanContext(import_id, now, pace, about)
+        manifest = self.staging.stage(self.kinds[kind], sheet, actor, context, rule)
+        if not rule.is_needed():
             return self._commit(manifest, None, now)
-        ends = [entry.until for entry in sheet.entries]
         approval = self.approvals.request(
             KIND,
             {"import": manifest.id},
@@ -87,7 +107,7 @@ class GrantImports:
             reason=None,
             actor=actor,
             now=now,
-            over_at=None if None in ends else max(end for end in ends if end is not None),
+            over_at=rule.over_at(),
             named=named,
         )
         self.store.save_approval(manifest.id, approval.id)
@@ -95,7 +115,9 @@ class GrantImports:
 
     def _commit(self, manifest: ImportManifest, approval: str | None, now: float) -> ImportManifest:
         """Commit an import once; from then on some process applies it."""
-        after = {"rows": manifest.rows, **manifest.planned, **({"approval": approval} if approval else {})}
+        after = {**manifest.about, "rows": manifest.rows, **manifest.planned}
+        if approval:
+            after["approval"] = approval
         written = audit_entry(manifest.actor, KIND, now=now, target=manifest.id, after=after)
         written["id"] = manifest.entry
         return self._run_recorded(self.store.commit, manifest.id, written)
@@ -119,35 +141,29 @@ class GrantImports:
             return [("import", "was undone meanwhile, or is no longer kept")]
         if manifest.state != "staged":
             return []
-        # The configuration may have changed since the import was staged.
-        rows = [row for number in range(manifest.chunks) for row in self.store.load_chunk(manifest.id, number)]
-        granted = {(row.plan, row.until) for row in rows if row.until is None or row.until > now}
-        found = [
-            grant_rules.find_mistakes(self.catalogue, plan=plan, features=(), start=int(now), until=until, now=now)
-            for plan, until in granted
-        ]
-        return list(dict.fromkeys(mistake for mistakes in found for mistake in mistakes))
+        kind = self.kinds[manifest.kind]
+        return kind.find_mistakes(self.staging.load_rows(manifest, kind), now)
 
     def _carry_out(self, approval: Approval, now: float) -> ImportManifest:
         if mistakes := self._check(approval, now):
             raise NoLongerPossible(mistakes)
         manifest = self.find(approval.payload["import"])
         if manifest.state == "staged":
-            manifest = self._commit(self.planner.restage(manifest, now), approval.id, now)
+            manifest = self._commit(self.staging.restage(manifest, self.kinds[manifest.kind], now), approval.id, now)
         return manifest
 
     # After the commit.
 
-    def find(self, import_id: str) -> ImportManifest:
-        """Return an import. Raises: UnknownImport."""
+    def find(self, import_id: str, kind: str | None = None) -> ImportManifest:
+        """Return an import, of this kind if one is given. Raises: UnknownImport."""
         manifest = self.store.find(import_id)
-        if manifest is None:
+        if manifest is None or kind not in (None, manifest.kind):
             raise UnknownImport
         return manifest
 
-    def undo(self, import_id: str, reason: str, actor: Actor, now: float) -> ImportManifest:
-        """Commit the undo of an import, which takes back only what it granted. Raises: UnknownImport, UndoneImport."""
-        manifest = self.find(import_id)
+    def undo(self, import_id: str, reason: str, actor: Actor, now: float, kind: str | None = None) -> ImportManifest:
+        """Commit the undo of an import, which takes back only what it did. Raises: UnknownImport, UndoneImport."""
+        manifest = self.find(import_id, kind)
         if manifest.state == "undone":
             raise UndoneImport
         before, after = {"state": manifest.public_state}, {"state": "undone"}
@@ -180,12 +196,14 @@ class GrantImports:
     def remove_reader(self, tags: Collection[bytes]) -> int:
         """Remove a reader, by their hashes, from what is staged. Return the number of rows removed.
 
-        Imports under way are finished first: afterwards their rows hold no reasons, and only hashes of readers.
+        Imports under way are finished first: afterwards their rows hold no reasons, and no IDs of readers.
         """
         names, removed = {tag.decode() for tag in tags}, 0
         for import_id in self.store.list_open():
             manifest = self.store.find(import_id)
-            rows, still_staged = self.planner.remove_reader(manifest, names) if manifest is not None else (0, True)
+            if manifest is None:
+                continue
+            rows, still_staged = self.staging.remove_reader(manifest, self.kinds[manifest.kind], names)
             removed += rows
             if not still_staged:
                 self.finish(import_id)

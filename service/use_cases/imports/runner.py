@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 
-from service.adapters.redis.grants.imports import ImportStore
+from service.adapters.redis.imports.import_store import ImportManifest, ImportStore, ImportTurn
 from service.domain.errors import StoreUnavailable
 from service.use_cases.background_thread import BackgroundThread
-from service.use_cases.grants.imports.apply import ChunkProcessor, LeaseLost
+from service.use_cases.imports.kinds import AnyKind, ImportChunk, LeaseLost
 
 LEASE = 2.0
 """Seconds without a renewal after which another process continues; a chunk takes some ten milliseconds."""
@@ -28,7 +28,7 @@ class ImportRunner(BackgroundThread):
     def __init__(
         self,
         store: ImportStore,
-        processor: ChunkProcessor,
+        kinds: Mapping[str, AnyKind],
         clock: Callable[[], float],
         *,
         lease: float,
@@ -36,7 +36,7 @@ class ImportRunner(BackgroundThread):
     ) -> None:
         super().__init__("imports", self._run_open)
         self._store = store
-        self._processor = processor
+        self._kinds = kinds
         self._clock = clock
         self._lease = lease
         self._report = report
@@ -63,12 +63,9 @@ class ImportRunner(BackgroundThread):
                 manifest = self._store.find(import_id)
                 if manifest is None:
                     break
-            rows, kept = self._store.unpack_rows(turn.sealed), None
-            if turn.state == "applying":
-                kept, counted = self._processor.apply(manifest, turn, rows, self._clock())
-            else:
-                counted = self._processor.undo(manifest, turn, rows, self._clock())
+            rows, counted = self._process(manifest, turn)
             done = (turn.state, turn.chunk)
+            kept = rows if turn.state == "applying" else None
             turn = self._store.acquire_turn(import_id, self._holder, self._lease, done, kept, counted)
             if progress is not None:
                 progress(done[1] + 1, manifest.chunks)
@@ -79,6 +76,19 @@ class ImportRunner(BackgroundThread):
             if self._is_open(import_id):  # Its undo was committed in between.
                 self._store.reopen(import_id)
         return "idle"
+
+    def _process(self, manifest: ImportManifest, turn: ImportTurn) -> tuple[list[Any], Mapping[str, int]]:
+        """Apply or undo the chunk of a turn. Return its rows, and how often each action was taken. Raises: LeaseLost."""
+        kind, now = self._kinds[manifest.kind], self._clock()
+        rows = self._store.unpack_rows(turn.sealed, kind.row_type)
+
+        def save() -> None:
+            if not self._store.rewrite_chunk(manifest.id, turn.holder, manifest.state, turn.chunk, chunk.rows):
+                raise LeaseLost
+
+        chunk = ImportChunk(manifest, turn, rows, now, save)
+        counted = kind.apply(chunk) if turn.state == "applying" else kind.undo(chunk)
+        return chunk.rows, counted
 
     def _is_open(self, import_id: str) -> bool:
         manifest = self._store.find(import_id)
