@@ -184,7 +184,7 @@ def _entitlements(month: _Month) -> list[Entitlement]:
 
 
 def _group(month: _Month) -> Iterator[Dated]:
-    """Yield a school's subscription with five seats, of which three are assigned."""
+    """Yield a school's subscription with five seats: three are assigned, and for one an invitation is open."""
     price = _sold_price(month.catalogue, seats=True)
     if price is None:
         return
@@ -193,6 +193,9 @@ def _group(month: _Month) -> Iterator[Dated]:
     assign = month.service.subscription_admin.assign_seat
     for place, reader in enumerate(TEACHERS):
         yield month.ago(20 - place), partial(assign, "sub_demo090", reader, SUPPORT)
+    invite = month.service.owned_groups.create_invitation
+    named = sha256(b"invitation").hexdigest()[:24]  # The same one if a write is repeated.
+    yield month.ago(1), partial(invite, "sub_demo090", "r-school", month.now + 6 * DAY, named=named)
 
 
 def _problems(month: _Month) -> Iterator[Dated]:

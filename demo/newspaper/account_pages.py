@@ -7,6 +7,7 @@ from flask import Blueprint, flash, redirect, render_template, request, session,
 from werkzeug.wrappers import Response
 
 from .client import PaywallError
+from .group_pages import owned_groups
 from .stories import Story
 from .visit import READERS, check_access, newspaper, reader
 
@@ -89,10 +90,11 @@ def welcome() -> Response | str:
 
 @account_pages.get("/account")
 def account() -> Response | str:
-    """Show the reader's membership as the decision describes it."""
-    if not reader():
+    """Show the reader's membership as the decision describes it, and the groups that they own."""
+    signed_in = reader()
+    if not signed_in:
         return redirect(url_for(".sign_in", next=url_for(".account")), 303)
-    return render_template("account.html", decision=check_access(newspaper().lead))
+    return render_template("account.html", decision=check_access(newspaper().lead), groups=owned_groups(signed_in))
 
 
 @account_pages.post("/manage")

@@ -12,6 +12,7 @@ from . import wording
 from .account_pages import account_pages
 from .client import Paywall
 from .events import read_events
+from .group_pages import group_pages
 from .stories import read_stories
 from .visit import (
     FREE_SECTION,
@@ -77,6 +78,7 @@ def create_newspaper(
     app.extensions["page_context"] = {"clock": clock, "backstage": backstage}
     app.register_blueprint(pages)
     app.register_blueprint(account_pages)
+    app.register_blueprint(group_pages)
     app.before_request(load_visitor)
     app.after_request(save_visitor)
     app.after_request(lambda response: _add_security_headers(response, payment_origins))

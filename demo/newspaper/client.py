@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import requests
 
@@ -37,7 +39,7 @@ class PaywallError(Exception):
 
 
 class Paywall:
-    """The five calls that a site needs. Threads can share it."""
+    """The calls that a site needs. Threads can share it."""
 
     def __init__(self, url: str, site_key: str) -> None:
         self._url = url.rstrip("/")
@@ -80,10 +82,43 @@ class Paywall:
         """Return the URL of the customer portal. Raises: `PaywallError`, with status 404 if there is no subscription."""
         return str(self._post("/v1/portal", {"reader": reader, "return_url": return_url}, STRIPE_TIMEOUT)["url"])
 
+    def groups(self, owner: str) -> list[dict[str, Any]]:
+        """Return the groups that a reader owns; an empty list if the service is unreachable."""
+        try:
+            groups = self._call("GET", f"/v1/groups?{urlencode({'owner': owner})}", None, CHECK_TIMEOUT).get("groups")
+        except PaywallError:
+            return []
+        return groups if isinstance(groups, list) else []
+
+    def invite(self, group: str, owner: str, until: datetime) -> tuple[str, str]:
+        """Create an invitation to a seat of a group, and return its ID and its token. Raises: `PaywallError`."""
+        body = {"owner": owner, "until": until.isoformat()}
+        made = self._post(f"/v1/groups/{quote(group, safe='')}/invites", body, CHECK_TIMEOUT)
+        return str(made["id"]), str(made["invite"])
+
+    def withdraw_invite(self, group: str, owner: str, invite: str) -> None:
+        """Withdraw an invitation. Raises: `PaywallError`, with status 404 if it was used meanwhile."""
+        path = f"/v1/groups/{quote(group, safe='')}/invites/{quote(invite, safe='')}"
+        self._call("DELETE", path, {"owner": owner}, CHECK_TIMEOUT)
+
+    def take_seat_back(self, group: str, owner: str, reader: str) -> None:
+        """Take a reader's seat back. Raises: `PaywallError`."""
+        path = f"/v1/groups/{quote(group, safe='')}/seats/{quote(reader, safe='')}"
+        self._call("DELETE", path, {"owner": owner}, CHECK_TIMEOUT)
+
+    def accept_invite(self, invite: str, reader: str) -> None:
+        """Give a reader the seat of an invitation. Raises: `PaywallError`: 404 not valid any more, 409 no seat is free."""
+        self._post("/v1/invites/accept", {"invite": invite, "reader": reader}, CHECK_TIMEOUT)
+
     def _post(self, path: str, body: Mapping[str, Any], seconds: tuple[float, float]) -> dict[str, Any]:
+        return self._call("POST", path, body, seconds)
+
+    def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None, seconds: tuple[float, float]
+    ) -> dict[str, Any]:
         for attempt in (1, 2):
             try:
-                response = self._session.post(self._url + path, json=body, timeout=seconds)
+                response = self._session.request(method, self._url + path, json=body, timeout=seconds)
                 break
             except requests.ConnectionError as error:
                 # Retry once: a restart closes kept connections. Every call can be repeated.
@@ -91,7 +126,7 @@ class Paywall:
                     raise self._error(path, 503) from error
             except requests.RequestException as error:
                 raise self._error(path, 503) from error
-        if response.status_code != requests.codes.ok:
+        if response.status_code not in (requests.codes.ok, requests.codes.created):
             raise self._error(path, response.status_code)
         try:
             fields = response.json()
@@ -102,5 +137,5 @@ class Paywall:
         return fields
 
     def _error(self, path: str, status: int) -> PaywallError:
-        log.warning("paywall call failed: %s answered %d", path, status)
+        log.warning("paywall call failed: %s answered %d", path.partition("?")[0], status)
         return PaywallError(status)

@@ -20,6 +20,7 @@ READERS = {
     "r-2077": ("Tobias", "came for the rowing, stayed for the council"),
     "r-3310": ("Ngozi", "teaches at Wendside School"),
     "r-4581": ("Father Anselm", "does the crossword first"),
+    "r-school": ("Wendside School", "pays for the seats of its teachers"),
 }
 """ID → name and a line about them. A newspaper keeps these in its accounts; the paywall knows only the IDs."""
 

@@ -28,6 +28,7 @@ PAGES = [
     "/support",
     "/spotlight",
     "/sign-in",
+    "/join?invite=x",
     "/no-such-page",
 ]
 STATIC = Path(wording.__file__).parent / "static"

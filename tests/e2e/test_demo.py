@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,25 @@ def test_staff_page_shows_the_demo_month(demo: Demo, until: Until) -> None:
         assert "Grace period" in reader
         assert "Card declined" in reader
         until(lambda: "Not confirmed by Stripe yet" not in app.get(f"{page}reader?id=r-jonas", timeout=60).text)
+
+
+def test_group_owner_invites_a_reader_and_takes_the_seat_back(demo: Demo) -> None:
+    school, ngozi = demo.visit("r-school"), demo.visit("r-3310")
+    assert "3 of 5 seats taken, 1 open invitation." in school.get("/account")
+    page = school.post("/group/sub_demo090/invite").text
+    link = unescape(re.search(r'value="([^"]*/join[^"]*)"', page)[1])  # type: ignore[index]  # it is there
+    place = link.removeprefix(demo.paper)
+    assert "Take the seat as Ngozi" in ngozi.get(place)
+    assert not opens(ngozi)
+    token = {"invite": place.partition("=")[2]}
+    assert "Welcome to the group" in ngozi.post("/join", **token).text
+    assert opens(ngozi)
+    assert "4 of 5 seats taken" in school.get("/account")
+    back = {"reader": "r-3310"}
+    assert "to confirm" in school.post("/group/sub_demo090/take-back", **back).text
+    assert "Ngozi has no seat any more" in school.post("/group/sub_demo090/take-back", sure="yes", **back).text
+    assert not opens(ngozi)
+    assert "no longer valid" in ngozi.post("/join", **token).text
 
 
 def test_purchase_opens_before_its_webhook_and_ends_after_cancellation(demo: Demo, until: Until) -> None:
