@@ -58,7 +58,7 @@ def run(settings: Settings, env: Mapping[str, str], *, as_json: bool = False) ->
 def _start(layout: Layout, children: list[Child], service_env: Mapping[str, str], shutdown: ShutdownSignal) -> bool:
     """Start all processes and return whether they answer; `False` after a shutdown signal.
 
-    The service starts last, so that it finds a month of data in its store and in the look-alike. Raises: `CannotServe`.
+    The service starts last, so that it finds two months of data in its store and in the look-alike. Raises: `CannotServe`.
     """
     service, *others = children
     for child in others:

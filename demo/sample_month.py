@@ -1,4 +1,4 @@
-"""A month of sample data: subscriptions, a group, grants, passes and failed events, for the staff page of a new demo.
+"""Two months of sample data: subscriptions, a group, grants, passes and failed events, for the staff page of a new demo.
 
 The service's own functions write the data, each with the clock of the day on which it happened. Stripe events go through
 the event processor, and grants and passes through the same use cases as an admin's. Only the usage counts are computed (see
@@ -32,10 +32,10 @@ from service.use_cases.imports.pacing import retry_while_unavailable
 from service.use_cases.reporting.change_listeners import ObjectChangeListener
 from service.use_cases.subscriptions.event_processor import EventProcessor
 
-DECLINED, ON_TRIAL, CANCELED, CANCELING = 1, 3, 5, 6
-"""The numbers of four special subscribers: card declined, on trial, canceled, and set to cancel."""
-UNASSIGNED, REVOKED = 1.4, 5
-"""Days ago: the payment without a reader, and the revocation of the jury's grant."""
+DECLINED, CANCELED, CANCELING, ON_TRIAL = 1, 5, 8, 11
+"""The numbers of four special subscribers: card declined, canceled, set to cancel, and on trial."""
+UNASSIGNED, REVOKED, FAILED = 1.4, 5, 2
+"""Days ago: the payment without a reader, the revocation of the jury's grant, and the declined payment."""
 TEACHERS = ("r-teacher-1", "r-teacher-2", "r-teacher-3")
 SUBSCRIBERS = ("maya", "jonas", "amira", "tomás", "ingrid", "kofi", "leila", "piotr", "noor", "sam", "yuki", "elena")
 EVA, SUPPORT = Actor("eva"), Actor("support")
@@ -83,7 +83,7 @@ class _Month:
 
 
 def fill(service: Service, now: float, add_to_stripe: AddToStripe | None = None) -> None:
-    """Write the month before `now` (epoch seconds) into an empty store.
+    """Write the two months before `now` (epoch seconds) into an empty store.
 
     `add_to_stripe` gets each Stripe object before its event is processed, and the processor then reads the object from
     Stripe. Without it, the processor uses the events' payloads. Raises: `StoreUnavailable`.
@@ -147,10 +147,13 @@ def _subscribers(month: _Month) -> Iterator[Dated]:
         else:
             obj = subscription(number, reader, "active", month_from(start), price)
         yield _event(month, CREATED, start, obj, month.random.uniform(0.4, 4))
+        while (ended := obj["items"]["data"][0]["current_period_end"]) <= month.now:
+            obj = subscription(number, reader, "active", month_from(ended), price, created=obj["created"])
+            yield _event(month, UPDATED, ended, obj, month.random.uniform(0.4, 4))
         if number == DECLINED:
-            renewed = month_from(month.ago(2))
+            renewed = month_from(month.ago(FAILED))
             failed = subscription(number, reader, "past_due", renewed, price, created=obj["created"])
-            yield _event(month, UPDATED, month.ago(2), {**failed, "billing_cycle_anchor": int(renewed[0])}, 1.5)
+            yield _event(month, UPDATED, month.ago(FAILED), {**failed, "billing_cycle_anchor": int(renewed[0])}, 1.5)
         if number == CANCELED:
             at = month.ago(4)
             canceled = {**obj, "status": "canceled", "ended_at": int(at), "canceled_at": int(at)}
@@ -163,7 +166,7 @@ def _subscribers(month: _Month) -> Iterator[Dated]:
 
 def _age(number: int) -> float:
     """Return how many days ago the subscription of this number began."""
-    return DAYS - 1 - number * 2.2
+    return DAYS - 1 - number * 4.6
 
 
 def _entitlements(month: _Month) -> list[Entitlement]:
@@ -172,8 +175,11 @@ def _entitlements(month: _Month) -> list[Entitlement]:
     held: list[Entitlement] = []
     if sold:
         ages = {number: _age(number) for number in range(1, len(SUBSCRIBERS) + 1)}
-        ends = {CANCELED: month.ago(4)}
-        held += [Entitlement(sold, month.ago(age), ends.get(number), bought=True) for number, age in ages.items()]
+        ends, failed = {CANCELED: month.ago(4)}, {DECLINED: month.ago(FAILED)}
+        held += [
+            Entitlement(sold, month.ago(age), ends.get(number), bought=True, failed=failed.get(number))
+            for number, age in ages.items()
+        ]
     if group:
         held += [Entitlement(group, month.ago(20 - place), None) for place in range(len(TEACHERS))]
     if "vip" in month.catalogue.plans:

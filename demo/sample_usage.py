@@ -1,4 +1,4 @@
-"""Usage counts of the sample month: checks by outcome, paywall views, purchases, webhook deliveries and entitlements.
+"""Usage counts of the sample months: checks by outcome, paywall views, purchases, webhook deliveries and entitlements.
 
 They are computed, since no process counted them: by day, and for the last 48 hours by hour.
 """
@@ -15,17 +15,21 @@ from service.adapters.redis.reporting.usage_counts import UsageBatch, UsageBucke
 from service.domain.catalogue import DAY, HOUR, Catalogue
 from service.use_cases.reporting.usage_counters import DELAYS
 
-DAYS = 30
+DAYS = 60
 
 
 @dataclass(frozen=True)
 class Entitlement:
-    """An entitlement by a plan, with start and end in epoch seconds; `bought` by a reader who had seen the paywall."""
+    """An entitlement by a plan, with start and end in epoch seconds; `bought` by a reader who had seen the paywall.
+
+    `failed` is since when its payment is past due.
+    """
 
     plan: str
     start: float
     end: float | None
     bought: bool = False
+    failed: float | None = None
 
 
 @dataclass(frozen=True, order=True)
@@ -45,7 +49,7 @@ def write_usage(
     random: Random,
     now: float,
 ) -> None:
-    """Add the counts of the month before `now`. Raises: `StoreUnavailable`."""
+    """Add the counts of the days before `now`. Raises: `StoreUnavailable`."""
     for number, hours in enumerate(_hours(now, catalogue.zone), start=1):
         counts: dict[UsageBucket, dict[str, int]] = {}
         for hour, length in hours:
@@ -60,6 +64,8 @@ def write_usage(
         today = UsageBucket(datetime.fromtimestamp(last * HOUR, catalogue.zone).date(), last)
         store.add_batch("sample", UsageBatch(number, counts), today.day, at)
         store.write_gauge("g", _count_entitlements(entitlements, at), today, at)
+        past_due = sum(each.failed is not None and each.failed <= at for each in entitlements)
+        store.write_gauge("due", {"": past_due}, today, at)
 
 
 def _hours(now: float, zone: tzinfo) -> Iterator[list[tuple[int, float]]]:

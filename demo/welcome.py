@@ -30,7 +30,7 @@ The demo newspaper, The Daily Ledger, is running. Open it in your browser:
 3. Reload the story. {NAME} now reads everything, without ads. You can also sign in as another reader, press “Support us” and
    pay on the Stripe look-alike; no money moves. On the backstage page, move the clock by a month, fail a payment or refund it.
 
-Staff page:    {layout.service}/admin/ (with a month of sample data; sign in with the key below)
+Staff page:    {layout.service}/admin/ (with two months of sample data; sign in with the key below)
 Staff key:     {layout.admin_key}
 Backstage:     {layout.backstage}
 API docs:      {layout.service}/docs

@@ -46,6 +46,9 @@ class PointOut(ResponseSchema):
     entitlements = types.Rows(PlanCountOut, required=True)
     webhooks = types.Rows(OutcomeCountOut, required=True)
     delay = fields.Nested(DelayOut, required=True)
+    started = fields.Integer(required=True)
+    canceled = fields.Integer(required=True)
+    past_due = fields.Integer(required=True, allow_none=True)
 
 
 class ShareOut(ResponseSchema):
@@ -114,6 +117,10 @@ def _measures(point: Point) -> Iterator[tuple[str, str, float]]:
     yield "upsells", "shown", point.upsells
     yield "upsells", "readers", point.upsell_readers
     yield "upsells", "begun", point.begun
+    yield "subscriptions", "started", point.started
+    yield "subscriptions", "canceled", point.canceled
+    if point.past_due is not None:
+        yield "subscriptions", "past due", point.past_due
     for plan, number in point.entitlements.items():
         yield "entitlements", plan, number
     for outcome, number in point.webhooks.items():

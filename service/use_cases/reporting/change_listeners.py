@@ -62,16 +62,15 @@ class ReaderChangeListener:
             self._ends.announce(reader, source)
 
     def after_write(self, reader: str, source: Source, outcome: WriteOutcome, now: float) -> None:
-        """Confirm a grant's expiry; count a subscription that gives access now and gave none before."""
+        """Confirm a grant's expiry; count a subscription that started or ended."""
         if isinstance(source, Grant) and outcome.verdict in ("applied", "same"):
             with suppress(StoreUnavailable):
                 self._ends.confirm(reader, source)
-        elif (
-            isinstance(source, Subscription)
-            and outcome.verdict == "applied"
-            and is_new_subscription(source, outcome.before, now)
-        ):
-            self._usage_counters.count_started_subscription(reader, source.created)
+        elif isinstance(source, Subscription) and outcome.verdict == "applied":
+            if is_new_subscription(source, outcome.before, now):
+                self._usage_counters.count_started_subscription(reader, source.created)
+            elif is_canceled(source, outcome.before):
+                self._usage_counters.count_canceled_subscription(now)
 
 
 def is_new_subscription(source: Subscription, before: Source | None, now: float) -> bool:
@@ -79,6 +78,17 @@ def is_new_subscription(source: Subscription, before: Source | None, now: float)
     if source.role != "subscription" or not gives_access(source) or now - source.created > UPSELL_WINDOW:
         return False
     return before is None or (isinstance(before, Subscription) and not gives_access(before))
+
+
+def is_canceled(source: Subscription, before: Source | None) -> bool:
+    """Return whether a subscription ended, at the period's end or at once. A paused one has not ended."""
+    if source.role != "subscription" or not isinstance(before, Subscription):
+        return False
+    return before.status in _RUNNING and source.status in _OVER
+
+
+_RUNNING = frozenset({"trialing", "active", "past_due", "paused"})
+_OVER = frozenset({"canceled", "unpaid"})
 
 
 def gives_access(source: Subscription) -> bool:

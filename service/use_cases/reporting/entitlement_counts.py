@@ -1,7 +1,8 @@
-"""Count the active entitlements by plan. The worker counts once an hour, from the lists of what the store holds.
+"""Count the active entitlements by plan, and the subscriptions that are past due, from the lists of what the store holds.
 
-The store has indexes of Stripe objects, of the ends of grants and of what providers report, so no scan is needed. Each run
-counts from zero: that is right however many processes write, and includes what expires without a write.
+The worker counts once an hour. The store has indexes of Stripe objects, of the ends of grants and of what providers report,
+so no scan is needed. Each run counts from zero: that is right however many processes write, and includes what expires without
+a write.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from datetime import datetime
 from service.adapters.redis.grants.grants import GrantEndIndex
 from service.adapters.redis.providers.provider_sources import ProviderSources
 from service.adapters.redis.reporting.usage_counts import UsageBucket, UsageStore
+from service.domain.sources import Standing, Subscription
 from service.use_cases.subscriptions.event_processor import EventProcessor
 from service.use_cases.subscriptions.projections import copies_by_holder
 
-GAUGE = "g"
+GAUGE, PAST_DUE = "g", "due"
 SINGLE = ""
 """In place of a plan's name: single features, from a grant or from Stripe's Entitlements."""
 _BATCH = 100
@@ -36,12 +38,13 @@ class EntitlementCounts:
     def iterate_steps(self, now: float) -> Iterator[None]:
         """Count in small steps, so that the worker can do other work between them, and store the figures at the end."""
         counts: Counter[str] = Counter()
+        past_due = 0
         seen: set[str] = set()
         for names in self._processor.pending_work.iterate_objects():
             fresh = [name for name in names if name not in seen]
             seen.update(fresh)
             for start in range(0, len(fresh), _BATCH):
-                self._objects(fresh[start : start + _BATCH], counts, now)
+                past_due += self._objects(fresh[start : start + _BATCH], counts, now)
                 yield
         for page in self._ends.iterate_active(now):
             for ending in page:
@@ -55,14 +58,21 @@ class EntitlementCounts:
                 counts.update(source.plan for source in sources if source.is_running_at(now))
                 yield
         day = datetime.fromtimestamp(now, self._processor.catalogue.zone).date()
-        self._store.write_gauge(GAUGE, counts, UsageBucket(day, int(now) // 3_600), now)
+        bucket = UsageBucket(day, int(now) // 3_600)
+        self._store.write_gauge(GAUGE, counts, bucket, now)
+        self._store.write_gauge(PAST_DUE, {"": past_due}, bucket, now)
 
     def run(self, now: float) -> None:
         for _ in self.iterate_steps(now):
             continue
 
-    def _objects(self, names: list[str], counts: Counter[str], now: float) -> None:
+    def _objects(self, names: list[str], counts: Counter[str], now: float) -> int:
+        """Add the entitlements of these objects to `counts`. Return how many subscriptions are past due, in grace."""
+        past_due = 0
         for stored in self._processor.objects.load_all(names):
             for source in copies_by_holder(stored, stored.owner).values():
                 holdings = source.holdings(self._processor.catalogue) if source is not None else ()
                 counts.update(holding.plan or SINGLE for holding in holdings if holding.is_active_at(now))
+                is_own = isinstance(source, Subscription) and source.role == "subscription"
+                past_due += is_own and any(one.standing_at(now) is Standing.GRACE for one in holdings)
+        return past_due

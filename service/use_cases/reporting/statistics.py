@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
+from itertools import groupby
 
-from service.adapters.redis.reporting.usage_counts import UsageStore
+from service.adapters.redis.reporting.usage_counts import DAYS_KEPT, UsageStore
 from service.domain.proportions import Share, wilson
 from service.domain.times import utc
 from service.use_cases.reporting.usage_counters import DELAYS
@@ -43,6 +45,10 @@ class Point:
     webhooks: Mapping[str, int]
     """Outcome → deliveries."""
     delay: Delay
+    started: int = 0
+    canceled: int = 0
+    past_due: int | None = None
+    """Subscriptions past due when they were last counted; `None` if they were not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,83 @@ class Figures:
     upsell: Share
 
 
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Days from `first` to `last`, both included."""
+
+    first: date
+    last: date
+
+    @property
+    def days(self) -> list[date]:
+        return [self.first + timedelta(days=number) for number in range((self.last - self.first).days + 1)]
+
+    @property
+    def previous(self) -> Period:
+        """Return the period of the same length before it."""
+        return Period(self.first - (self.last - self.first) - timedelta(days=1), self.first - timedelta(days=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a period comes to. `None` where it was not counted, such as before the service ran."""
+
+    active: Mapping[str, int] | None
+    """Plan → how many held it when they were last counted; "" stands for single features."""
+    past_due: int | None
+    started: int | None
+    canceled: int | None
+    conversion: Share
+
+
+def load_period(store: UsageStore, period: Period) -> list[Point]:
+    """Return the days of a period. Raises: StoreUnavailable."""
+    days = period.days[-DAYS_KEPT:]
+    return [_point(day.isoformat(), fields) for day, fields in zip(days, store.load_days(days), strict=True)]
+
+
+def load_totals(store: UsageStore, period: Period, points: Sequence[Point]) -> tuple[Totals, Totals]:
+    """Return what a period of these days comes to, and the period before it. Raises: StoreUnavailable."""
+    return _totals(points, is_whole=True), _totals(load_period(store, period.previous), is_whole=False)
+
+
+def _totals(points: Sequence[Point], *, is_whole: bool) -> Totals:
+    """Return the totals; of a period that was only counted in part, unless `is_whole`, not those that add up."""
+    counted = next((point for point in reversed(points) if point.past_due is not None), None)
+    adds_up = is_whole or (bool(points) and points[0].past_due is not None)
+    return Totals(
+        active=next((point.entitlements for point in reversed(points) if point.entitlements), None),
+        past_due=counted.past_due if counted is not None else None,
+        started=sum(point.started for point in points) if adds_up else None,
+        canceled=sum(point.canceled for point in points) if adds_up else None,
+        conversion=conversion(points),
+    )
+
+
+def conversion(points: Sequence[Point]) -> Share:
+    """Return the share of readers who were shown the upsell box in these days and then began a subscription."""
+    return wilson(sum(point.begun for point in points), sum(point.upsell_readers for point in points))
+
+
+def by_week(points: Sequence[Point]) -> Iterator[tuple[date, list[Point]]]:
+    """Yield the days of each week with its Monday. The first and the last week may be cut."""
+
+    def monday(point: Point) -> date:
+        day = date.fromisoformat(point.when)
+        return day - timedelta(days=day.weekday())
+
+    for begins, days in groupby(points, monday):
+        yield begins, list(days)
+
+
+def sum_checks(points: Sequence[Point]) -> Mapping[tuple[str, str], int]:
+    """Return the answers of these days by (show, reason)."""
+    total: Counter[tuple[str, str]] = Counter()
+    for point in points:
+        total.update(point.checks)
+    return total
+
+
 def figures(store: UsageStore, zone: tzinfo, days: int, now: float) -> Figures:
     """Return the last `days` days, including today, and the last 48 hours. Raises: StoreUnavailable."""
     today = datetime.fromtimestamp(now, zone).date()
@@ -65,7 +148,7 @@ def figures(store: UsageStore, zone: tzinfo, days: int, now: float) -> Figures:
         zone=str(zone),
         days=points,
         hours=[_point(utc(hour * 3_600), fields) for hour, fields in zip(hours, store.load_hours(hours), strict=True)],
-        upsell=wilson(sum(point.begun for point in points), sum(point.upsell_readers for point in points)),
+        upsell=conversion(points),
     )
 
 
@@ -83,6 +166,9 @@ def _point(when: str, fields: Mapping[str, int]) -> Point:
         entitlements=_with_prefix(fields, "g:"),
         webhooks=_with_prefix(fields, "w:"),
         delay=_delay(_with_prefix(fields, "d:")),
+        started=fields.get("started", 0),
+        canceled=fields.get("canceled", 0),
+        past_due=fields.get("due:"),
     )
 
 

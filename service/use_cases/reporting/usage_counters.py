@@ -48,6 +48,7 @@ class UsageCounters:
         # A deque's append is atomic under the interpreter's lock; a full one drops its oldest entry.
         self._answers: deque[tuple[str, Reason, bool, str | None]] = deque(maxlen=_MOST_WAITING)
         self._others: deque[tuple[str, int]] = deque(maxlen=_MOST_WAITING)
+        self._dated: deque[tuple[str, float]] = deque(maxlen=_MOST_WAITING)
         self._begun: deque[tuple[str, int]] = deque(maxlen=_MOST_SHOWN)
         self._lock = threading.Lock()
         self._counts: dict[UsageBucket, Counter[str]] = {}
@@ -76,6 +77,11 @@ class UsageCounters:
     def count_started_subscription(self, reader: str, at: int) -> None:
         """Count a subscription of this reader that began at `at` (epoch seconds)."""
         self._begun.append((reader, at))
+        self._dated.append(("started", at))
+
+    def count_canceled_subscription(self, at: float) -> None:
+        """Count a subscription that ended at `at` (epoch seconds)."""
+        self._dated.append(("canceled", at))
 
     def tick(self) -> None:
         """Add up the queue, or flush if that is due; called often, so that no check waits for a long run."""
@@ -108,7 +114,10 @@ class UsageCounters:
         return UsageBucket(datetime.fromtimestamp(now, self._zone).date(), int(now) // 3_600)
 
     def _drain(self, now: float) -> None:
-        """Add up the queue; its entries count for the current hour."""
+        """Add up the queue; its entries count for the current hour, or for their own."""
+        for _ in range(len(self._dated)):
+            name, at = self._dated.popleft()
+            self._counts.setdefault(self._bucket(at), Counter())[name] += 1
         if not (self._answers or self._others):
             return
         counts = self._counts.setdefault(self._bucket(now), Counter())

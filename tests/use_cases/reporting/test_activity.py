@@ -81,6 +81,9 @@ def test_days_without_activity_are_listed_as_empty(service_app: InProcessApp) ->
         "entitlements": [],
         "webhooks": [],
         "delay": {"events": 0, "mean": None, "half_within": None, "most_within": None},
+        "started": 0,
+        "canceled": 0,
+        "past_due": None,
     }
     assert found["upsell"] == {
         "begun": 0, "readers": 0, "share": None, "low": None, "high": None, "within_days": 7,
@@ -190,7 +193,7 @@ def test_stored_counts_are_bounded_and_expire(service_app: InProcessApp) -> None
     keys = [key for page in link.scan_nodes(b"pw:{activity}*") for key in page]
     kept = {bytes(key).rpartition(b"}")[2][:1]: link.call(key, b"EXPIRETIME", key) for key in keys}
     assert set(kept) == {b"d", b"h", b"p"}, "the mark of the reader who subscribed is gone with her subscription"
-    assert kept[b"d"] == int(service_app.clock()) + 40 * DAY
+    assert kept[b"d"] == int(service_app.clock()) + 400 * DAY
     assert 0 < kept[b"h"] <= int(service_app.clock()) + 51 * 3600
 
 
@@ -225,6 +228,22 @@ def test_entitlements_are_counted_by_plan_as_of_now(service_app: InProcessApp) -
     ]
 
 
+def test_started_canceled_and_past_due_subscriptions_are_counted(valkey_app: InProcessApp) -> None:
+    valkey_app.clock.at(NOON)
+    begins(valkey_app, "a")
+    begins(valkey_app, "b", name="sub_2")
+    begins(valkey_app, "b", 2, name="sub_2", status="past_due")
+    begins(valkey_app, "b", 3, name="sub_2", status="canceled")
+    begins(valkey_app, "c", name="sub_3", status="paused")
+    begins(valkey_app, "seated", role="seat")
+    valkey_app.clock.now += DAY
+    begins(valkey_app, "a", 2, status="unpaid")
+    begins(valkey_app, "a", 3, status="canceled")
+    valkey_app.service.maintenance.run_all()
+    first, second = figures(valkey_app, 2)["days"]
+    assert [(day["started"], day["canceled"], day["past_due"]) for day in (first, second)] == [(2, 1, None), (0, 1, 0)]
+
+
 def test_activity_is_sent_as_csv_when_accepted(valkey_app: InProcessApp) -> None:
     valkey_app.clock.at(NOON)
     valkey_app.ask("a", visitor="v")
@@ -237,7 +256,7 @@ def test_activity_is_sent_as_csv_when_accepted(valkey_app: InProcessApp) -> None
     assert ["2082-11-24", "upsells", "shown", "0"] in rows
 
 
-@pytest.mark.parametrize("query", ["days=0", "days=41", "days=x", "days=", "days=1&days=2", "more=1", "days=1e1"])
+@pytest.mark.parametrize("query", ["days=0", "days=401", "days=x", "days=", "days=1&days=2", "more=1", "days=1e1"])
 def test_invalid_number_of_days_is_422(valkey_app: InProcessApp, query: str) -> None:
     assert valkey_app.call("GET", f"/v1/activity?{query}", admin=True).status_code == 422
 

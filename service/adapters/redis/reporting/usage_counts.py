@@ -1,4 +1,4 @@
-"""Usage counters: a hash a day for 40 days, a hash an hour for 50 hours, and who saw the upsell box lately.
+"""Usage counters: a hash a day for 400 days, a hash an hour for 50 hours, and who saw the upsell box lately.
 
 All of them lie in one slot (`{activity}`), so that a process adds its counters in one step, and a batch sent twice counts once.
 Fields of a hash:
@@ -8,6 +8,7 @@ Fields of a hash:
     d:sum               the sum of their delays (ms)             g:<plan>        entitlements at the last count
     shown_readers       readers who saw the box, each once in seven days
     begun               those of them who began a subscription within that time
+    started, canceled   subscriptions that started, and that ended     due:   subscriptions past due at the last count
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from service.adapters.redis.records import StoreRecords
 
 ADD = load("add_usage_batch")
 
-DAYS_KEPT, HOURS_KEPT = 40, 50
+DAYS_KEPT, HOURS_KEPT = 400, 50
 UPSELL_WINDOW = 7 * 86_400
 """Seconds after an upsell box in which a new subscription counts as its result."""
 MOST_READERS = 200_000

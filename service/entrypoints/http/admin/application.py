@@ -33,6 +33,7 @@ from service.entrypoints.http.admin import (
     search,
     seats,
     sign_in,
+    system,
 )
 from service.entrypoints.http.admin.page_context import (
     FLASH_COOKIE,
@@ -55,7 +56,21 @@ if TYPE_CHECKING:
     from service.adapters.openid.settings import OpenIdSettings
     from service.adapters.openid.sign_in import SignIn
 
-VIEWS = (overview, search, reader_tables, reader, explain, seats, imports, approvals, passes, events, audit, keys)
+VIEWS = (
+    overview,
+    search,
+    reader_tables,
+    reader,
+    explain,
+    seats,
+    imports,
+    approvals,
+    passes,
+    events,
+    audit,
+    keys,
+    system,
+)
 
 LARGEST_FORM = 256 * 1024
 LARGEST_UPLOAD = grant_file.FORMAT.most_bytes + LARGEST_FORM

@@ -1,20 +1,26 @@
-"""The charts of the overview, drawn from the figures of the API; each also as a table and as a CSV file."""
+"""The charts of the overview and of the System page, drawn from the figures of the API; each also as a table and a CSV file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from markupsafe import Markup
 
 from service.domain.catalogue import Catalogue
-from service.domain.proportions import Share, wilson
 from service.entrypoints.http.admin import svg
+from service.entrypoints.http.admin.colors import CONVERSION, OTHER, OUTCOMES, delivery_color, plan_color
 from service.entrypoints.http.admin.formatting import format_number
-from service.entrypoints.http.admin.svg import Interval, Series
+from service.entrypoints.http.admin.svg import Series
 from service.entrypoints.responses.labels import REASONS, STATES
-from service.use_cases.reporting.statistics import Figures, Point
+from service.use_cases.reporting.statistics import Point, by_week, conversion, sum_checks
+
+MOST_DAYS_DRAWN = 92
+"""Days of a period up to which a chart has a bar or a point for each; of a longer one it has them by week."""
+MOST_LABELED = 14
+"""Bars up to which each shows its value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,37 +38,69 @@ class Chart:
     """The columns with shares of one; the page shows them as percentages, the file as numbers."""
 
 
-def all_charts(found: Figures, catalogue: Catalogue) -> list[Chart]:
-    """Return every chart, in the order of the page."""
-    return [
-        _checks_chart(found),
-        _conversion_chart(found),
-        _access_chart(found, catalogue),
-        _webhooks_chart(found),
-        _delay_chart(found),
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """The bars or points of a chart: what each stands for, and its days."""
+
+    unit: str
+    dates: Sequence[date]
+    parts: Sequence[Sequence[Point]]
+
+
+def editor_charts(points: Sequence[Point], catalogue: Catalogue) -> list[Chart]:
+    """Return the charts of the overview for these days, in the order of the page."""
+    axis = _axis(points)
+    return [_conversion_chart(points), _access_chart(axis, catalogue), _checks_chart(points, axis)]
+
+
+def system_charts(points: Sequence[Point]) -> list[Chart]:
+    """Return the charts of the System page for these days, in the order of the page."""
+    axis = _axis(points)
+    return [_webhooks_chart(points, axis), _delay_chart(points, axis)]
+
+
+def _axis(points: Sequence[Point]) -> _Axis:
+    if len(points) > MOST_DAYS_DRAWN:
+        return _weeks(points)
+    return _Axis("day", [date.fromisoformat(point.when) for point in points], [[point] for point in points])
+
+
+def _weeks(points: Sequence[Point]) -> _Axis:
+    weeks = list(by_week(points))
+    return _Axis("week of", [monday for monday, _ in weeks], [days for _, days in weeks])
+
+
+def _checks_chart(points: Sequence[Point], axis: _Axis) -> Chart:
+    counted = [sum_checks(days) for days in axis.parts]
+    series = [
+        Series(
+            outcome.name,
+            [sum(counts.get((outcome.show, reason), 0) for reason in outcome.reasons) for counts in counted],
+            outcome.color,
+        )
+        for outcome in OUTCOMES
     ]
+    known = {(outcome.show, reason) for outcome in OUTCOMES for reason in outcome.reasons}
+    others = [sum(number for pair, number in counts.items() if pair not in known) for counts in counted]
+    series.append(Series("Other, such as an unavailable store", others, OTHER))
+    total = sum_checks(points)
+    checks, paywall = sum(total.values()), sum(number for (show, _), number in total.items() if show != "full")
+    share = f"; {percent(paywall / checks)} showed the paywall" if checks else ""
+    sentence = f"{format_number(checks)} checks in {len(points)} days{share}."
+    columns = {
+        pair: f"{'Full story' if pair[0] == 'full' else 'Paywall'}: {REASONS.get(pair[1], pair[1]).lower()}"
+        for pair in sorted(total, key=lambda pair: (-total[pair], pair))
+    }
+    rows = [{name: counts.get(pair, 0) for pair, name in columns.items()} for counts in counted]
+    title, used = "Access checks by outcome", [one for one in series if any(one.values)]
+    drawing = svg.bars(axis.dates, used, title, format_number, whole=True)
+    return Chart("checks", title, sentence, drawing, _legend(used), *_table(axis, columns.values(), rows))
 
 
-def _days(found: Figures) -> list[str]:
-    return [point.when for point in found.days]
-
-
-def _checks_chart(found: Figures) -> Chart:
-    def outcome(pair: tuple[str, str]) -> str:
-        return f"{'Full story' if pair[0] == 'full' else 'Paywall'}: {REASONS.get(pair[1], pair[1]).lower()}"
-
-    series = _counted_series(found.days, lambda point: {outcome(pair): n for pair, n in point.checks.items()})
-    total = sum(n for point in found.days for n in point.checks.values())
-    paywall = sum(n for point in found.days for (show, _), n in point.checks.items() if show != "full")
-    share = f"; {percent(paywall / total)} showed the paywall" if total else ""
-    sentence = f"{format_number(total)} checks in {len(found.days)} days{share}."
-    return _bar_chart("checks", "Access checks by outcome", sentence, found, series)
-
-
-def _conversion_chart(found: Figures) -> Chart:
-    daily = [wilson(point.begun, point.upsell_readers) for point in found.days]
-    whole = found.upsell
-    label = "Share of readers who subscribed within 7 days of seeing the paywall, by the day they saw it"
+def _conversion_chart(points: Sequence[Point]) -> Chart:
+    weeks, whole = _weeks(points), conversion(points)
+    shares = [conversion(days) for days in weeks.parts]
+    label = "Share of readers who subscribed within 7 days of seeing the paywall, by the week they saw it"
     sentence = f"{format_number(whole.hits)} of {format_number(whole.cases)} signed-in readers who saw the paywall "
     sentence += "subscribed within 7 days"
     if whole.share is not None and whole.low is not None and whole.high is not None:
@@ -70,114 +108,102 @@ def _conversion_chart(found: Figures) -> Chart:
         sentence += f": {percent(whole.share)} (95% confidence interval: {interval})"
     rows = [
         {
-            "day": point.when,
-            "paywalls shown": point.upsells,
-            "readers": point.upsell_readers,
-            "subscribed": point.begun,
+            "paywalls shown": sum(point.upsells for point in days),
+            "readers": share.cases,
+            "subscribed": share.hits,
             "rate": _rounded(share.share),
             "low": _rounded(share.low),
             "high": _rounded(share.high),
         }
-        for point, share in zip(found.days, daily, strict=True)
+        for days, share in zip(weeks.parts, shares, strict=True)
     ]
-    drawing = svg.intervals(_days(found), [_interval(share) for share in daily], label, percent, _interval(whole))
-    title, shares = "Paywall conversion rate (7 days)", ("rate", "low", "high")
-    return Chart("upsell", title, f"{sentence}.", drawing, (), list(rows[0]), rows, shares)
+    series = [Series("rate", [share.share for share in shares], CONVERSION)]
+    drawing = svg.bars(weeks.dates, series, label, percent, labeled=len(shares) <= MOST_LABELED)
+    title = "Paywall conversion rate (7 days)"
+    columns, table = _table(weeks, rows[0] if rows else (), rows)
+    return Chart("upsell", title, f"{sentence}.", drawing, (), columns, table, ("rate", "low", "high"))
 
 
-def _access_chart(found: Figures, catalogue: Catalogue) -> Chart:
-    ids = {name for point in found.days for name in point.entitlements}
-    order = [name for name in (*catalogue.plans, "") if name in ids] + sorted(ids - {*catalogue.plans, ""})
-
-    def plan_name(plan: str) -> str:
-        return catalogue.plans[plan].name if plan in catalogue.plans else plan or "Single features"
-
+def _access_chart(axis: _Axis, catalogue: Catalogue) -> Chart:
+    counted = [
+        next((point.entitlements for point in reversed(days) if point.entitlements), None) for days in axis.parts
+    ]
     series = [
         Series(
-            plan_name(plan), [point.entitlements.get(plan, 0) if point.entitlements else None for point in found.days]
+            plan_name(plan, catalogue),
+            [None if counts is None else counts.get(plan, 0) for counts in counted],
+            plan_color(plan, catalogue),
         )
-        for plan in order
+        for plan in order_plans({plan for counts in counted for plan in counts or ()}, catalogue)
     ]
-    last = next((point for point in reversed(found.days) if point.entitlements), None)
-    active = format_number(sum(last.entitlements.values())) if last is not None else None
+    last = next((counts for counts in reversed(counted) if counts), None)
+    active = format_number(sum(last.values())) if last is not None else None
     sentence = f"{active} active at the last hourly count." if active else "Not counted yet. The worker counts hourly."
-    return _line_chart("entitlements", "Active access by plan", sentence, found, series)
+    drawing = svg.lines(axis.dates, series, "Active access by plan", format_number, whole=True)
+    return Chart(
+        "entitlements", "Active access by plan", sentence, drawing, _legend(series), *_series_table(axis, series)
+    )
 
 
-def _webhooks_chart(found: Figures) -> Chart:
+def order_plans(plans: set[str], catalogue: Catalogue) -> list[str]:
+    """Return plans in the order of `paywall.toml`, then single features (""), then former plans."""
+    return [name for name in (*catalogue.plans, "") if name in plans] + sorted(plans - {*catalogue.plans, ""})
+
+
+def plan_name(plan: str, catalogue: Catalogue) -> str:
+    """Return a plan's name; "" stands for single features."""
+    return catalogue.plans[plan].name if plan in catalogue.plans else plan or "Single features"
+
+
+def _webhooks_chart(points: Sequence[Point], axis: _Axis) -> Chart:
+    totals: dict[str, int] = {}
+    for point in points:
+        for status, number in point.webhooks.items():
+            totals[status] = totals.get(status, 0) + number
+
     def label(status: str) -> str:
         return STATES.get(status, status.replace("_", " ").capitalize())
 
-    series = _counted_series(found.days, lambda point: {label(status): n for status, n in point.webhooks.items()})
-    total = sum(n for point in found.days for n in point.webhooks.values())
-    sentence = f"{format_number(total)} deliveries from Stripe in {len(found.days)} days."
-    return _bar_chart("webhooks", "Webhook deliveries by status", sentence, found, series)
-
-
-def _delay_chart(found: Figures) -> Chart:
     series = [
-        Series("mean", [point.delay.mean for point in found.days]),
-        Series("p95", [point.delay.most_within for point in found.days]),
+        Series(
+            label(status),
+            [sum(point.webhooks.get(status, 0) for point in days) for days in axis.parts],
+            delivery_color(status),
+        )
+        for status in sorted(totals, key=lambda status: (-totals[status], status))
     ]
-    events = sum(point.delay.events for point in found.days)
-    spent = sum((point.delay.mean or 0) * point.delay.events for point in found.days)
+    sentence = f"{format_number(sum(totals.values()))} deliveries from Stripe in {len(points)} days."
+    title = "Webhook deliveries by status"
+    drawing = svg.bars(axis.dates, series, title, format_number, whole=True)
+    return Chart("webhooks", title, sentence, drawing, _legend(series), *_series_table(axis, series))
+
+
+def _delay_chart(points: Sequence[Point], axis: _Axis) -> Chart:
+    series = [
+        Series("mean", [point.delay.mean for (point,) in axis.parts], "accent"),
+        Series("p95", [point.delay.most_within for (point,) in axis.parts], "warn"),
+    ]
+    events = sum(point.delay.events for point in points)
+    spent = sum((point.delay.mean or 0) * point.delay.events for point in points)
     sentence = f"Mean time from event to receipt: {_seconds(spent / events)}." if events else "No events received."
-    return _line_chart("delay", "Webhook delay", sentence, found, series, unit="seconds", write=_seconds)
-
-
-def _bar_chart(name: str, title: str, sentence: str, found: Figures, series: Sequence[Series]) -> Chart:
-    shown = _stacked(series)
-    drawing = svg.bars(_days(found), shown, title, format_number)
-    return Chart(name, title, sentence, drawing, _legend(shown), *_table(found, series))
-
-
-def _line_chart(
-    name: str,
-    title: str,
-    sentence: str,
-    found: Figures,
-    series: Sequence[Series],
-    *,
-    unit: str = "",
-    write: svg.Write = format_number,
-) -> Chart:
-    drawing = svg.lines(_days(found), series, f"{title}, in {unit}" if unit else title, write)
-    return Chart(name, title, sentence, drawing, _legend(series), *_table(found, series))
-
-
-def _counted_series(days: Sequence[Point], counts_of: Callable[[Point], Mapping[str, int]]) -> list[Series]:
-    """Return a series for each name that was counted, the largest first."""
-    counted = [counts_of(point) for point in days]
-    totals: dict[str, int] = {}
-    for counts in counted:
-        for name, number in counts.items():
-            totals[name] = totals.get(name, 0) + number
-    names = sorted(totals, key=lambda name: (-totals[name], name))
-    return [Series(name, [counts.get(name, 0) for counts in counted]) for name in names]
-
-
-def _stacked(series: Sequence[Series]) -> Sequence[Series]:
-    """Return as many series as there are colors, the smallest added up; the table and the file keep them apart."""
-    if len(series) <= svg.COLORS:
-        return series
-    kept, rest = series[: svg.COLORS - 1], series[svg.COLORS - 1 :]
-    others = [sum(value or 0 for value in day) for day in zip(*(one.values for one in rest), strict=True)]
-    return [*kept, Series("Others", others)]
+    drawing = svg.lines(axis.dates, series, "Webhook delay, in seconds", _seconds)
+    return Chart("delay", "Webhook delay", sentence, drawing, _legend(series), *_series_table(axis, series))
 
 
 def _legend(series: Sequence[Series]) -> list[tuple[Markup, str]]:
-    return [(svg.legend_key(number), one.name) for number, one in enumerate(series)]
+    return [(svg.legend_key(one.color), one.name) for one in series]
 
 
-def _table(found: Figures, series: Sequence[Series]) -> tuple[list[str], list[dict[str, Any]]]:
-    rows = [{"day": point.when, **{one.name: one.values[at] for one in series}} for at, point in enumerate(found.days)]
-    return ["day", *(one.name for one in series)], rows
+def _series_table(axis: _Axis, series: Sequence[Series]) -> tuple[list[str], list[dict[str, Any]]]:
+    rows = [{one.name: one.values[at] for one in series} for at in range(len(axis.parts))]
+    return _table(axis, [one.name for one in series], rows)
 
 
-def _interval(share: Share) -> Interval | None:
-    if share.share is None or share.low is None or share.high is None:
-        return None
-    return Interval(share.low, share.share, share.high)
+def _table(
+    axis: _Axis, columns: Iterable[str], rows: Sequence[Mapping[str, Any]]
+) -> tuple[list[str], list[dict[str, Any]]]:
+    dated = [{axis.unit: day.isoformat(), **row} for day, row in zip(axis.dates, rows, strict=True)]
+    return [axis.unit, *columns], dated
 
 
 def percent(share: float) -> str:

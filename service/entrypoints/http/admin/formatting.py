@@ -60,6 +60,7 @@ NAVIGATION = (
     ("events", "Stripe events"),
     ("audit", "Audit log"),
     ("keys", "API keys"),
+    ("system", "System"),
 )
 """View and label of each entry of the menu."""
 
@@ -112,6 +113,7 @@ def _register_filters(context: PageContext) -> None:
     def stripe_search_url(words: str) -> str:
         return f"{dashboard}search?query={quote(words, safe='')}"
 
+    app.template_filter("day")(lambda day: f"{day.day} {day:%b %Y}")
     app.template_filter("tone")(lambda state: labels.TONES.get(state, "quiet"))
 
     @app.template_filter("plan")

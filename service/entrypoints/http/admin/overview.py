@@ -1,17 +1,21 @@
-"""The overview: what needs attention, with a link to where it is fixed, and charts of the last 30 days."""
+"""The overview: what needs attention, the set-up's open steps, and the numbers and charts of a period."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, abort, url_for
 
-from service.entrypoints.http.admin import charts
+from service.entrypoints.http.admin.charts import Chart, editor_charts, percent
 from service.entrypoints.http.admin.page_context import PageContext, reader_url, render
+from service.entrypoints.http.admin.periods import requested_period
 from service.entrypoints.http.admin.reader_tables import first_of_next_month
+from service.entrypoints.http.admin.tiles import number_tiles
 from service.entrypoints.http.lists import csv_file
 from service.use_cases.reporting.alerts import Alert, Example
-from service.use_cases.reporting.statistics import DEFAULT_DAYS, Figures, figures
+from service.use_cases.reporting.set_up import set_up_steps
+from service.use_cases.reporting.statistics import Period, load_period, load_totals
 
 STRIPE_WEBHOOKS = ("https://dashboard.stripe.com/test/webhooks", "https://dashboard.stripe.com/webhooks")
 """Stripe's pages of webhook deliveries, in test mode and in live mode."""
@@ -20,31 +24,47 @@ STRIPE_WEBHOOKS = ("https://dashboard.stripe.com/test/webhooks", "https://dashbo
 def register(context: PageContext) -> None:
     """Add the overview."""
     service, catalogue = context.service, context.catalogue
-    context.app.template_filter("share")(lambda share: "–" if share is None else charts.percent(share))
+    context.app.template_filter("share")(lambda share: "–" if share is None else percent(share))
 
     @context.page("GET /", "viewer")
     def overview() -> Response:
-        now = context.now
-        pending = len(service.approvals.list_waiting(now))
+        now, (period, presets) = context.now, requested_period(context.now, catalogue.zone)
+        store = service.usage_counters.store
+        points = load_period(store, period)
+        steps = set_up_steps(service.settings, service.event_processor, points)
         alerts = [_view(alert, catalogue.livemode) for alert in service.alerts.current(now) if alert.count]
         return render(
             "overview.html",
             alerts=alerts,
-            pending=pending,
+            pending=len(service.approvals.list_waiting(now)),
+            has={step.name: step.is_done for step in steps},
+            stripe_dashboard=STRIPE_WEBHOOKS[catalogue.livemode].removesuffix("webhooks"),
             plans=catalogue.plans,
             next_month=first_of_next_month(now, catalogue.zone),
-            charts=charts.all_charts(read_figures(), catalogue),
+            period=period,
+            dates=_dates(period),
+            presets={label: (preset == period, _dates(preset)) for label, preset in presets.items()},
+            tiles=number_tiles(*load_totals(store, period, points), catalogue),
+            charts=editor_charts(points, catalogue),
         )
 
     @context.page("GET /plots/<name>.csv", "viewer")
     def chart_csv(name: str) -> Response:
-        chart = next((chart for chart in charts.all_charts(read_figures(), catalogue) if chart.name == name), None)
-        if chart is None:
-            abort(404)
-        return csv_file(chart.columns, chart.rows, chart.name)
+        period, _ = requested_period(context.now, catalogue.zone)
+        return chart_file(editor_charts(load_period(service.usage_counters.store, period), catalogue), name)
 
-    def read_figures() -> Figures:
-        return figures(service.usage_counters.store, catalogue.zone, DEFAULT_DAYS, context.now)
+
+def chart_file(charts: Sequence[Chart], name: str) -> Response:
+    """Return the figures of a chart as CSV; 404 where none has this name."""
+    chart = next((chart for chart in charts if chart.name == name), None)
+    if chart is None:
+        abort(404)
+    return csv_file(chart.columns, chart.rows, chart.name)
+
+
+def _dates(period: Period) -> dict[str, str]:
+    """Return the parameters of the address that shows a period."""
+    return {"from": period.first.isoformat(), "to": period.last.isoformat()}
 
 
 def _view(alert: Alert, livemode: bool) -> dict[str, Any]:

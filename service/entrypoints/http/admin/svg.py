@@ -1,4 +1,4 @@
-"""Charts as SVG: stacked bars, lines, and shares with confidence intervals; classes of the style sheet set the colors.
+"""Charts as SVG: stacked bars and lines; classes of the style sheet set the colors (see `colors`).
 
 Python's SVG libraries write inline styles and scripts, which the pages' Content-Security-Policy forbids (docs/decisions).
 """
@@ -7,108 +7,94 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil, floor, log10
+from datetime import date
+from math import floor, log10
 
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 560, 200
-LEFT, RIGHT, TOP, BOTTOM = 46, 6, 8, 22
-COLORS = 8
+LEFT, RIGHT, TOP, BOTTOM = 46, 6, 18, 22
 
 Write = Callable[[float], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One color of a chart: its name, and a value for each day; `None` if nothing was counted."""
+    """One color of a chart: its name, a value for each date, and its color; `None` if nothing was counted."""
 
     name: str
     values: Sequence[float | None]
+    color: str
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A share with the bounds of its confidence interval."""
-
-    low: float
-    value: float
-    high: float
-
-
-def bars(days: Sequence[str], series: Sequence[Series], label: str, write: Write) -> Markup:
-    """Draw a stacked bar for each day."""
-    totals = [sum(one.values[at] or 0 for one in series) for at in range(len(days))]
-    top = scale_top(max(totals, default=0))
-    step = (WIDTH - LEFT - RIGHT) / max(len(days), 1)
+def bars(
+    dates: Sequence[date],
+    series: Sequence[Series],
+    label: str,
+    write: Write,
+    *,
+    whole: bool = False,
+    labeled: bool = False,
+) -> Markup:
+    """Draw a stacked bar for each date, with its value on top if `labeled`. `whole`: the values are whole numbers."""
+    totals = [sum(one.values[at] or 0 for one in series) for at in range(len(dates))]
+    top = scale_top(max(totals, default=0), whole=whole)
+    step = (WIDTH - LEFT - RIGHT) / max(len(dates), 1)
+    width = min(step * 0.76, 60.0)
 
     def parts() -> Iterator[str]:
-        for at in range(len(days)):
-            x, base = LEFT + at * step + step * 0.12, 0.0
-            for number, one in enumerate(series):
+        for at in range(len(dates)):
+            x, base = _x(at, dates) - width / 2, 0.0
+            for one in series:
                 value = one.values[at] or 0
                 if value:
                     y, height = _y(base + value, top), _y(base, top) - _y(base + value, top)
-                    yield f'<rect class="f{number % COLORS + 1}" {_box(x, y, step * 0.76, height)}/>'
+                    yield f'<rect class="f-{one.color}" {_box(x, y, width, height)}/>'
                     base += value
+            if labeled and any(one.values[at] is not None for one in series):
+                place = f'x="{_x(at, dates):.1f}" y="{_y(base, top) - 4:.1f}"'
+                yield f'<text class="mid strong" {place}>{escape(write(base))}</text>'
 
-    return _chart(days, series, label, write, top, parts())
+    return _chart(dates, series, label, write, top, parts())
 
 
-def lines(days: Sequence[str], series: Sequence[Series], label: str, write: Write) -> Markup:
-    """Draw a line for each series; a day without a value leaves a gap."""
-    top = scale_top(max((value for one in series for value in one.values if value is not None), default=0))
+def lines(dates: Sequence[date], series: Sequence[Series], label: str, write: Write, *, whole: bool = False) -> Markup:
+    """Draw a line for each series; a date without a value leaves a gap."""
+    most = max((value for one in series for value in one.values if value is not None), default=0)
+    top = scale_top(most, whole=whole)
 
     def parts() -> Iterator[str]:
-        for number, one in enumerate(series):
-            color = number % COLORS + 1
+        for one in series:
             for run in _runs(one.values):
-                points = " ".join(f"{_x(at, days):.1f},{_y(value, top):.1f}" for at, value in run)
-                yield f'<polyline class="line s{color}" points="{points}"/>'
+                points = " ".join(f"{_x(at, dates):.1f},{_y(value, top):.1f}" for at, value in run)
+                yield f'<polyline class="line s-{one.color}" points="{points}"/>'
                 if len(run) == 1:
-                    yield f'<circle class="f{color}" cx="{_x(run[0][0], days):.1f}" cy="{_y(run[0][1], top):.1f}" r="3"/>'
+                    x, y = _x(run[0][0], dates), _y(run[0][1], top)
+                    yield f'<circle class="f-{one.color}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>'
 
-    return _chart(days, series, label, write, top, parts())
-
-
-def intervals(
-    days: Sequence[str], found: Sequence[Interval | None], label: str, write: Write, whole: Interval | None
-) -> Markup:
-    """Draw a dot with a whisker for each day, and the interval of the whole period as a band behind them."""
-    top = scale_top(max((one.high for one in (*found, whole) if one is not None), default=0))
-
-    def parts() -> Iterator[str]:
-        if whole is not None:
-            height = _y(whole.low, top) - _y(whole.high, top)
-            yield f'<rect class="band" {_box(LEFT, _y(whole.high, top), WIDTH - LEFT - RIGHT, height)}/>'
-        for at, one in enumerate(found):
-            if one is not None:
-                x = f"{_x(at, days):.1f}"
-                yield f'<line class="whisker" x1="{x}" x2="{x}" y1="{_y(one.low, top):.1f}" y2="{_y(one.high, top):.1f}"/>'
-                yield f'<circle class="f1" cx="{x}" cy="{_y(one.value, top):.1f}" r="3"/>'
-
-    values = Series("share", [one.value if one is not None else None for one in found])
-    return _chart(days, [values], label, write, top, parts())
+    return _chart(dates, series, label, write, top, parts())
 
 
-def legend_key(number: int) -> Markup:
-    """Draw the color of the series with this number, for a legend."""
+def legend_key(color: str) -> Markup:
+    """Draw a color, for a legend."""
     return Markup(
-        '<svg viewBox="0 0 10 10" aria-hidden="true" class="swatch"><rect class="f{}" width="10" height="10" rx="2"/></svg>'
-    ).format(number % COLORS + 1)
+        '<svg viewBox="0 0 10 10" aria-hidden="true" class="swatch"><rect class="f-{}" width="10" height="10" rx="2"/></svg>'
+    ).format(color)
 
 
-def scale_top(most: float) -> float:
-    """Return the top of the scale: the next round number."""
+def scale_top(most: float, *, whole: bool = False) -> float:
+    """Return the top of the scale: the next round number; for whole numbers one whose half is whole, for the tick there."""
     if most <= 0:
-        return 1.0
+        return 2.0 if whole else 1.0
     power = 10.0 ** floor(log10(most))
-    return float(next(step for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= most - power / 1e9) * power)
+    steps = (step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10, 20))
+    return next(top for top in steps if top >= most - power / 1e9 and not (whole and top % 2))
 
 
 def _chart(
-    days: Sequence[str], series: Sequence[Series], label: str, write: Write, top: float, parts: Iterator[str]
+    dates: Sequence[date], series: Sequence[Series], label: str, write: Write, top: float, parts: Iterator[str]
 ) -> Markup:
-    drawn = "".join([*_grid(top, write), *parts, *_dates(days), *_tips(days, series, write)])
+    drawn = "".join([*_grid(top, write), *parts, *_dates(dates), *_tips(dates, series, write)])
     return Markup('<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
         WIDTH,
         HEIGHT,
@@ -126,23 +112,27 @@ def _grid(top: float, write: Write) -> Iterator[str]:
             yield f'<text class="end" x="{LEFT - 6}" y="{y + 4:.1f}">{escape(write(value))}</text>'
 
 
-def _dates(days: Sequence[str]) -> Iterator[str]:
-    count = len(days)
-    for at in dict.fromkeys([0, ceil(count / 3), ceil(2 * count / 3), count - 1] if count else []):
-        place = "end" if at == count - 1 else "mid" if at else ""
-        yield f'<text class="{place}" x="{_x(at, days):.1f}" y="{HEIGHT - 5}">{escape(days[at][5:])}</text>'
+def _dates(dates: Sequence[date]) -> Iterator[str]:
+    count = len(dates)
+    for at in dict.fromkeys(round(third * (count - 1) / 3) for third in range(4) if count):
+        place = "mid" if count < 8 or 0 < at < count - 1 else "end" if at else ""
+        yield f'<text class="{place}" x="{_x(at, dates):.1f}" y="{HEIGHT - 5}">{_day(dates[at])}</text>'
 
 
-def _tips(days: Sequence[str], series: Sequence[Series], write: Write) -> Iterator[str]:
-    """Yield the tooltip of each day: an invisible column with a title."""
-    step = (WIDTH - LEFT - RIGHT) / max(len(days), 1)
-    for at, day in enumerate(days):
+def _tips(dates: Sequence[date], series: Sequence[Series], write: Write) -> Iterator[str]:
+    """Yield the tooltip of each date: an invisible column with a title."""
+    step = (WIDTH - LEFT - RIGHT) / max(len(dates), 1)
+    for at, day in enumerate(dates):
         lines = [
             f"{one.name}: {write(value)}" for one in series if (value := one.values[at]) is not None and value != 0
         ]
-        text = escape("\n".join([day, *(lines or ["none"])]))
+        text = escape("\n".join([f"{_day(day)} {day.year}", *(lines or ["none"])]))
         column = _box(LEFT + at * step, TOP, step, HEIGHT - TOP - BOTTOM)
         yield f'<rect fill="transparent" {column}><title>{text}</title></rect>'
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {day:%b}"
 
 
 def _runs(values: Sequence[float | None]) -> Iterator[list[tuple[int, float]]]:
@@ -157,8 +147,8 @@ def _runs(values: Sequence[float | None]) -> Iterator[list[tuple[int, float]]]:
         yield run
 
 
-def _x(at: int, days: Sequence[str]) -> float:
-    return LEFT + (at + 0.5) * (WIDTH - LEFT - RIGHT) / max(len(days), 1)
+def _x(at: int, dates: Sequence[date]) -> float:
+    return LEFT + (at + 0.5) * (WIDTH - LEFT - RIGHT) / max(len(dates), 1)
 
 
 def _y(value: float, top: float) -> float:

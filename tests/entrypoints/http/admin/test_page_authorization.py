@@ -65,6 +65,8 @@ REQUIRED_ROLES: dict[tuple[str, str], RequiredRole] = {
     ("GET", "/keys"): "viewer",
     ("POST", "/keys"): "owner",
     ("POST", "/keys/end"): "owner",
+    ("GET", "/system"): "viewer",
+    ("GET", "/system/<name>.csv"): "viewer",
 }
 """Route → the lowest role that may use it."""
 

@@ -13,10 +13,7 @@ import pytest
 from service.adapters.redis.readers import source_codec
 from service.adapters.stripe.webhook import Envelope
 from service.domain.catalogue import DAY
-from service.domain.proportions import wilson
 from service.domain.sources import Subscription
-from service.entrypoints.http.admin import charts
-from service.use_cases.reporting.statistics import Delay, Figures, Point
 from service.use_cases.subscriptions.catch_up import CatchUpResult
 from tests.entrypoints.http.admin.conftest import MakeStaff, granted, plain
 from tests.in_process_app import InProcessApp
@@ -234,19 +231,6 @@ def test_forged_form_is_not_reported_as_missing_permission(staff: MakeStaff) -> 
         page = plain(ann.post("/reader/grant", token=token, headers=headers, id="r-1", reason="x"))
         assert "Form not accepted" in page
         assert "Permission denied" not in page
-
-
-def test_chart_with_many_series_keeps_them_apart_in_table(staff: MakeStaff, admin_app: InProcessApp) -> None:
-    day, checks = datetime.now(UTC).date().isoformat(), {("full", f"reason-{n}"): n + 1 for n in range(12)}
-    point = Point(day, checks, 9, 3, 1, {}, {}, Delay(0, None, None, None))
-    found = Figures("UTC", [point] * 5, [], wilson(1, 3))
-    plot, upsell = charts.all_charts(found, admin_app.service.settings.catalogue)[:2]
-    assert "Others" in [name for _, name in plot.legend]
-    assert len(plot.legend) == 8
-    assert "Others" not in plot.columns
-    assert sum(plot.rows[0][column] for column in plot.columns[1:]) == sum(checks.values())
-    assert upsell.rows[0]["rate"] == 0.3333
-    assert set(upsell.shares) < set(upsell.columns)
 
 
 @pytest.mark.parametrize("at", ["0001-01-01T12:00", "9999-12-31T23:59"])
