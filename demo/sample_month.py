@@ -37,7 +37,7 @@ DECLINED, CANCELED, CANCELING, ON_TRIAL = 1, 5, 8, 11
 UNASSIGNED, REVOKED, FAILED = 1.4, 5, 2
 """Days ago: the payment without a reader, the revocation of the jury's grant, and the declined payment."""
 TEACHERS = ("r-teacher-1", "r-teacher-2", "r-teacher-3")
-SUBSCRIBERS = ("maya", "jonas", "amira", "tomás", "ingrid", "kofi", "leila", "piotr", "noor", "sam", "yuki", "elena")
+SUBSCRIBERS = ("carla", "jonas", "amira", "tomás", "ingrid", "kofi", "leila", "piotr", "noor", "sam", "yuki", "elena")
 EVA, SUPPORT = Actor("eva"), Actor("support")
 GRANTS = (
     ("r-press-01", 27, 40, "Press card, checked by phone", EVA),
@@ -46,7 +46,7 @@ GRANTS = (
     ("r-jury", 15, 18, "Jury of the local news prize", SUPPORT),
     ("r-amira", 9, 16, "Paid twice; two weeks free", SUPPORT),
     ("r-source-7", 6, 14, "Helped us with the harbour story", EVA),
-    ("r-maya", 1, 30, "Card declined, a new one is on its way", SUPPORT),
+    ("r-carla", 1, 30, "Card declined, a new one is on its way", SUPPORT),
 )
 """Each grant's reader, how many days ago it begins, its length in days, reason and actor."""
 PASSES = (

@@ -86,7 +86,7 @@ def test_staff_page_shows_the_demo_month(demo: Demo, until: Until) -> None:
         overview = app.post(f"{page}sign-in", data={"key": key, "token": token[1]}, timeout=60).text
         assert "Stripe event failed" in overview
         assert re.search(r"\d+ of [\d\W]+signed-in readers who saw the paywall", overview)
-        reader = app.get(f"{page}reader", params={"id": "r-maya"}, timeout=60).text
+        reader = app.get(f"{page}reader", params={"id": "r-carla"}, timeout=60).text
         assert "Grace period" in reader
         assert "Card declined" in reader
         until(lambda: "Not confirmed by Stripe yet" not in app.get(f"{page}reader?id=r-jonas", timeout=60).text)

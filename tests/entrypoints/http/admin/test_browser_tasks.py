@@ -198,11 +198,11 @@ VIEWS = {
     "grant-table": "/admin/grants",
     "overview": "/admin/",
     "search": "/admin/readers",
-    "reader": "/admin/reader?id=r-maya",
-    "reader-past": "/admin/reader?id=r-maya&at=2026-01-01T00:00:00Z",
+    "reader": "/admin/reader?id=r-carla",
+    "reader-past": "/admin/reader?id=r-carla&at=2026-01-01T00:00:00Z",
     "unknown-reader": "/admin/reader?id=r-nobody",
-    "access-check": "/admin/why?id=r-maya&story=2026-harbour-contract&tier=metered",
-    "tier-unknown": "/admin/why?id=r-maya&story=s-invented",
+    "access-check": "/admin/why?id=r-carla&story=2026-harbour-contract&tier=metered",
+    "tier-unknown": "/admin/why?id=r-carla&story=s-invented",
     "unassigned": "/admin/readers?q=sub_demo095",
     "seats": "/admin/seats?id=sub_demo090",
     "import": "/admin/imports",
@@ -213,6 +213,7 @@ VIEWS = {
     "event": "/admin/event?id=evt_demo_failed",
     "audit": "/admin/audit",
     "keys": "/admin/keys",
+    "system": "/admin/system",
     "not-found": "/admin/event?id=evt_none",
     "purchase-without-plan": "/admin/reader?id=r-oda",
     "description": "/docs",
@@ -261,7 +262,7 @@ def test_times_are_in_browser_zone_or_utc_without_scripts(
     page.click("button")
     page.goto(lived.url + "/admin/audit")
     assert page.inner_text("time >> nth=0").endswith("UTC")
-    page.goto(lived.url + "/admin/reader?id=r-maya")
+    page.goto(lived.url + "/admin/reader?id=r-carla")
     typed = re.findall(r"Time zone: (\S+)", page.inner_text(".why") + page.inner_text("[aria-labelledby=h-activity]"))
     assert typed == ["America/New_York"] * 2  # Typed times are in the site's zone, beside times in UTC.
     page.fill("#why-story", "s-1")

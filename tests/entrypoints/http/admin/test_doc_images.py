@@ -46,7 +46,7 @@ def test_doc_images_are_made(page: Page, lived: Paywall, tmp_path: Path) -> None
     ann.open("/admin/reader?id=r-nadia").type("#why-story", "2026-harbour-contract")
     ann.press("main form[action$='/why'] button").sees("Answer for the reader")
     page.locator("section.why").screenshot(path=MADE / "access-check.png")
-    ann.open("/admin/reader?id=r-maya")
+    ann.open("/admin/reader?id=r-carla")
     picture("reader", 1480)
     ann.open("/admin/reader?id=r-nadia").fold("Grant access").type("#reason-new", "Press card, checked by phone")
     page.locator("#h-actions").scroll_into_view_if_needed()
