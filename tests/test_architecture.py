@@ -54,6 +54,8 @@ PACKAGES = {
     "service.use_cases.reporting": "use cases",
     "service.use_cases.story_passes": "use cases",
     "service.use_cases.subscriptions": "use cases",
+    "service.use_cases.takeover": "use cases",
+    "service.use_cases.takeover.formats": "use cases",
     "service.settings": "settings",
     "service.adapters": "adapters",
     "service.adapters.observability": "adapters",

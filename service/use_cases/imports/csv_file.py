@@ -91,7 +91,7 @@ def read(
     if len(body) > form.most_bytes:
         raise FileTooLarge(f"{form.most_bytes // 1024**2} MiB")
     sheet = ImportSheet(entry_type)
-    lines = _rows(body, sheet.mistakes)
+    lines = read_rows(body, sheet.mistakes)
     header = next(lines, (1, []))[1]
     if header not in map(list, form.headers):
         if not sheet.mistakes:
@@ -120,7 +120,7 @@ def _wrong_number(line: int, cells: list[str], header: Sequence[str]) -> RowMist
     return RowMistake(line, "row", f"has {len(cells)} columns, and must have {len(header)}: {wanted}")
 
 
-def _rows(body: bytes, mistakes: list[RowMistake]) -> Iterator[tuple[int, list[str]]]:
+def read_rows(body: bytes, mistakes: list[RowMistake]) -> Iterator[tuple[int, list[str]]]:
     """Yield each line's number and cells. Where the rest cannot be read, add a mistake and stop."""
     text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline="")
     rows = csv.reader(text, strict=True, delimiter=find_delimiter(body))
