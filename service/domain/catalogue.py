@@ -28,6 +28,8 @@ class Plan:
     pass_hours: int | None = None
     seats: bool = False
     gifts_per_month: int = 0
+    trial_days: int | None = None
+    """Free days of a subscription, for a reader who never held this plan by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,17 @@ class Provider:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckoutPolicy:
+    """What every Checkout session of this site asks for, named as in Stripe's Checkout Session."""
+
+    automatic_tax: bool = False
+    tax_id_collection: bool = False
+    allow_promotion_codes: bool = False
+    billing_address_collection: Literal["auto", "required"] | None = None
+    locale: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RetentionPolicy:
     """How long history is kept, in seconds. `audit` `None`: until an owner deletes old records."""
 
@@ -165,6 +178,7 @@ class Catalogue:
     offers: Mapping[str, Offer] = field(default_factory=dict)
     failure: FailurePolicy = FailurePolicy()
     grants: GrantPolicy = GrantPolicy()
+    checkout: CheckoutPolicy = CheckoutPolicy()
     retention: RetentionPolicy = RetentionPolicy()
     providers: Mapping[str, Provider] = field(default_factory=dict)
     livemode: bool = False

@@ -21,6 +21,7 @@ from service.domain.catalogue import (
     DAY,
     HOUR,
     Catalogue,
+    CheckoutPolicy,
     FailurePolicy,
     GrantPolicy,
     MeterPolicy,
@@ -246,6 +247,7 @@ def catalogue_of(policy: dict[str, Any]) -> Catalogue:
             confirm_readers=confirm["readers"],
             confirm_length=confirm["length"],
         ),
+        checkout=CheckoutPolicy(**policy["checkout"]),
         retention=RetentionPolicy(
             history=kept["history_days"] * DAY,
             audit=None if kept["audit_days"] is None else kept["audit_days"] * DAY,
@@ -260,12 +262,16 @@ def revision_of(policy: dict[str, Any]) -> str:
     """Return 12 hex digits of BLAKE2b over the meaning of the file, the same on every machine.
 
     Comments, layout, the order of keys and explicit defaults do not change it. The order of features, plans and offers
-    does: readers see them in that order, and the first offer is used where none has the feature's name. Retention, providers
-    and `story_url` decide nothing, and are left out.
+    does: readers see them in that order, and the first offer is used where none has the feature's name. Retention, providers,
+    Checkout with its trials, and `story_url` decide nothing, and are left out.
     """
-    deciding = {name: table for name, table in policy.items() if name not in ("retention", "providers")}
+    deciding = {name: table for name, table in policy.items() if name not in ("retention", "providers", "checkout")}
+    deciding["plans"] = {
+        plan: {key: value for key, value in table.items() if key != "trial_days"}
+        for plan, table in policy["plans"].items()
+    }
     deciding["site"] = {name: value for name, value in policy["site"].items() if name != "story_url"}
-    meaning = deciding | {name: list(policy[name].items()) for name in ("features", "plans", "offers")}
+    meaning = deciding | {name: list(deciding[name].items()) for name in ("features", "plans", "offers")}
     text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 

@@ -19,6 +19,7 @@ from service.settings.validation import (
     key_shown,
     quoted,
     wrong_link,
+    wrong_locale,
     wrong_name,
     wrong_origin,
     wrong_price,
@@ -262,6 +263,7 @@ class PlanTable(Table):
     pass_hours = Count(1, 87_840, load_default=None)
     seats = Flag(load_default=False)
     gifts_per_month = Count(0, MANY, load_default=0)
+    trial_days = Count(1, 730, load_default=None)  # Stripe's own limits
 
     @validates_schema(skip_on_field_errors=True)
     def refuse_seats_of_a_pass(self, plan: dict[str, Any], **kwargs: Any) -> None:
@@ -325,6 +327,14 @@ class StripeTable(Table):
     leeway_hours = Count(0, 8_784, load_default=48)
 
 
+class CheckoutTable(Table):
+    automatic_tax = Flag(load_default=False)
+    tax_id_collection = Flag(load_default=False)
+    allow_promotion_codes = Flag(load_default=False)
+    billing_address_collection = OneOf("auto", "required", load_default=None)
+    locale = Text(wrong_locale, load_default=None)
+
+
 class FailureTable(Table):
     readers = OneOf("full", "upsell", load_default="full")
     visitors = OneOf("full", "upsell", load_default="upsell")
@@ -370,6 +380,7 @@ class PolicyTable(Table):
     meters = Named(fields.Nested(MeterTable), load_default=dict)
     offers = Named(fields.Nested(OfferTable), load_default=dict)
     stripe = fields.Nested(StripeTable, load_default=lambda: StripeTable().load({}))
+    checkout = fields.Nested(CheckoutTable, load_default=lambda: CheckoutTable().load({}))
     failure = fields.Nested(FailureTable, load_default=lambda: FailureTable().load({}))
     providers = Named(fields.Nested(ProviderTable), load_default=dict)
     grants = fields.Nested(GrantsTable, load_default=lambda: GrantsTable().load({}))

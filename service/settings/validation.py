@@ -118,6 +118,19 @@ def wrong_product(word: str) -> str | None:
     return _wrong_stripe_word(word)
 
 
+LOCALES = tuple(
+    "auto bg cs da de el en en-GB es es-419 et fi fil fr fr-CA hr hu id it ja ko lt lv ms mt nb nl pl pt pt-BR ro ru sk sl "
+    "sv th tr vi zh zh-HK zh-TW".split()
+)
+"""The languages of Stripe's Checkout page (docs.stripe.com/api/checkout/sessions/create); `auto` is the browser's."""
+
+
+def wrong_locale(word: str) -> str | None:
+    if word in LOCALES:
+        return None
+    return 'is not a locale of Stripe\'s Checkout, such as "auto", "de" or "pt-BR"' + closest(word, LOCALES)
+
+
 def wrong_zone(word: str) -> str | None:
     if word in zones():
         return None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.catalogue import DAY, HOUR, GrantPolicy, Provider, Rule
+from service.domain.catalogue import DAY, HOUR, CheckoutPolicy, GrantPolicy, Provider, Rule
 from service.settings.policy_file import read_folder
 from service.settings.validation import SettingsError
 from tests.policies import parse_catalogue
@@ -73,8 +73,10 @@ def test_sample_policy_is_the_one_in_the_contract() -> None:
 
 def test_commented_parts_of_the_sample_policy_are_valid() -> None:
     head, _, tail = SAMPLE.partition("# [grants]")
-    catalogue = parse_catalogue(head + "[grants]" + tail.replace("\n# ", "\n"))
+    tail = tail.replace("\n# Optional", "\n## Optional").replace("\n# ", "\n")
+    catalogue = parse_catalogue(head + "[grants]" + tail)
     assert catalogue.grants == GrantPolicy(("vip",), 400 * DAY, 100, 90 * DAY)
+    assert catalogue.checkout == CheckoutPolicy(True, True, True, "required", "auto")
 
 
 def test_all_policy_mistakes_are_listed_with_their_places() -> None:
@@ -120,6 +122,15 @@ def test_all_policy_mistakes_are_listed_with_their_places() -> None:
         ("grace_days = 14", 'grace_days = "14"', "plans.supporter.grace_days"),
         ("grace_days = 14", "grace_days = true", "plans.supporter.grace_days"),
         ("gifts_per_month = 3", "gifts_per_month = -1", "plans.supporter.gifts_per_month"),
+        ("gifts_per_month = 3", "trial_days = 0", "plans.supporter.trial_days"),
+        ("gifts_per_month = 3", "trial_days = 731", "plans.supporter.trial_days"),
+        ("gifts_per_month = 3", "trial_days = true", "plans.supporter.trial_days"),
+        ("[stripe]", "[checkout]\nautomatic_tax = 1\n[stripe]", "checkout.automatic_tax"),
+        ("[stripe]", '[checkout]\ntax_id_collection = "true"\n[stripe]', "checkout.tax_id_collection"),
+        ("[stripe]", "[checkout]\nallow_promotion_codes = 0\n[stripe]", "checkout.allow_promotion_codes"),
+        ("[stripe]", '[checkout]\nbilling_address_collection = "never"\n[stripe]', "checkout.billing_address_collection"),
+        ("[stripe]", '[checkout]\nlocale = "en-US"\n[stripe]', "checkout.locale"),
+        ("[stripe]", "[checkout]\ncurrency = 7\n[stripe]", "checkout.currency"),
         ("pass_hours = 24", "pass_hours = 0", "plans.day_pass.pass_hours"),
         ("pass_hours = 24", "pass_hours = 24\nseats = true", "plans.day_pass.pass_hours"),
         ("seats = true", "seats = 1", "plans.newsroom.seats"),
@@ -327,3 +338,9 @@ defaults.tier = "closed"
 
 def test_revision_is_the_same_on_every_machine() -> None:
     assert parse_catalogue(SMALL).revision == "989c0b8eb466"
+
+
+def test_revision_ignores_what_checkout_asks_for() -> None:
+    trial = SMALL.replace('["all"] }', '["all"], trial_days = 14 }', 1)
+    assert parse_catalogue(trial).plans["all"].trial_days == 14
+    assert parse_catalogue(trial + "checkout.automatic_tax = true\n").revision == parse_catalogue(SMALL).revision
