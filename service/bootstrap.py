@@ -57,6 +57,7 @@ from service.use_cases.access.story_memory import StoryMemory
 from service.use_cases.background_tasks import BackgroundTasks, OnChange
 from service.use_cases.checkout.checkout import Purchases
 from service.use_cases.checkout.price_cache import PriceCache
+from service.use_cases.checkout.trials import Trials
 from service.use_cases.grants.approvals import ApprovalWorkflow
 from service.use_cases.grants.grant_changes import GrantChanges
 from service.use_cases.grants.imports.apply import GrantChunks
@@ -130,6 +131,7 @@ class Adapters:
     prices_changed: ChangeCounter
     usage_counters: UsageCounters
     alert_flags: AlertStore
+    trials: Trials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +217,9 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, tracing: Traci
         settings.data, catalogue.failure.known_for, clock=clock, on_error=logs.report_unwritten_entitlements
     )
     usage_counters, grant_ends = UsageCounters(UsageStore(store), metrics, catalogue.zone, clock), GrantEndIndex(store)
-    readers = Readers(store, ReaderChangeListener(usage_counters, grant_ends))
+    alert_flags = AlertStore(store)
+    trials = Trials(catalogue, ReaderHistory(store), alert_flags)
+    readers = Readers(store, ReaderChangeListener(usage_counters, grant_ends, trials))
     configured_keys = {key.name for key in (*settings.site_keys, *settings.admin_keys)}
     return Adapters(
         settings=settings,
@@ -245,7 +249,8 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, tracing: Traci
         titles=TitleRegistry(store),
         prices_changed=ChangeCounter(store, "prices"),
         usage_counters=usage_counters,
-        alert_flags=AlertStore(store),
+        alert_flags=alert_flags,
+        trials=trials,
     )
 
 
@@ -289,7 +294,7 @@ def _service(adapters: Adapters) -> Service:
         subscription_admin=subscription_admin,
         owned_groups=groups,
         prices=prices,
-        purchases=Purchases(catalogue, a.readers, a.gateway, prices, event_processor.refresh_soon),
+        purchases=Purchases(catalogue, a.readers, a.gateway, prices, a.trials, event_processor.refresh_soon),
         pass_tokens=pass_tokens,
         pass_keys=PublicPassKeys(pass_tokens, a.titles, a.passes),
         gifts=ReaderGifts(catalogue, a.readers, a.passes, a.gift_allowances),

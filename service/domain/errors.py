@@ -260,11 +260,19 @@ class StripeUnavailable(StripeFailure):
 
 
 class StripeRefused(StripeFailure):
-    """Stripe refuses the request: the key is wrong or lacks a permission, or a parameter is wrong."""
+    """Stripe refuses the request: the key is wrong or lacks a permission, or a parameter is wrong.
+
+    `param` is the parameter's name, empty where Stripe names none, and `message` Stripe's own sentence.
+    """
+
+    def __init__(self, why: str, param: str = "", message: str = "") -> None:
+        super().__init__(why)
+        self.param, self.message = param, message
 
 
 class NoSuchObject(StripeFailure):
-    """Stripe has no such object in this mode: 404, or 400 with `resource_missing`."""
+    """Stripe has no such object in this mode: 404, or 400 with `resource_missing`, for the ID in `param`."""
 
-    def __init__(self) -> None:
+    def __init__(self, param: str = "", message: str = "") -> None:
         super().__init__("no_such_object")
+        self.param, self.message = param, message

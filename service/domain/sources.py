@@ -129,6 +129,9 @@ STANDING: dict[str, tuple[Standing, Reason | None]] = {
 }
 """Stripe's subscription statuses. An unknown status opens nothing: `(NONE, None)`."""
 
+STARTED = frozenset({"trialing", "active", "past_due", "unpaid", "canceled"})
+"""Statuses of a subscription that was trialing or active once. Others say so only with a trial: a first payment can fail."""
+
 TERMINAL = frozenset({"canceled", "incomplete_expired"})
 """Statuses that never change again."""
 
@@ -170,6 +173,11 @@ class Subscription:
         if self.cancel_at_period_end and self.items:
             return max(item.end for item in self.items)
         return None
+
+    @property
+    def has_started(self) -> bool:
+        """Return whether it was trialing or active at some time, and is the reader's own."""
+        return self.role == "subscription" and (self.status in STARTED or self.trial_end is not None)
 
     def holdings(self, catalogue: Catalogue) -> tuple[Holding, ...]:
         """Return a holding for each plan that the items belong to; one without a plan if no price is configured."""
@@ -224,6 +232,18 @@ class Subscription:
         if self.status == "trialing" and self.trial_end is not None:
             return self.trial_end + leeway
         return max((item.end for item in items or self.items), default=self.created) + leeway
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPrice:
+    """A price that a reader's subscription had after it started: what is kept of it for good, so that no trial comes twice."""
+
+    price: str
+    lookup_key: str | None
+    product: str | None
+    subscription: str
+    created: int
+    """When the subscription was created (epoch seconds)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,11 @@ def test_all_policy_mistakes_are_listed_with_their_places() -> None:
         ("[stripe]", "[checkout]\nautomatic_tax = 1\n[stripe]", "checkout.automatic_tax"),
         ("[stripe]", '[checkout]\ntax_id_collection = "true"\n[stripe]', "checkout.tax_id_collection"),
         ("[stripe]", "[checkout]\nallow_promotion_codes = 0\n[stripe]", "checkout.allow_promotion_codes"),
-        ("[stripe]", '[checkout]\nbilling_address_collection = "never"\n[stripe]', "checkout.billing_address_collection"),
+        (
+            "[stripe]",
+            '[checkout]\nbilling_address_collection = "never"\n[stripe]',
+            "checkout.billing_address_collection",
+        ),
         ("[stripe]", '[checkout]\nlocale = "en-US"\n[stripe]', "checkout.locale"),
         ("[stripe]", "[checkout]\ncurrency = 7\n[stripe]", "checkout.currency"),
         ("pass_hours = 24", "pass_hours = 0", "plans.day_pass.pass_hours"),

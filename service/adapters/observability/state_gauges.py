@@ -32,6 +32,7 @@ GAUGES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "paywall_audit_entries_waiting": ("Audit entries that are not in the chain yet.", "", ("",)),
     "paywall_imports": ("Unfinished imports.", "state", ("staged", "applying", "undoing")),
     "paywall_approvals_waiting": ("Requests that wait for a second admin.", "", ("",)),
+    "paywall_second_trials": ("Trials of readers who held the plan before, as last checked.", "", ("",)),
     "paywall_store_memory_used_ratio": ("Share of its maxmemory that the store uses; 0 without a limit.", "", ("",)),
 }
 """Name → description, name of the label, and its values."""

@@ -1,6 +1,6 @@
 """Turn the SDK's errors into the domain's: `MEANING` is the only place that says which answer of Stripe means what.
 
-No message repeats a parameter or an ID.
+What is logged repeats no parameter and no ID; only `StripeRefused` and `NoSuchObject` carry Stripe's own sentence.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ MEANING: tuple[tuple[type[stripe.StripeError], str, type[StripeFailure]], ...] =
     (stripe.AuthenticationError, "key_unknown", StripeRefused),
     (stripe.PermissionError, "key_may_not", StripeRefused),
     (stripe.IdempotencyError, "key_used_otherwise", StripeRefused),
-    (stripe.InvalidRequestError, "request_wrong", StripeRefused),
     (stripe.CardError, "card_declined", StripeRefused),
     (stripe.StripeError, "failing", StripeUnavailable),
 )
 """The SDK's error → its word in logs and metrics, and its failure; the first that fits."""
+
+WRONG_REQUEST = "request_wrong"
+"""The word for `InvalidRequestError`, whose answer names the parameter."""
+_LONGEST_MESSAGE = 500
 
 IN_USE = "idempotency_key_in_use"
 """Stripe's code, with status 409, for a request whose idempotency key is in use by one under way."""
@@ -59,8 +62,10 @@ def none_if_missing(call: Callable[[], Result]) -> Result | None:
 def failure_of(error: stripe.StripeError) -> StripeFailure:
     """Return the failure that an error of the SDK stands for."""
     status = error.http_status or 0
-    if isinstance(error, stripe.InvalidRequestError) and (error.code == "resource_missing" or status == 404):
-        return NoSuchObject()  # No other 404: a proxy's page says nothing about Stripe's objects.
+    is_request = isinstance(error, stripe.InvalidRequestError)
+    at_fault = (str(getattr(error, "param", None) or ""), (error.user_message or "")[:_LONGEST_MESSAGE])
+    if is_request and (error.code == "resource_missing" or status == 404):
+        return NoSuchObject(*at_fault)  # No other 404: a proxy's page says nothing about Stripe's objects.
     if status == 429 or error.code in ("rate_limit", "lock_timeout"):
         reason = (error.headers or {}).get("Stripe-Rate-Limited-Reason")
         return StripeUnavailable(f"rate_limited_{reason}" if reason else "rate_limited")
@@ -68,5 +73,7 @@ def failure_of(error: stripe.StripeError) -> StripeFailure:
         return StripeUnavailable("in_use", retry_after=0.2)
     if status >= 500:
         return StripeUnavailable("failing")
+    if is_request:
+        return StripeRefused(WRONG_REQUEST, *at_fault)
     word, kind = next((word, kind) for sdk_error, word, kind in MEANING if isinstance(error, sdk_error))
     return kind(word)

@@ -14,12 +14,12 @@ import stripe
 from service.adapters.stripe import api_requests as requests
 from service.adapters.stripe import events, translate
 from service.adapters.stripe.api_requests import PAGE, checked_id, read_pages, to_json
-from service.adapters.stripe.errors import none_if_missing
+from service.adapters.stripe.errors import WRONG_REQUEST, none_if_missing
 from service.adapters.stripe.observation import Observe, unobserved
 from service.adapters.stripe.translate import Json, id_of, integer, is_cut_off, mapping, text
 from service.adapters.stripe.transport import Patience, RateLimit, Transport
 from service.adapters.stripe.webhook import Envelope
-from service.domain.errors import NoSuchObject, StripeUnavailable
+from service.domain.errors import InvalidFields, NoSuchObject, StripeRefused, StripeUnavailable
 from service.domain.prices import PriceTag
 from service.domain.stripe_facts import ObjectRef, PaymentRef, StripeFacts
 
@@ -96,8 +96,8 @@ class Gateway:
                     yield requests.read_subscription(client, facts.ref.id) if cut_off else facts
 
     def list_customer_subscriptions(self, customer: str) -> list[StripeFacts]:
-        """Return a customer's subscriptions that have not ended; none for a customer that Stripe does not know."""
-        params: Any = {"customer": checked_id(customer), "limit": PAGE}
+        """Return a customer's subscriptions, also ended ones; none for a customer that Stripe does not know."""
+        params: Any = {"customer": checked_id(customer), "status": "all", "limit": PAGE}
         with self._transport.client("click") as client:
             found = none_if_missing(lambda: list(read_pages(client.v1.subscriptions.list(params)))) or []
         listed = [facts for row in found if (facts := translate.subscription_facts(row))]
@@ -134,9 +134,22 @@ class Gateway:
             return [tag for row in listed if (tag := _price_tag(row))]
 
     def create_checkout_session(self, params: Mapping[str, Any], key: str) -> str | None:
-        """Create a Checkout session, one for each idempotency `key`. Return its URL; `None` if it can no longer be paid."""
-        request: Any = params  # `checkout` builds it, and a test validates it against Stripe's OpenAPI description.
-        made, repeated = self._create(lambda client, options: client.v1.checkout.sessions.create(request, options), key)
+        """Create a Checkout session, one for each idempotency `key`. Return its URL; `None` if it can no longer be paid.
+
+        Raises: `InvalidFields` for a parameter that Stripe refuses; `NoSuchObject` if the customer is gone.
+        """
+        request: Any = (
+            params  # `checkout_session` builds it, and a test checks it against Stripe's OpenAPI description.
+        )
+        try:
+            made, repeated = self._create(
+                lambda client, options: client.v1.checkout.sessions.create(request, options), key
+            )
+        except (StripeRefused, NoSuchObject) as refused:
+            is_gone = isinstance(refused, NoSuchObject) and refused.param in ("", "customer")
+            if is_gone or (isinstance(refused, StripeRefused) and refused.why != WRONG_REQUEST):
+                raise
+            raise InvalidFields([(refused.param, f"Stripe refuses this: {refused.message}")]) from None
         if repeated:  # Stripe repeats its first response as it was; the session may be paid or expired by now.
             with self._transport.client("click") as client:
                 made = to_json(client.v1.checkout.sessions.retrieve(checked_id(id_of(made) or "")))

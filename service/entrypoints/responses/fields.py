@@ -100,6 +100,30 @@ flag = partial(Read, read_bool, {"type": "boolean"})
 
 text = partial(Read, read_text, {"type": "string", "maxLength": 8_192})
 
+
+def whole_number(most: int, example: int, **options: Any) -> Read:
+    """Return a field for a whole number from 1 to `most`."""
+
+    def read(value: object) -> int:
+        if type(value) is not int or not 1 <= value <= most:
+            raise ValueError(f"must be a whole number from 1 to {most}")
+        return value
+
+    return Read(read, {"type": "integer", "minimum": 1, "maximum": most, "example": example}, **options)
+
+
+def word(wrong: Callable[[str], str | None], spec: Mapping[str, Any], **options: Any) -> Read:
+    """Return a field for a text of which `wrong` returns what is wrong with it."""
+
+    def read(value: object) -> str:
+        text = read_text(value)
+        if message := wrong(text):
+            raise ValueError(message)
+        return text
+
+    return Read(read, {"type": "string", **spec}, **options)
+
+
 customer_id = partial(Read, read_customer, {**_ID, "pattern": "^cus_[A-Za-z0-9_]+$", "example": "cus_NffrFeUfNV2Hib"})
 
 subscription_id = partial(

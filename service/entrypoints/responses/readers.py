@@ -122,11 +122,22 @@ class HistoryEntryOut(ResponseSchema):
     cause = fields.String(required=True)
 
 
+class HeldPriceOut(ResponseSchema):
+    """A price that a subscription of the reader had: kept so that a plan's trial is not given twice."""
+
+    price = fields.String(required=True)
+    lookup_key = fields.String(required=True, allow_none=True)
+    product = fields.String(required=True, allow_none=True)
+    subscription = fields.String(required=True)
+    created = types.UtcTime(required=True)
+
+
 class ExportedOut(ResponseSchema):
     """What an export has beside the profile, written from a `ReaderExport`."""
 
     merged = fields.List(fields.String(), required=True)
     history = fields.List(fields.Nested(HistoryEntryOut), required=True)
+    held_prices = fields.List(fields.Nested(HeldPriceOut), required=True)
     stripe_objects = fields.List(fields.String(), required=True)
     groups = fields.List(fields.Nested(OwnedGroupOut), required=True)
     seats = fields.List(fields.Nested(HeldSeatOut), required=True)

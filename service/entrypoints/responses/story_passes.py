@@ -18,20 +18,9 @@ from service.use_cases.story_passes.passes import Allowance
 MOST_OPENINGS_OF_A_GIFT = 100
 
 
-def openings(most: int, example: int, **options: Any) -> types.Read:
-    """Return a field for how many people a pass opens its story for."""
-
-    def read(value: object) -> int:
-        if type(value) is not int or not 1 <= value <= most:
-            raise ValueError(f"must be a whole number from 1 to {most}")
-        return value
-
-    return types.Read(read, {"type": "integer", "minimum": 1, "maximum": most, "example": example}, **options)
-
-
 class PassIn(RequestSchema):
     story = types.identifier(required=True)
-    openings = openings(MOST_OPENINGS, example=500, required=True)
+    openings = types.whole_number(MOST_OPENINGS, example=500, required=True)
     until = types.moment(required=True)
     reason = types.reason(required=True)
 
@@ -39,7 +28,7 @@ class PassIn(RequestSchema):
 class GiftIn(RequestSchema):
     reader = types.reader_id(required=True)
     story = types.identifier(required=True)
-    openings = openings(MOST_OPENINGS_OF_A_GIFT, example=1, allow_none=True)
+    openings = types.whole_number(MOST_OPENINGS_OF_A_GIFT, example=1, allow_none=True)
     until = types.moment(allow_none=True)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from service.adapters.redis.audit.chain import AuditLog
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import ReaderChange, Readers
+from service.domain.sources import HeldPrice
 from service.use_cases.access.reader_profile import ReaderProfile, ReaderProfiles
 from service.use_cases.access.source_history import SOURCE_TYPES
 from service.use_cases.privacy.erasure import Erasure
@@ -33,6 +34,7 @@ class ReaderExport:
     profile: ReaderProfile
     merged: Sequence[str]
     history: Sequence[ExportedChange]
+    held_prices: Sequence[HeldPrice]
     stripe_objects: Sequence[str]
     groups: Sequence[OwnedGroup]
     seats: Sequence[HeldSeat]
@@ -61,6 +63,7 @@ class Export:
             profile=self._profiles.load_profile(reader, None, now),
             merged=[name for name in ids.names if name != reader],
             history=[_exported(change) for change in self._profiles.past.changes(ids.reader)],
+            held_prices=self._profiles.past.held_prices(ids.reader),
             stripe_objects=sorted({name for own in ids.names for name in self._readers.list_owned_objects(own)}),
             groups=self._groups.list_owned(ids.reader, now),
             seats=self._groups.list_held_seats(ids.reader),

@@ -15,6 +15,7 @@ from service.adapters.redis.client.memory import FILLING_FROM
 from service.adapters.redis.grants.grants import GrantEndIndex
 from service.adapters.redis.reporting.alert_flags import AlertFlag, AlertStore
 from service.domain.catalogue import DAY, HOUR, Catalogue
+from service.domain.sources import Subscription
 from service.domain.stripe_facts import StripeFacts
 from service.use_cases.reporting.change_listeners import is_paid_for, unknown_prices
 from service.use_cases.subscriptions.catch_up import CatchUpResult
@@ -33,6 +34,7 @@ Kind = Literal[
     "dead_letters",
     "unknown_prices",
     "ownerless",
+    "second_trials",
     "grants_ending",
     "drift",
     "event_gap",
@@ -100,6 +102,12 @@ ALERT_TEXTS: Mapping[Kind, tuple[str, str, str, str]] = {
         "Link the customer or the subscription to a reader.",
         "/v1/readers/{reader}/links",
     ),
+    "second_trials": (
+        "reader is on a second trial of a plan",
+        "readers are on a second trial of a plan",
+        "Two checkouts were open at once. End the later trial in Stripe if it should be paid now.",
+        "/v1/readers/{reader}",
+    ),
     "event_gap": (
         "Stripe event was not delivered; the catch-up found it",
         "Stripe events were not delivered; the catch-up found them",
@@ -157,6 +165,7 @@ class Alerts:
             self._dead_letters(),
             self._unknown_prices(),
             self._ownerless(now),
+            self._second_trials(),
             _from_flag("event_gap", _recent(flags.get("event_gap"), now, FLAG_SHOWN_FOR), "events"),
             self._catch_up_late(flags.get("caught_up"), now),
             _from_flag("drift", _recent(flags.get("drift"), now, DRIFT_SHOWN_FOR), "sweep"),
@@ -182,7 +191,7 @@ class Alerts:
         return Alert("unknown_prices", len(left), examples)
 
     def _ownerless(self, now: float) -> Alert:
-        count, names = self._notes.list_unassigned(_CHECKED)
+        count, names = self._notes.list_objects("ownerless", _CHECKED)
         left = self._still_unassigned(names, now)
         examples = [
             Example(facts.ref.id, at=facts.created, text=f"customer {facts.customer or '-'}")
@@ -200,14 +209,30 @@ class Alerts:
                 resolved.append(stored.name)
             else:
                 left.append(facts)
-        self._notes.remove_unassigned(resolved)
+        self._notes.remove_objects("ownerless", resolved)
+        return left
+
+    def _second_trials(self) -> Alert:
+        count, names = self._notes.list_objects("trials", _CHECKED)
+        left = self._still_on_trial(names)
+        examples = [Example(facts.ref.id, reader, facts.created) for reader, facts in left[:EXAMPLES]]
+        return Alert("second_trials", count - len(names) + len(left), examples)
+
+    def _still_on_trial(self, names: Sequence[str]) -> list[tuple[str, StripeFacts]]:
+        """Return which of these subscriptions are on trial, each with its reader; remove the others from the list."""
+        found = [(stored.owner.reader, stored.facts) for stored in self._processor.objects.load_all(names)]
+        left = [(reader, facts) for reader, facts in found if reader and facts and _is_on_trial(facts)]
+        kept = {facts.ref.name for _, facts in left}
+        self._notes.remove_objects("trials", [name for name in names if name not in kept])
         return left
 
     def remove_resolved(self, now: float) -> None:
         """Remove resolved and expired entries from the lists; the worker calls this hourly."""
         self._notes.trim()
-        for names in self._notes.iterate_unassigned():
+        for names in self._notes.iterate_objects("ownerless"):
             self._still_unassigned(names, now)
+        for names in self._notes.iterate_objects("trials"):
+            self._still_on_trial(names)
 
     def _grants_ending(self, now: float) -> Alert:
         examples = [
@@ -248,6 +273,10 @@ class Alerts:
         uncorrected = sum(not drift.corrected for drift in found.drift)
         summary = ", ".join(f"{count} {what}" for what, count in counts.items())
         self._notes.raise_flag("drift", len(found.drift), f"{summary}; {uncorrected} not corrected", now)
+
+
+def _is_on_trial(facts: StripeFacts) -> bool:
+    return isinstance(facts.source, Subscription) and facts.source.status == "trialing"
 
 
 def _recent(flag: AlertFlag | None, now: float, within: float) -> AlertFlag | None:

@@ -20,6 +20,7 @@ from service.domain.errors import StoreUnavailable
 from service.domain.ownership import Owner
 from service.domain.sources import STANDING, Grant, Pass, Source, Standing, Subscription
 from service.domain.stripe_facts import StripeFacts
+from service.use_cases.checkout.trials import Trials
 from service.use_cases.reporting.usage_counters import UsageCounters
 from service.use_cases.subscriptions.event_processor import DeliveryResult, EventProcessor
 
@@ -50,11 +51,12 @@ class DeliveryReceiver:
 
 
 class ReaderChangeListener:
-    """Listens to changes of sources, for subscriptions that start and grants that expire."""
+    """Listens to changes of sources, for subscriptions that start, second trials, and grants that expire."""
 
-    def __init__(self, usage_counters: UsageCounters, ends: GrantEndIndex) -> None:
+    def __init__(self, usage_counters: UsageCounters, ends: GrantEndIndex, trials: Trials) -> None:
         self._usage_counters = usage_counters
         self._ends = ends
+        self._trials = trials
 
     def before_write(self, reader: str, source: Source) -> None:
         """Record a grant's expiry before it is written, so that a crash in between hides none."""
@@ -62,11 +64,14 @@ class ReaderChangeListener:
             self._ends.announce(reader, source)
 
     def after_write(self, reader: str, source: Source, outcome: WriteOutcome, now: float) -> None:
-        """Confirm a grant's expiry; count a subscription that started or ended."""
+        """Confirm a grant's expiry; count a subscription that started or ended, and note a second trial."""
         if isinstance(source, Grant) and outcome.verdict in ("applied", "same"):
             with suppress(StoreUnavailable):
                 self._ends.confirm(reader, source)
         elif isinstance(source, Subscription) and outcome.verdict == "applied":
+            if source.status == "trialing":
+                with suppress(StoreUnavailable):
+                    self._trials.note_second(reader, source, now)
             if is_new_subscription(source, outcome.before, now):
                 self._usage_counters.count_started_subscription(reader, source.created)
             elif is_canceled(source, outcome.before):
@@ -115,10 +120,10 @@ class ObjectChangeListener:
         facts = seen.facts
         if owner.reader is None and facts is not None and is_paid_for(facts, self._catalogue, self._clock()):
             with suppress(StoreUnavailable):
-                self._notes.add_unassigned(seen.name, self._clock())
+                self._notes.add_object("ownerless", seen.name, self._clock())
         elif owner.reader is not None and seen.owner.reader is None:
             with suppress(StoreUnavailable):
-                self._notes.remove_unassigned([seen.name])
+                self._notes.remove_objects("ownerless", [seen.name])
 
 
 def unknown_prices(name: str, facts: StripeFacts, catalogue: Catalogue) -> list[UnknownPrice]:

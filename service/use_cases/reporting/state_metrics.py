@@ -68,5 +68,6 @@ class StateMetrics:
             "paywall_audit_entries_waiting": {"": self._audit.count_waiting()},
             "paywall_imports": self._imports.count_open(),
             "paywall_approvals_waiting": {"": len(self._approvals.list_waiting(self._clock()))},
+            "paywall_second_trials": {"": self._alert_flags.list_objects("trials", 1)[0]},
             "paywall_store_memory_used_ratio": {"": self._store.link.memory().share},
         }

@@ -10,32 +10,37 @@ import pytest
 
 from service.adapters.stripe.gateway import Gateway
 from service.adapters.stripe.transport import RateLimit
-from service.domain.catalogue import Catalogue, Plan
+from service.domain.catalogue import Catalogue, CheckoutPolicy, Plan
 from service.domain.errors import NoSuchObject, NotForSale, StripeUnavailable
 from service.domain.prices import PriceTag
 from service.domain.sources import Pass, Subscription
 from service.domain.stripe_facts import ObjectRef
-from service.use_cases.checkout.checkout import (
+from service.use_cases.checkout.checkout import choose_price, find_sold_plan
+from service.use_cases.checkout.checkout_session import (
+    Order,
+    Sale,
     checkout_params,
-    choose_price,
-    find_sold_plan,
     is_on_origin,
     open_checkout_page,
     with_session_id,
 )
 from service.use_cases.checkout.price_cache import PriceCache
 
+PLAIN = CheckoutPolicy()
 BACK = "https://www.example.news/story?from=box#notebook"
 MONTH = PriceTag("price_month", None, 500, "usd", "month", "prod_supporter", True)
 DAY = PriceTag("price_day", None, 300, "usd", None, "prod_day_pass", True)
 SEAT = PriceTag("price_seat_month", None, 400, "usd", "month", "prod_newsroom", True)
 
 
-def buy(gateway: Gateway, catalogue: Catalogue, tag: PriceTag, **how: Any) -> str:
+def sale_of(catalogue: Catalogue, tag: PriceTag, policy: CheckoutPolicy = PLAIN, **order: Any) -> Sale:
     plan = catalogue.plan_for(tag.id, tag.lookup_key, tag.product)
     assert plan is not None
-    asked = {"reader": "r-1", "tag": tag, "plan": plan, "return_url": BACK, "customer": None, **how}
-    return open_checkout_page(gateway, **asked)
+    return Sale(Order(**{"reader": "r-1", "return_url": BACK, **order}), tag, plan, policy)
+
+
+def buy(gateway: Gateway, catalogue: Catalogue, tag: PriceTag, *, customer: str | None = None, **how: Any) -> str:
+    return open_checkout_page(gateway, sale_of(catalogue, tag, **how), customer, lambda payer: None)
 
 
 def session_of(url: str) -> str:
@@ -67,13 +72,9 @@ def test_pass_purchase_has_its_price_in_the_metadata(gateway: Gateway, strict: A
 
 def test_group_purchase_allows_choosing_seats(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
     strict.pay(session_of(buy(gateway, catalogue, SEAT)))
-    line = checkout_params("r-1", SEAT, catalogue.plans["newsroom"], BACK, "cus_1")["line_items"][0]
-    assert line["quantity"] == 1
-    assert line["adjustable_quantity"]["enabled"]
-    assert (
-        "adjustable_quantity"
-        not in checkout_params("r-1", MONTH, catalogue.plans["supporter"], BACK, "c")["line_items"][0]
-    )
+    lines = [checkout_params(sale_of(catalogue, tag), "cus_1")["line_items"][0] for tag in (SEAT, MONTH)]
+    assert lines[0]["adjustable_quantity"] == {"enabled": True, "minimum": 1, "maximum": 1_000}
+    assert lines[1] == {"price": "price_month", "quantity": 1}
 
 
 def test_purchase_uses_the_customer_of_the_reader(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 NOON = "2082-11-24T12:00:00Z"
 SECRET = "whsec_made_for_the_tests"
 KINDS = [
-    "dead_letters", "unknown_prices", "ownerless", "event_gap", "catch_up_late", "drift", "clock", "store_memory",
-    "grants_ending",
+    "dead_letters", "unknown_prices", "ownerless", "second_trials", "event_gap", "catch_up_late", "drift", "clock",
+    "store_memory", "grants_ending",
 ]  # fmt: skip
 
 
@@ -220,6 +220,27 @@ def test_unassigned_payment_needs_action_until_it_is_linked(app: InProcessApp) -
     assert answer.status_code == 200, answer.text
     assert ids(app, "ownerless") == (0, [])
     assert not attention(app)["needs_hand"]
+
+
+@pytest.mark.parametrize("order", [("sub_1", "sub_2"), ("sub_2", "sub_1")])
+def test_second_trial_needs_action_until_it_ends(order: list[str], make_app: MakeApp, valkey_url: str) -> None:
+    prices = 'prices = ["price_month", "price_year"]'
+    app = make_app(valkey_url, POLICY.replace(prices, f"{prices}\ntrial_days = 14"), STRIPE_WEBHOOK_SECRETS=SECRET)
+    app.clock.at(NOON)
+    trials = {
+        name: subscription(app, name, price, status="trialing", created=int(app.clock()) - age)
+        for name, price, age in (("sub_1", "price_month", 60), ("sub_2", "price_year", 30))
+    }
+    deliver(app, "evt_other", subscription(app, "sub_3", reader="r-2", status="trialing"))
+    for name in order:
+        assert ids(app, "second_trials") == (0, [])
+        deliver(app, f"evt_{name}", trials[name])
+    (example,) = item(app, "second_trials")["examples"]
+    assert (example["id"], example["reader"]) == ("sub_2", "r")
+    assert app.service.state_metrics.read(app.clock())["paywall_second_trials"] == {"": 1}
+    deliver(app, "evt_end", {**trials["sub_2"], "status": "canceled"}, kind="customer.subscription.deleted")
+    assert ids(app, "second_trials") == (0, [])
+    assert app.service.state_metrics.read(app.clock())["paywall_second_trials"] == {"": 0}
 
 
 def test_unassigned_pass_needs_action_until_it_expires(app: InProcessApp) -> None:

@@ -41,6 +41,7 @@ def test_waiting_audit_entry_and_approval_are_counted(make_app: MakeApp, valkey_
     app.grant("r-2")
     figures = service.state_metrics.read(1.0)
     assert figures["paywall_approvals_waiting"] == {"": 1}
+    assert figures["paywall_second_trials"] == {"": 0}
     assert figures["paywall_audit_entries_waiting"] == {"": 1}
     assert approval.state == "waiting"
 

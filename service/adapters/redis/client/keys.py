@@ -129,6 +129,10 @@ class Keys:
         """List: every change of a source, oldest first."""
         return b"%b:{%b}history" % (self.prefix, tag)
 
+    def held_prices(self, tag: bytes) -> bytes:
+        """Hash: [price, lookup key, product] that a subscription of this reader had → [1, subscription, its creation]."""
+        return b"%b:{%b}held" % (self.prefix, tag)
+
     def customers(self, tag: bytes) -> bytes:
         """Hash: name of a Stripe object → its number and Stripe customer, for the objects that this reader owns."""
         return b"%b:{%b}customers" % (self.prefix, tag)

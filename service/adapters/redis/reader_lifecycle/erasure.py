@@ -34,7 +34,7 @@ _CHANGE = b"c:"
 """The prefix of an event's field with a reader's entitlements before and after."""
 _STAYS = (b"audited", b"erasing")
 """The keys of a reader that stay: the index for erasing the audit log, and the sign of an unfinished erasure."""
-_KNOWN_BY = ("", "past", "history", "customers", "gifts", "audited", "erasing")
+_KNOWN_BY = ("", "past", "history", "held", "customers", "gifts", "audited", "erasing")
 """The keys of a reader of which one exists for a known reader, unless only a meter, an import or Stripe names the ID."""
 _TRIES = 20
 

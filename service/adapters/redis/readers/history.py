@@ -13,9 +13,9 @@ from service.adapters.redis.client.keys import READER_TAG, reader_hash
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec
-from service.adapters.redis.readers.readers import ReaderChange, unpack_change
+from service.adapters.redis.readers.readers import ReaderChange, field_pairs, unpack_change
 from service.adapters.redis.records import StoreRecords
-from service.domain.sources import Source
+from service.domain.sources import STARTED, HeldPrice, Source
 
 
 class ReaderHistory(StoreRecords):
@@ -43,6 +43,19 @@ class ReaderHistory(StoreRecords):
         merged = [change for changes in histories for change in changes if not _handed_on(change)]
         found = merged if len(family) > 1 else histories[0]
         return sorted((c for c in found if at is None or c.moment <= at), key=lambda change: change.moment)
+
+    def held_prices(self, reader: str) -> list[HeldPrice]:
+        """Return the prices that subscriptions of this reader had after they started, under any merged ID, oldest first.
+
+        The history has those that an earlier release wrote.
+        """
+        family = self._family(reader, None)
+        keys = [self.keys.held_prices(tag) for tag in family]
+        kept = self._link.read([(key, (b"HGETALL", key)) for key in keys])
+        found = [source_codec.decode_held_price(*pair) for reply in kept for pair in field_pairs(reply)]
+        for change in (change for changes in self._histories(family) for change in changes if change.record):
+            found += source_codec.held_prices(source_codec.decode(change.field, change.record or b""))
+        return sorted(set(found), key=lambda held: (held.created, held.subscription))
 
     def _family(self, reader: str, at: float | None) -> list[bytes]:
         """Return the hashes of all readers that are one with this one now, or were at `at`; the remaining one comes first."""
@@ -103,4 +116,5 @@ class HistoryRetention(StoreRecords):
         The last old change of each source stays, because it states how the source has been since.
         """
         for page in self._link.scan_nodes(self.keys.history(b"*")):
-            yield sum(int(self._link.run(TRIM, [key], [int(before)])) for key in page)
+            pairs = [[key, self.keys.held_prices(self.keys.split(key)[0])] for key in page]
+            yield sum(int(self._link.run(TRIM, keys, [int(before), *sorted(STARTED)])) for keys in pairs)

@@ -105,6 +105,7 @@ class _Write:
     now: float
     cause: str
     audit: bytes = b""
+    held: tuple[bytes, ...] = ()
 
 
 class ReaderListener(Protocol):
@@ -257,7 +258,10 @@ class Readers(StoreRecords):
         if self._listener is not None:
             self._listener.before_write(reader, source)
         field, record = source_codec.field_of(source), source_codec.encode(source, number)
-        outcome = self._write(reader, _Write(field, number, record, rule, ended, now, cause, audit))
+        held = tuple(
+            part for price in source_codec.held_prices(source) for part in source_codec.encode_held_price(price)
+        )
+        outcome = self._write(reader, _Write(field, number, record, rule, ended, now, cause, audit, held))
         if self._listener is not None:
             self._listener.after_write(reader, source, outcome, now)
         return outcome
@@ -278,11 +282,11 @@ class Readers(StoreRecords):
 
     def _write_record(self, reader: str, write: _Write) -> WriteOutcome:
         tag = reader_hash(reader)
-        keys = [self.keys.reader(tag), self.keys.past(tag), self.keys.history(tag), self.keys.outbox(tag)]
+        keys = [*self._records(tag), self.keys.history(tag), self.keys.outbox(tag), self.keys.held_prices(tag)]
         entry = pack_change(write.now, write.field, write.record, write.cause)
         place = b"past" if write.ended else b"reader"
         stored = (write.field, write.number, write.rule, place, write.record)
-        arguments = [*stored, entry, write.audit, HISTORY_ENTRIES, reader]
+        arguments = [*stored, entry, write.audit, HISTORY_ENTRIES, reader, *write.held]
         verdict, number, before = self._link.run(WRITE_SOURCE, keys, arguments)
         if verdict == b"merged":
             # The reader was merged meanwhile. An admin's change goes to the heir; Stripe's owner is resolved again.

@@ -9,6 +9,8 @@
     another provider's         [1, n, plan, start, until, ended_at]
     tombstone                  [1, n]        (the source belongs to another reader now)
 
+A price that a reader's subscription had is kept apart, under [price, lookup_key, product] as [1, subscription, created].
+
 Empty values at the end are omitted. The first letter of the field is the type, the rest is the ID. `n` orders writes: a lower
 number never overwrites a higher (`lua/write_source.lua` reads it from the text).
 """
@@ -21,7 +23,7 @@ from typing import Any, Literal
 import msgspec
 
 from service.domain.errors import NewerSchema
-from service.domain.sources import External, Grant, Item, Pass, Source, StripeEntitlements, Subscription
+from service.domain.sources import External, Grant, HeldPrice, Item, Pass, Source, StripeEntitlements, Subscription
 
 SCHEMA = 1
 
@@ -79,6 +81,24 @@ def _values(source: Source) -> list[Any]:
             return [lookup_keys, int(confirmed)]
         case External(_, plan, start, until, ended_at):
             return [plan, start, until, ended_at]
+
+
+def held_prices(source: Source | None) -> list[HeldPrice]:
+    """Return the prices that a subscription has, if it has started."""
+    if not isinstance(source, Subscription) or not source.has_started:
+        return []
+    return [HeldPrice(i.price, i.lookup_key, i.product, source.id, source.created) for i in source.items]
+
+
+def encode_held_price(held: HeldPrice) -> tuple[bytes, bytes]:
+    """Return the field and the record of a price."""
+    price = _encoder.encode([held.price, held.lookup_key, held.product])
+    return price, _encoder.encode([SCHEMA, held.subscription, held.created])
+
+
+def decode_held_price(field: bytes, record: bytes) -> HeldPrice:
+    """Return a price from its field and record. Raises: NewerSchema if a newer service wrote it."""
+    return HeldPrice(*_decoder.decode(field), *_read(record)[1:])
 
 
 def number_of(record: bytes) -> int:

@@ -3,6 +3,7 @@
     prices     sorted set: [price, lookup key, product] of what was bought, by when it was last seen; at most 200
     bought     hash: the same → an object with that price
     ownerless  sorted set: names of paid objects without an owner, by since when; at most 10,000
+    trials     sorted set: names of subscriptions that gave a reader a second trial of a plan, likewise
     flags      hash: name → [at, count, detail]; a later flag replaces an earlier one
 
 Whoever reads an alert checks whether it still applies and removes it if not; so fixing the cause needs no code of its own.
@@ -22,8 +23,9 @@ from service.adapters.redis.readers.readers import field_pairs
 from service.adapters.redis.records import StoreRecords
 
 MOST_PRICES = 200
-MOST_OWNERLESS = 10_000
+MOST_OBJECTS = 10_000
 
+ObjectAlert = Literal["ownerless", "trials"]
 FlagName = Literal["drift", "event_gap", "clock", "caught_up", "mended"]
 
 _encode = msgspec.json.Encoder().encode
@@ -75,31 +77,32 @@ class AlertStore(StoreRecords):
             self._call(b"ZREM", self.keys.alert("prices"), *members)
             self._call(b"HDEL", self.keys.alert("bought"), *members)
 
-    def add_unassigned(self, name: str, now: float) -> None:
-        self._call(b"ZADD", self.keys.alert("ownerless"), b"NX", int(now), name)
+    def add_object(self, alert: ObjectAlert, name: str, now: float) -> None:
+        self._call(b"ZADD", self.keys.alert(alert), b"NX", int(now), name)
 
-    def list_unassigned(self, limit: int) -> tuple[int, list[str]]:
+    def list_objects(self, alert: ObjectAlert, limit: int) -> tuple[int, list[str]]:
         """Return how many there can be, and the names of the latest."""
-        key = self.keys.alert("ownerless")
+        key = self.keys.alert(alert)
         count, names = self._link.read(
             [(key, (b"ZCARD", key)), (key, (b"ZRANGE", key, b"0", b"%d" % (limit - 1), b"REV"))]
         )
         return int(count), [bytes(name).decode() for name in names]
 
-    def iterate_unassigned(self) -> Iterator[list[str]]:
+    def iterate_objects(self, alert: ObjectAlert) -> Iterator[list[str]]:
         """Yield all names in pages; one can occur twice."""
-        for row in self._scan(self.keys.alert("ownerless"), 100):
+        for row in self._scan(self.keys.alert(alert), 100):
             yield [bytes(name).decode() for name in row[::2]]
 
-    def remove_unassigned(self, names: Sequence[str]) -> None:
-        """Remove objects that have an owner by now, or have ended."""
+    def remove_objects(self, alert: ObjectAlert, names: Sequence[str]) -> None:
+        """Remove objects to which the alert no longer applies."""
         if names:
-            self._call(b"ZREM", self.keys.alert("ownerless"), *names)
+            self._call(b"ZREM", self.keys.alert(alert), *names)
 
     def trim(self) -> None:
         """Delete the oldest prices and objects beyond the limits."""
         self._drop_prices(self._call(b"ZRANGE", self.keys.alert("prices"), 0, -MOST_PRICES - 1))
-        self._call(b"ZREMRANGEBYRANK", self.keys.alert("ownerless"), 0, -MOST_OWNERLESS - 1)
+        for alert in ("ownerless", "trials"):
+            self._call(b"ZREMRANGEBYRANK", self.keys.alert(alert), 0, -MOST_OBJECTS - 1)
 
     def raise_flag(self, what: FlagName, count: int, detail: str, now: float) -> None:
         """Record a condition that exists once."""

@@ -7,6 +7,7 @@ from service.entrypoints.http import inputs
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.checkout import CheckoutIn, PortalIn, ReturnedIn, ReturnedOut, UrlOut
 from service.entrypoints.responses.fields import JsonObject
+from service.use_cases.checkout.checkout_session import Order
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
@@ -15,10 +16,8 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("POST /v1/checkout", "site", UrlOut, takes=CheckoutIn, refuses=(409,))
     def open_checkout() -> JsonObject:
         """The address of a Checkout page for a plan or a price."""
-        data = inputs.load(CheckoutIn, further=purchases.order_mistakes)
-        plan, price, back = data.get("plan"), data.get("price"), data["return_url"]
-        url = purchases.open_checkout(data["reader"], plan, price, back, service.clock())
-        return UrlOut.write({"url": url})
+        order = Order(**inputs.load(CheckoutIn, further=purchases.order_mistakes))
+        return UrlOut.write({"url": purchases.open_checkout(order, service.clock())})
 
     @routes.add("POST /v1/checkout/returned", "site", ReturnedOut, takes=ReturnedIn, refuses=(404,))
     def returned() -> JsonObject:
@@ -29,5 +28,5 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("POST /v1/portal", "site", UrlOut, takes=PortalIn, refuses=(404,))
     def open_portal() -> JsonObject:
         """The address of the page where a reader manages their subscription."""
-        data = inputs.load(PortalIn, further=purchases.return_url_mistakes)
+        data = inputs.load(PortalIn, further=purchases.address_mistakes)
         return UrlOut.write({"url": purchases.open_portal(data["reader"], data["return_url"])})
