@@ -27,6 +27,7 @@ pytest_plugins = [
     "tests.admin_app",
     "tests.stripe_fixtures",
     "tests.browser",
+    "tests.node_packages",
 ]
 
 

@@ -39,6 +39,7 @@ PACKAGES = {
     "service.entrypoints.http": "entrypoints",
     "service.entrypoints.http.admin": "entrypoints",
     "service.entrypoints.http.api": "entrypoints",
+    "service.entrypoints.http.openapi": "entrypoints",
     "service.entrypoints.processes": "entrypoints",
     "service.entrypoints.responses": "entrypoints",
     "service.use_cases": "use cases",

@@ -23,9 +23,9 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Characters with which a formula begins in a spreadsheet."""
 
 
-def or_csv(schema: type[Schema]) -> Mapping[int, Mapping[str, Any]]:
-    """Describe the answer in `/openapi.json`: this schema, or a file."""
-    return {200: {"application/json": {"schema": schema}, "text/csv": {"schema": {"type": "string"}}}}
+def or_csv(schema: type[Schema], **example: str) -> Mapping[int, Mapping[str, Any]]:
+    """Describe the answer in `/openapi.json`: this schema, or a file, with an `example` unless it is a list."""
+    return {200: {"application/json": {"schema": schema}, "text/csv": {"schema": {"type": "string"}, **example}}}
 
 
 def list_of(schema: type[Schema]) -> Mapping[int, Mapping[str, Any]]:
@@ -63,16 +63,21 @@ def csv_file(
     columns: Sequence[str], rows: Iterable[Mapping[str, Any]], name: str, following: str | None = None
 ) -> Response:
     """Return rows as a file; a `Link` header leads to the next page, which has no place in CSV."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")  # RFC 4180
-    writer.writerow(columns)
-    writer.writerows([csv_cell(row.get(name)) for name in columns] for row in rows)
-    response = Response(out.getvalue(), content_type="text/csv; charset=utf-8; header=present")
+    response = Response(csv_text(columns, rows), content_type="text/csv; charset=utf-8; header=present")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     if following is not None:
         arguments = {**request.args.to_dict(), "after": following}
         response.headers["Link"] = f'<{request.path}?{urlencode(arguments)}>; rel="next"'
     return response
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows as CSV, with a header."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")  # RFC 4180
+    writer.writerow(columns)
+    writer.writerows([csv_cell(row.get(name)) for name in columns] for row in rows)
+    return out.getvalue()
 
 
 def csv_cell(value: Any) -> str:

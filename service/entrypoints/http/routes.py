@@ -26,9 +26,15 @@ def query(name: str, description: str, schema: Mapping[str, Any]) -> Parameter:
     return {"in": "query", "name": name, "required": False, "description": description, "schema": dict(schema)}
 
 
-REASON = query("reason", "Why; may stand in the body instead.", {"type": "string", "minLength": 1, "maxLength": 1000})
-LIMIT = query("limit", "How many.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 50})
-AFTER = query("after", "The last answer's `next`.", {"type": "string"})
+REASON = query(
+    "reason",
+    "Why, for the audit log. The body can have it instead.",
+    {"type": "string", "minLength": 1, "maxLength": 1000},
+)
+LIMIT = query(
+    "limit", "How many entries the page has at most.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}
+)
+AFTER = query("after", "`next` of the last answer: the page that follows it.", {"type": "string"})
 ENDS_BEFORE = query(
     "ends_before", "Only what ends earlier than this; never what has no end.", {"type": "string", "format": "date-time"}
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from typing import Any
 
@@ -11,15 +12,20 @@ from flask import Response, current_app, jsonify, render_template, request
 from marshmallow import fields
 
 from service.bootstrap import Service
-from service.entrypoints.http.openapi_description import describe_api
+from service.entrypoints.http.openapi.description import describe_api
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.fields import JsonObject, ResponseSchema
 from service.entrypoints.responses.story_passes import JwksOut
 
-TEXT = {"text/plain": {"schema": {"type": "string"}}}
-HTML = {"text/html": {"schema": {"type": "string"}}}
-ANY_JSON = {"application/json": {"schema": {"type": "object"}}}
+METRICS = {
+    "text/plain": {
+        "schema": {"type": "string"},
+        "example": 'paywall_decisions_total{reason="metered",show="full"} 298.0\n',
+    }
+}
+HTML = {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>…"}}
+ANY_JSON = {"application/json": {"schema": {"type": "object"}, "example": {"openapi": "3.1.0"}}}
 
 
 class StatusOut(ResponseSchema):
@@ -52,6 +58,10 @@ class _Page:
         return answer
 
 
+def _docs(spec: dict[str, Any]) -> str:
+    return render_template("docs.html", spec=spec, pretty=partial(json.dumps, indent=2, ensure_ascii=False))
+
+
 def register(routes: ApiRoutes, service: Service) -> None:
     """Add the routes that take no key."""
 
@@ -61,7 +71,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     # A page takes tens of milliseconds of a core, and needs no key: each is rendered once.
     openapi_page = cache(lambda: _Page(current_app.json.dumps(description()), "application/json"))
-    docs_page = cache(lambda: _Page(render_template("docs.html", spec=description()), "text/html; charset=utf-8"))
+    docs_page = cache(lambda: _Page(_docs(description()), "text/html; charset=utf-8"))
     style_page = cache(lambda: _Page(render_template("docs.css"), "text/css; charset=utf-8"))
 
     @routes.add("GET /healthz", None, StatusOut)
@@ -76,7 +86,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
             raise Problem(503, "The store cannot be reached; /v1/access answers as [failure] says.")
         return StatusOut.write({"status": "ready"})
 
-    @routes.add("GET /metrics", None, {200: TEXT})
+    @routes.add("GET /metrics", None, {200: METRICS})
     def show_metrics() -> Response:
         """Prometheus metrics of all processes."""
         return Response(service.metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")

@@ -25,9 +25,13 @@ DAYS = query(
     {"type": "integer", "minimum": 1, "maximum": DAYS_KEPT, "default": DEFAULT_DAYS},
 )
 
+CSV_ROW = ("2026-11-28", "checks full", "metered", 298)
+
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    @routes.add("GET /v1/activity", "viewer", lists.or_csv(ActivityOut), parameters=(DAYS,))
+    figures_csv = lists.csv_text(FIGURE_COLUMNS, [dict(zip(FIGURE_COLUMNS, CSV_ROW, strict=True))])
+
+    @routes.add("GET /v1/activity", "viewer", lists.or_csv(ActivityOut, example=figures_csv), parameters=(DAYS,))
     def show_activity() -> Response | JsonObject:
         """Checks, upsell boxes and what came of them, entitlements, deliveries: by day, and the last 48 hours by hour.
 

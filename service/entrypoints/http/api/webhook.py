@@ -15,7 +15,15 @@ from service.entrypoints.responses.fields import JsonObject
 from service.entrypoints.responses.stripe_objects import ReceiptOut
 
 MOST = 1024 * 1024
-ANY_BODY = {"application/json": {"schema": {"type": "object"}}}
+EVENT = {
+    "id": "evt_1NG8Du2eZvKYlo2C",
+    "object": "event",
+    "type": "customer.subscription.updated",
+    "created": 1796033698,
+    "livemode": False,
+    "data": {"object": {"id": "sub_1MowQVLkdIwHu7ix", "object": "subscription", "status": "active"}},
+}
+ANY_BODY = {"application/json": {"schema": {"type": "object"}, "example": EVENT}}
 
 
 def register(routes: ApiRoutes, service: Service) -> None:

@@ -1,0 +1,68 @@
+"""What each answer is, and the examples of bodies that differ from those of their properties."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from service.entrypoints.http.openapi.samples import GRANT
+
+ANSWERS: Mapping[str, str] = {
+    "AccessOut": "The decision.",
+    "AccountSummaryOut": "What the account page shows.",
+    "ActivityOut": "The statistics.",
+    "ApprovalOut": "The request and its state.",
+    "AttentionOut": "The alerts.",
+    "BatchOut": "The decisions.",
+    "DecisionOut": "The decision as it was answered, with its steps.",
+    "DryRunOut": "What the import would do, and the mistakes in the file. Nothing is imported.",
+    "ErasedOut": "What was erased.",
+    "EventOut": "The event.",
+    "GiftOut": "The gift link, and what the reader can still give.",
+    "GiftsOut": "What the reader can still give, and what they gave.",
+    "GrantOut": "The grant.",
+    "GroupOut": "The seats of the group.",
+    "ImportOut": "The import and its progress.",
+    "JwksOut": "The public keys, as a JSON Web Key Set.",
+    "KeyOut": "The key, without its secret.",
+    "LinkedOut": "The link.",
+    "MergedOut": "The two readers, who are one now.",
+    "NewKeyOut": "The key. It is never shown again.",
+    "PassOut": "The gift link.",
+    "ReaderExportOut": "Everything that is kept of the reader.",
+    "ReaderOut": "What the reader holds.",
+    "ReceiptOut": "The event is recorded, or doesn't concern this service.",
+    "ReturnedOut": "Whether the purchase is in effect.",
+    "StatusOut": "All is well.",
+    "StoryOut": "What is known of the story.",
+    "UnlinkedOut": "The link that was removed.",
+    "UrlOut": "The page at Stripe.",
+    "docs": "The page.",
+    "openapi": "This description.",
+    "show_metrics": "The metrics.",
+}
+"""Schema of an answer, or operation whose answer has none → what the answer is."""
+
+BODIES: Mapping[str, Mapping[str, Any]] = {
+    "AccessIn": {"pass": ..., "explain": ..., "context": ...},
+    "CheckoutIn": {"plan": ...},
+    "GroupOut": {"removed": []},
+    "GrantIn": {"features": ..., "from": ...},
+    "KeyIn": {"reason": ...},
+    "LinkIn": {"subscription": ..., "reason": ...},
+    "LinkedOut": {"subscription": ...},
+    "MergeIn": {"reason": ...},
+    "StoryIn": {"tier": ...},
+    "UnlinkedOut": {"subscription": ...},
+}
+"""Schema → properties that the example of a whole body leaves out (`...`) or has with another value."""
+
+OUTCOMES: Mapping[str, Mapping[str, Any]] = {
+    "confirm_approval": {"state": "confirmed", "settled_by": "ben", "outcome": {"grant": GRANT}},
+    "refuse_approval": {"state": "refused", "settled_by": "ben"},
+    "revoke_grant": {"status": "revoked"},
+    "revoke_pass": {"status": "revoked"},
+    "readyz": {"status": "ready"},
+    "undo_import": {"state": "undone", "undo": {"taken_back": 115, "left_alone": 0}},
+}
+"""Operation → values of its answer's example that differ from those of the schema."""
