@@ -31,6 +31,11 @@ WEBSITE = {
     "/v1/portal",
     "/v1/gifts",
     "/v1/gifts/<reader>",
+    "/v1/groups",
+    "/v1/groups/<subscription>/seats/<reader>",
+    "/v1/groups/<subscription>/invites",
+    "/v1/groups/<subscription>/invites/<invite_id>",
+    "/v1/invites/accept",
     "/v1/readers/<reader>/summary",
 }
 
@@ -125,8 +130,9 @@ def test_site_key_on_an_admin_route_is_403_before_validation(valkey_app: InProce
 
 @pytest.mark.parametrize("path", sorted(path for path in WEBSITE if "<" not in path))
 def test_admin_key_on_a_website_route_is_403_before_validation(valkey_app: InProcessApp, path: str) -> None:
+    method = "GET" if path == "/v1/groups" else "POST"
     for more in BODIES:
         for hot in (True, False):
-            answer = valkey_app.call("POST", path, admin=True, hot=hot, **more)
+            answer = valkey_app.call(method, path, admin=True, hot=hot, **more)
             assert answer.status_code == 403
             assert answer.content_type == "application/problem+json"

@@ -17,12 +17,12 @@ curl -s "$PAYWALL{path}" -H "Content-Type: application/json" -H "Stripe-Signatur
 
 def curl_command(method: str, path: str, operation: dict[str, Any]) -> str:
     """Return the command that calls an operation with its examples. A CSV file is read from `grants.csv`, by its route."""
-    reason = ""
+    query = ""
     for parameter in operation["parameters"]:
         if parameter["in"] == "path":
             path = path.replace(f"{{{parameter['name']}}}", quote(parameter["example"] or "", safe=""))
-        if parameter["name"] == "reason" and method == "DELETE":
-            reason = f"?reason={quote(parameter['example'])}"
+        elif parameter["required"] or (parameter["name"] == "reason" and method == "DELETE"):
+            query = f"?{parameter['name']}={quote(parameter['example'])}"
     body: dict[str, Any] = operation.get("requestBody", {})
     bodies: dict[str, dict[str, Any]] = body.get("content", {})
     kind, content = next(iter(bodies.items()), ("", {"example": None}))
@@ -30,7 +30,7 @@ def curl_command(method: str, path: str, operation: dict[str, Any]) -> str:
         return _SIGNED.format(path=path, body=shlex.quote(json.dumps(content["example"])))
     has_body = kind == "text/csv" or bool(body.get("required"))
     verb = "" if method == ("POST" if has_body else "GET") else f"-X {method} "
-    words = [f'curl -s {verb}"$PAYWALL{path}{reason}"']
+    words = [f'curl -s {verb}"$PAYWALL{path}{query}"']
     words += [f'-H "Authorization: Bearer {_KEYS[name]}"' for scheme in operation["security"] for name in scheme]
     if kind == "text/csv":
         words += [f'-H "Content-Type: text/csv" --data-binary @{path.split("/")[2]}.csv']

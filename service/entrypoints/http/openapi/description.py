@@ -30,7 +30,19 @@ REQUEST_PROBLEMS = ((400, "not-stripe"), (409, "idempotency-key-reused"), (415, 
 CALLERS: Mapping[str, tuple[str, ...]] = {
     "Your website": ("website",),
     "Stripe": ("stripe",),
-    "Admins": ("readers", "grants", "approvals", "seats", "passes", "decisions", "events", "overview", "audit", "keys"),
+    "Admins": (
+        "readers",
+        "grants",
+        "providers",
+        "approvals",
+        "seats",
+        "passes",
+        "decisions",
+        "events",
+        "overview",
+        "audit",
+        "keys",
+    ),
     "Operations": ("service",),
 }
 """Who calls → the tags of what they call."""
@@ -40,6 +52,7 @@ TAGS: Mapping[str, str] = {
     "stripe": "What Stripe calls.",
     "readers": "Readers: what they hold, links to Stripe, merges, exports, and erasures.",
     "grants": "Access that admins grant, one reader at a time or from a file.",
+    "providers": "Subscriptions at other providers than Stripe.",
     "approvals": "Requests that a second admin must approve.",
     "seats": "Seats of group subscriptions.",
     "passes": "Gift links (story passes): each opens one story for everyone who has it.",
