@@ -50,7 +50,14 @@ ANSWERS: Mapping[str, str] = {
 
 BODIES: Mapping[str, Mapping[str, Any]] = {
     "AccessIn": {"pass": ..., "explain": ..., "context": ...},
-    "CheckoutIn": {"plan": ...},
+    "CheckoutIn": {
+        "plan": ...,
+        "cancel_url": ...,
+        "quantity": ...,
+        "locale": ...,
+        "currency": ...,
+        "promotion_code": ...,
+    },
     "GroupOut": {"removed": []},
     "GrantIn": {"features": ..., "from": ...},
     "KeyIn": {"reason": ...},

@@ -72,11 +72,24 @@ PROPERTIES: Mapping[str, Described] = {
     "SeatOut.reader": ("The reader.", "r-1042"),
     # Purchases and events of Stripe.
     "CheckoutIn.plan": ("The plan to buy. A plan with several prices needs `price` instead.", "supporter"),
-    "price": ("The price to buy, instead of a plan.", "price_month"),
     "return_url": (
         "Where Stripe sends the reader back. It is on one of `site.origins`.",
         "https://www.example.news/thanks",
     ),
+    "CheckoutIn.price": ("The price to buy, instead of a plan.", "price_month"),
+    "cancel_url": (
+        "Where Stripe sends a reader who cancels. It is on one of `site.origins`.",
+        "https://www.example.news/",
+    ),
+    "CheckoutIn.quantity": ("How many seats to buy. Only a plan with seats takes this.", 5),
+    "locale": ("The language of the page. The default is that of `paywall.toml`.", "en"),
+    "CheckoutIn.currency": ("The currency, for a price with several.", "eur"),
+    "promotion_code": ("The ID of a promotion code at Stripe.", "promo_1MiM6KLkdIwHu7ixrIaX4wgn"),
+    "held_prices": "The prices that the reader's subscriptions had, so that no one gets a second trial.",
+    "HeldPriceOut.price": ("The ID of the price at Stripe.", "price_1MoBy5LkdIwHu7ixZhnattbh"),
+    "lookup_key": ("The lookup key of the price. `null`: it has none.", "supporter_monthly"),
+    "product": ("The product of the price. `null`: it is not known.", "prod_NZKdYqrwEYx6iK"),
+    "HeldPriceOut.created": ("When the subscription was created.", "2026-11-20T09:00:00Z"),
     "UrlOut.url": (
         "The page at Stripe to which you redirect the reader.",
         "https://checkout.stripe.com/c/pay/cs_test_a1",
