@@ -31,15 +31,27 @@ class Plan:
     trial_days: int | None = None
     """Free days of a subscription, for a reader who never held this plan by one."""
 
+    @property
+    def is_on_sale(self) -> bool:
+        """Return whether readers can buy it; a plan without prices and products is only granted by admins."""
+        return bool(self.prices or self.products)
+
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """How a story is sold: any feature of `requires` opens every part. A tier that requires nothing is free."""
+    """How a story is sold: any feature of `requires` opens every part, or signing in does. Without both, it is free.
+
+    `sign_in`: every signed-in reader (`any`), or every one whose address the site has verified. `sign_in_offer` is shown
+    where signing in would open the story, `offer` otherwise.
+    """
 
     name: str
     requires: tuple[str, ...] = ()
     open_parts: tuple[str, ...] = ()
     meter: str | None = None
+    sign_in: Literal["any", "verified"] | None = None
+    offer: str | None = None
+    sign_in_offer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +208,11 @@ class Catalogue:
         return next((plan for plan in plans if product in plan.products), None)
 
     def offer_for(self, tier: Tier) -> Offer | None:
-        """Return the offer named after the first feature that the tier requires, else the first of the file."""
+        """Return the tier's own offer, else the one named after its first feature, else the first that has plans."""
+        if tier.offer is not None:
+            return self.offers[tier.offer]
         named = self.offers.get(tier.requires[0]) if tier.requires else None
-        return named or next(iter(self.offers.values()), None)
+        return named or next((offer for offer in self.offers.values() if offer.plans), None)
 
     def tier_of(self, story: Story, now: float) -> Tier:
         """Return the tier that the story names, else the first matching rule's, else the default.
@@ -218,12 +232,31 @@ class Catalogue:
 
     def tier_turns_at(self, story: Story, now: float) -> float | None:
         """Return the first moment after `now` at which the story's age changes its tier; `None` if it never does."""
-        if story.tier is not None or story.published_at is None:
+        moments = self.age_limits(story, now)
+        if not moments:
             return None
-        ages = (age for rule in self.rules for age in (rule.older_than, rule.newer_than) if age is not None)
-        moments = sorted({story.published_at + age for age in ages})
         current = self.tier_of(story, now)
-        return next((at for at in moments if at > now and self.tier_of(story, at) != current), None)
+        return next((at for at in moments if self.tier_of(story, at) != current), None)
+
+    def age_limits(self, story: Story, now: float) -> list[float]:
+        """Return the moments after `now` at which the story reaches an age that a rule names, the earliest first."""
+        if story.tier is not None or story.published_at is None:
+            return []
+        published = story.published_at
+        ages = (age for rule in self.rules for age in (rule.older_than, rule.newer_than) if age is not None)
+        return sorted({published + age for age in ages if published + age > now})
+
+    def ageing_tiers(self) -> frozenset[str]:
+        """Return the tiers that a story can leave by its age for one with another meter."""
+        by_age = any(rule.older_than is not None or rule.newer_than is not None for rule in self.rules)
+        names = {self.default_tier, *(rule.tier for rule in self.rules)} if by_age else set()
+        later = {self.tiers[name].meter for name in names} - {None}
+        return frozenset(tier.name for tier in self.tiers.values() if later - {tier.meter})
+
+    def later_meters(self, story: Story, now: float) -> set[str]:
+        """Return the meters of all tiers that the story's age will give it."""
+        tiers = [self.tier_of(story, at) for at in self.age_limits(story, now)]
+        return {tier.meter for tier in tiers if tier.meter is not None}
 
 
 def _matches(rule: Rule, story: Story, now: float) -> bool:

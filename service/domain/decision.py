@@ -7,7 +7,8 @@ decision holds everything that it rests on, so that `explain` can show its steps
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import IntEnum
 from math import ceil
 from typing import Any, Literal
 
@@ -18,12 +19,27 @@ from service.domain.sources import RANK, Holding, Reason, Standing
 FOREVER = float("inf")
 
 
+class Identity(IntEnum):
+    """Who asks, by the site's word: the higher ones include the lower ones."""
+
+    ANONYMOUS = 0
+    SIGNED_IN = 1
+    VERIFIED = 2
+    """Signed in, and the site has verified the reader's address."""
+
+
+ENOUGH: Mapping[str, Identity] = {"any": Identity.SIGNED_IN, "verified": Identity.VERIFIED}
+"""A tier's `sign_in` → the least identity that opens it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entitlements:
     """The features that a reader holds, each with the holding that keeps it longest, and when this next changes."""
 
     by_feature: dict[str, Holding]
     changes_at: int | None
+    holdings: tuple[Holding, ...] = field(default=(), compare=False)
+    """Those that are active now or later, from which a later moment can be resolved."""
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -50,22 +66,39 @@ def resolve_entitlements(holdings: Iterable[Holding], features: Iterable[str], n
     """Return the features that these holdings open at `now`, in the order of `features` (the catalogue's)."""
     best: dict[str, Holding] = {}
     ahead: list[int] = []
+    lasting: list[Holding] = []
     for holding in holdings:
         if holding.is_active_at(now):
+            lasting.append(holding)
             for name in holding.features:
                 if name not in best or precedence(holding) < precedence(best[name]):
                     best[name] = holding
         elif holding.becomes_active_after(now) and holding.start is not None:
+            lasting.append(holding)
             ahead.append(holding.start)
     ahead += [holding.until for holding in best.values() if holding.until is not None]
     held = {name: best[name] for name in features if name in best}
-    return Entitlements(held, min(ahead, default=None))
+    return Entitlements(held, min(ahead, default=None), tuple(lasting))
 
 
 NO_ENTITLEMENTS = Entitlements({}, None)
 
 BY_SOURCES = (Reason.SUBSCRIPTION, Reason.TRIAL, Reason.GRACE, Reason.PASS, Reason.SEAT, Reason.GRANT, Reason.GIFT)
-OPEN_REASONS = frozenset({Reason.FREE, *BY_SOURCES, Reason.INSTITUTION, Reason.METERED})
+OPEN_REASONS = frozenset({Reason.FREE, Reason.REGISTERED, *BY_SOURCES, Reason.INSTITUTION, Reason.METERED})
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """One step that would open a locked story by itself; only the field of its own step is set.
+
+    `sign_in` says whether the address has to be `verified`, `subscribe` names the `plans`, and `wait` ends at `until`
+    (epoch seconds). `service.domain.next_steps` finds them.
+    """
+
+    step: Literal["sign_in", "verify", "subscribe", "wait"]
+    verified: bool | None = None
+    plans: tuple[str, ...] | None = None
+    until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +114,7 @@ class Decision:
     meter: metering.MeterStanding | None = None
     refresh_after: int | None = None
     degraded: bool = False
+    next: tuple[NextStep, ...] = ()
 
     @property
     def open(self) -> bool:
@@ -102,15 +136,16 @@ def decide(
     now: float,
     catalogue: Catalogue,
     story_pass: Holding | None = None,
+    identity: Identity = Identity.ANONYMOUS,
 ) -> Decision:
-    """Decide in this order: free, entitled, story pass, meter, locked. The first that applies is the reason.
+    """Decide in this order: free, registered, entitled, story pass, meter, locked. The first that applies is the reason.
 
     `meter` is `None` where the tier has no meter, or there is neither a reader nor a visitor to meter. The caller reads
     the meter first, counts the read afterwards if needed, and decides again with the meter as it is then.
     """
     if story_pass is not None and story_pass.standing_at(now) is not Standing.GOOD:
         story_pass = None
-    reason, source, used = _first_reason(story, tier, entitlements, meter, story_pass)
+    reason, source, used = find_reason(story, tier, entitlements, meter, story_pass, identity=identity)
     opened = reason in OPEN_REASONS
     parts = tuple([(part, opened or part in tier.open_parts) for part in story.parts])
     changes = [
@@ -133,28 +168,56 @@ def decide(
 
 def is_free(story: Story, tier: Tier) -> bool:
     """Return whether everyone can read it: the tier requires nothing, or every part asked about is an open part."""
-    return not tier.requires or (bool(story.parts) and set(tier.open_parts).issuperset(story.parts))
+    if not tier.requires and tier.sign_in is None:
+        return True
+    return bool(story.parts) and set(tier.open_parts).issuperset(story.parts)
 
 
-def _first_reason(
+def is_registered(tier: Tier, identity: Identity) -> bool:
+    """Return whether signing in alone opens the tier. It never opens one that requires a feature."""
+    return tier.sign_in is not None and not tier.requires and identity >= ENOUGH[tier.sign_in]
+
+
+def is_settled(story: Story, tier: Tier, identity: Identity) -> bool:
+    """Return whether neither an entitlement nor a meter is needed: the story is free, or signing in has opened it."""
+    return is_free(story, tier) or is_registered(tier, identity)
+
+
+def needs_no_store(story: Story, tier: Tier) -> bool:
+    """Return whether the answer to a visitor rests on nothing that is stored, so that an outage does not change it."""
+    return is_free(story, tier) or (tier.sign_in is not None and tier.meter is None)
+
+
+def find_reason(
     story: Story,
     tier: Tier,
     entitlements: Entitlements,
     meter: metering.MeterStanding | None,
     story_pass: Holding | None,
+    *,
+    identity: Identity,
 ) -> tuple[Reason, Holding | None, metering.MeterStanding | None]:
+    """Return the first reason of the ladder that applies, with the source and the meter that it rests on."""
     if is_free(story, tier):
         return Reason.FREE, None, None
+    if is_registered(tier, identity):
+        return Reason.REGISTERED, None, None
     holding = entitlements.opener(tier.requires)
     if holding is not None and holding.reason is not None:
         return holding.reason, holding, None
     if story_pass is not None:
         return Reason.GIFT, story_pass, None
     if tier.meter is None:
-        return Reason.NO_ENTITLEMENT, None, None
+        return _locked_without_meter(tier, identity), None, None
     if meter is None:
         return Reason.SIGN_IN_REQUIRED, None, None
     return (Reason.METERED if meter.opens else Reason.METER_USED_UP), None, meter
+
+
+def _locked_without_meter(tier: Tier, identity: Identity) -> Reason:
+    if tier.sign_in is None:
+        return Reason.NO_ENTITLEMENT
+    return Reason.SIGN_IN_REQUIRED if identity is Identity.ANONYMOUS else Reason.VERIFICATION_REQUIRED
 
 
 def _earliest(moments: Iterable[float | None], now: float) -> int | None:
@@ -168,21 +231,28 @@ def decide_degraded(
     tier: Tier,
     known: tuple[tuple[str, int | None], ...],
     *,
-    signed_in: bool,
+    identity: Identity,
     catalogue: Catalogue,
     now: float,
 ) -> Decision:
-    """Decide while the store is unavailable: by the features seen recently, else by `[failure]`.
+    """Decide while the store is unavailable: by what needs no store, the features seen recently, else by `[failure]`.
 
     `known` is each feature, with its end, of a reader who was recently seen as entitled. `[failure]` never adds features.
     """
     held = tuple((name, until) for name, until in known if until is None or now < until)
-    free = is_free(story, tier)
-    policy = catalogue.failure.readers if signed_in else catalogue.failure.visitors
-    opened = free or policy == "full" or not {name for name, _ in held}.isdisjoint(tier.requires)
+    if is_free(story, tier):
+        reason, opened = Reason.FREE, True
+    elif is_registered(tier, identity):
+        reason, opened = Reason.REGISTERED, True
+    elif needs_no_store(story, tier):
+        reason, opened = _locked_without_meter(tier, identity), False
+    else:
+        policy = catalogue.failure.visitors if identity is Identity.ANONYMOUS else catalogue.failure.readers
+        reason = Reason.STORE_UNAVAILABLE
+        opened = policy == "full" or not {name for name, _ in held}.isdisjoint(tier.requires)
     return Decision(
         show="full" if opened else "upsell",
-        reason=Reason.FREE if free else Reason.STORE_UNAVAILABLE,
+        reason=reason,
         tier=tier.name,
         parts=tuple((part, opened or part in tier.open_parts) for part in story.parts),
         held=held,
@@ -205,14 +275,19 @@ def explain(decision: Decision, tier: Tier) -> list[DecisionStep]:
     steps = [_free_step(decision, tier)]
     if decision.reason is Reason.FREE:
         return steps
+    if tier.sign_in is not None:
+        steps.append(_sign_in_step(decision, tier))
+    if decision.reason is Reason.REGISTERED:
+        return steps
     source = decision.source
-    if decision.degraded:
+    if decision.reason is Reason.STORE_UNAVAILABLE:
         values = {"requires": list(tier.requires), "known_features": _held(decision)}
         return [*steps, DecisionStep("store", values, f"unreachable: {decision.show}")]
-    if source is not None and source.type == "gift" and source.plan is None:
-        story_pass = DecisionStep("pass", {"id": source.id, "until": source.until}, Reason.GIFT.value)
-        return [*steps, _entitlement_step(decision, tier, None), story_pass]
-    steps.append(_entitlement_step(decision, tier, source))
+    by_pass = source is not None and source.type == "gift" and source.plan is None
+    if tier.requires:
+        steps.append(_entitlement_step(decision, tier, None if by_pass else source))
+    if by_pass and source is not None:
+        steps.append(DecisionStep("pass", {"id": source.id, "until": source.until}, Reason.GIFT.value))
     if source is not None:
         return steps
     if tier.meter is not None:
@@ -230,6 +305,18 @@ def _free_step(decision: Decision, tier: Tier) -> DecisionStep:
         "parts": [part for part, _ in decision.parts],
     }
     return DecisionStep("free", values, "free" if decision.reason is Reason.FREE else "not free")
+
+
+def _sign_in_step(decision: Decision, tier: Tier) -> DecisionStep:
+    if decision.reason is Reason.REGISTERED:
+        verdict = Reason.REGISTERED.value
+    elif decision.reason is Reason.VERIFICATION_REQUIRED:
+        verdict = "signed in, the address is not verified"
+    elif decision.reason is Reason.SIGN_IN_REQUIRED or tier.sign_in == "any":
+        verdict = "not signed in"
+    else:
+        verdict = "not signed in with a verified address"
+    return DecisionStep("sign_in", {"sign_in": tier.sign_in}, verdict)
 
 
 def _held(decision: Decision) -> list[dict[str, Any]]:

@@ -6,8 +6,8 @@ shorter. In a rolling window each story counts for its own length of time. All m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from math import floor
 from typing import Literal
@@ -60,6 +60,8 @@ class Tally:
     read: Mapping[bytes, int]
     joined: bytes | None = None
     """Of a visitor: the mark of the reader whose meter these stories were added to."""
+    joined_until: int | None = None
+    """In a rolling window, until when they join no other reader's."""
 
 
 EMPTY_TALLY = Tally({})
@@ -117,3 +119,68 @@ def resets_at(policy: MeterPolicy, read: Mapping[bytes, int], window: MeterWindo
     if not policy.rolling:
         return window.end
     return min(read.values()) + policy.length if read else None
+
+
+@dataclass(slots=True)
+class MeterUse:
+    """The stories that count in a meter for whoever asks about `story`: a reader with their visitor, or a visitor alone.
+
+    `window` is that of the moment of which this is the use; `at` returns the use at a later one. Stories and readers
+    are marks. It is not frozen, because that makes it cost a microsecond more in each check.
+    """
+
+    policy: MeterPolicy
+    window: MeterWindow
+    story: bytes
+    reader: Tally | None
+    """`None`: no reader is signed in."""
+    visitor: Tally | None
+    marks: tuple[bytes, ...] = ()
+    """Of the reader, and of those merged into them: stories that joined another reader's do not count."""
+
+    def standing(self, limit: int, *, counted: bool = False) -> MeterStanding | None:
+        """Return the standing against a limit; `None` where there is nobody to meter."""
+        if self.reader is None and (self.visitor is None or self.policy.visitors == 0):
+            return None
+        return meter_standing(self.policy, limit, self._read(), self.story, self.window, counted=counted)
+
+    def for_new_reader(self) -> MeterUse:
+        """Return the use of a reader who is new and signs in in the same browser."""
+        return replace(self, reader=EMPTY_TALLY, marks=())
+
+    def at(self, moment: int) -> MeterUse:
+        """Return the use at a later moment, if nothing is read until then."""
+        if not self.policy.rolling and moment < self.window.end:
+            return self
+        reader, visitor = self._later(self.reader, moment), self._later(self.visitor, moment)
+        return replace(self, window=window_at(self.policy, moment), reader=reader, visitor=visitor)
+
+    def openings(self, limits: Collection[int]) -> Iterator[int]:
+        """Yield the moments after which the meter can open the story under one of these limits, in no order."""
+        if not self.policy.rolling:
+            yield self.window.end
+            return
+        own = self._read()
+        reads = [own]
+        if self.reader is not None and self.visitor is not None and self.visitor.joined_until is not None:
+            # The visitor's stories are another reader's until then. This one may be among them.
+            yield self.visitor.joined_until
+            reads.append(merge_counted(self.policy, own, self.visitor.read))
+        for read in reads:
+            ends = sorted([at + self.policy.length for at in read.values()])
+            yield from (ends[-limit] for limit in limits if 0 < limit <= len(ends))
+
+    def _read(self) -> Mapping[bytes, int]:
+        if self.reader is None:
+            return self.visitor.read if self.visitor is not None else {}
+        if self.visitor is None or not self.visitor.read or self.visitor.joined not in (None, *self.marks):
+            return self.reader.read
+        return merge_counted(self.policy, self.reader.read, self.visitor.read)
+
+    def _later(self, tally: Tally | None, moment: int) -> Tally | None:
+        if tally is None or not self.policy.rolling:
+            return tally and EMPTY_TALLY
+        read = {story: at for story, at in tally.read.items() if moment < at + self.policy.length}
+        if tally.joined_until is not None and moment < tally.joined_until:
+            return Tally(read, tally.joined, tally.joined_until)
+        return Tally(read)

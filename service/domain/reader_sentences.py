@@ -73,6 +73,7 @@ def _unavailable(decision: Decision, _: Catalogue) -> str:
 
 SENTENCES: Mapping[Reason, Words] = {
     Reason.FREE: _plain("This story is free for everyone."),
+    Reason.REGISTERED: _plain("You read this because you are signed in."),
     Reason.SUBSCRIPTION: _held("You read this with your {plan} subscription"),
     Reason.TRIAL: _held("You read this with your {plan} trial"),
     Reason.GRACE: _held("Your last {plan} payment did not go through. You keep access while it is retried"),
@@ -86,5 +87,6 @@ SENTENCES: Mapping[Reason, Words] = {
     Reason.NO_ENTITLEMENT: _plain("This story is for supporters."),
     Reason.METER_USED_UP: _used_up,
     Reason.SIGN_IN_REQUIRED: _plain("Please sign in to read this story."),
+    Reason.VERIFICATION_REQUIRED: _plain("Please confirm your email address to read this story."),
 }
 """One sentence for each reason code."""

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     """Why a story is open or locked. The order breaks ties between sources that end at the same moment."""
 
     FREE = "free"
+    REGISTERED = "registered"
     SUBSCRIPTION = "subscription"
     TRIAL = "trial"
     GRACE = "grace"
@@ -40,6 +41,7 @@ class Reason(StrEnum):
     NO_ENTITLEMENT = "no_entitlement"
     METER_USED_UP = "meter_used_up"
     SIGN_IN_REQUIRED = "sign_in_required"
+    VERIFICATION_REQUIRED = "verification_required"
 
 
 RANK = {reason: rank for rank, reason in enumerate(Reason)}

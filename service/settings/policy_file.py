@@ -127,12 +127,14 @@ def misfits(document: dict[str, Any]) -> Misfits:
     are listed at once.
     """
     features, plans = _table(document, "features"), _table(document, "plans")
-    tiers, meters = _table(document, "tiers"), _table(document, "meters")
+    tiers, meters, offers = (_table(document, name) for name in ("tiers", "meters", "offers"))
     for place, plan in _tables(document, "plans"):
         yield from _all_known(f"{place}.features", plan.get("features"), "features", features)
     for place, tier in _tables(document, "tiers"):
         yield from _all_known(f"{place}.requires", tier.get("requires"), "features", features)
         yield from _known(f"{place}.meter", tier.get("meter"), "meters", meters)
+        yield from _known(f"{place}.offer", tier.get("offer"), "offers", offers)
+        yield from _known(f"{place}.sign_in_offer", tier.get("sign_in_offer"), "offers", offers)
     for number, rule in enumerate(_list(document.get("rules"))):
         yield from _known(f"rules.{number}.tier", _dict(rule).get("tier"), "tiers", tiers)
     yield from _known("defaults.tier", _table(document, "defaults").get("tier"), "tiers", tiers)
@@ -143,6 +145,7 @@ def misfits(document: dict[str, Any]) -> Misfits:
     yield from _sold_twice(document, "prices")
     yield from _sold_twice(document, "products")
     yield from _closed_tiers(document)
+    yield from _offers_of_nothing(document)
 
 
 def _known(place: str, name: object, table: str, known: Iterable[str]) -> Misfits:
@@ -199,6 +202,21 @@ def _has_free_stories(document: dict[str, Any], name: object) -> bool:
         return False
     meter = _table(document, "meters").get(name) if isinstance(name, str) else None
     return not isinstance(meter, dict) or meter.get("visitors") != 0 or meter.get("readers") != 0
+
+
+def _offers_of_nothing(document: dict[str, Any]) -> Misfits:
+    """Yield offers without plans that can be shown where signing in does not open the story."""
+    tiers = [tier for _, tier in _tables(document, "tiers")]
+    for_signing_in = {tier.get("sign_in_offer") for tier in tiers if isinstance(tier.get("sign_in_offer"), str)}
+    for name, offer in _table(document, "offers").items():
+        if not isinstance(offer, dict) or offer.get("plans", []) != []:
+            continue
+        sells = any(tier.get("offer", next(iter(_texts(tier.get("requires"))), None)) == name for tier in tiers)
+        if sells or name not in for_signing_in:
+            wrong = (
+                "must name at least one" if "plans" in offer else 'is missing: add plans = ["…"], names from [plans]'
+            )
+            yield f"offers.{key_shown(name)}.plans", f"{wrong}; only an offer that is a sign_in_offer alone needs none"
 
 
 def _table(document: dict[str, Any], key: str) -> dict[str, Any]:

@@ -275,12 +275,24 @@ class TierTable(Table):
     requires = Items(Text(wrong_name), load_default=list)
     open_parts = Items(Text(wrong_id), load_default=list)
     meter = Text(wrong_name, load_default=None)
+    sign_in = OneOf("any", "verified", load_default=None)
+    offer = Text(wrong_name, load_default=None)
+    sign_in_offer = Text(wrong_name, load_default=None)
 
     @validates_schema(skip_on_field_errors=True)
     def refuse_meter_of_a_free_tier(self, tier: dict[str, Any], **kwargs: Any) -> None:
         # Such a tier would be free, which the newsroom would only notice in its statistics.
-        if tier["meter"] and not tier["requires"]:
-            raise ValidationError("never counts, as this tier requires nothing and so is free: add requires", "meter")
+        if tier["meter"] and not tier["requires"] and not tier["sign_in"]:
+            raise ValidationError(
+                "never counts, as this tier requires nothing and so is free: add requires or sign_in", "meter"
+            )
+
+    @validates_schema(skip_on_field_errors=True)
+    def refuse_sign_in_to_what_is_sold(self, tier: dict[str, Any], **kwargs: Any) -> None:
+        if tier["sign_in"] and tier["requires"]:
+            raise ValidationError(
+                "cannot stand beside requires: the tier would open what you sell to everyone who signs in", "sign_in"
+            )
 
 
 class RuleTable(Table):
@@ -318,7 +330,7 @@ class OfferTable(Table):
     heading = Text(**required('heading = "Unlock unlimited access"'))
     benefits = Items(Text(wrong_name), **required('benefits = ["…"], names from [features]'))
     button = Text(**required('button = "Support us"'))
-    plans = Items(Text(wrong_name), least=1, **required('plans = ["…"], names from [plans]'))
+    plans = Items(Text(wrong_name), load_default=list)
     links = Items(fields.Nested(LinkTable), load_default=list)
 
 

@@ -18,6 +18,7 @@ from service.domain.decision import (
     Decision,
     DecisionStep,
     Entitlements,
+    Identity,
     decide,
     decide_degraded,
     explain,
@@ -29,10 +30,22 @@ from service.domain.sources import Holding, Reason, Standing
 
 NOW = 1_795_000_000
 FEATURES = ("notebook", "no_ads", "events")
-OPENED = {"free", "subscription", "trial", "grace", "pass", "seat", "grant", "gift", "institution", "metered"}
-LOCKED = {"no_entitlement", "meter_used_up", "sign_in_required"}
+OPENED = {
+    "free",
+    "registered",
+    "subscription",
+    "trial",
+    "grace",
+    "pass",
+    "seat",
+    "grant",
+    "gift",
+    "institution",
+    "metered",
+}
+LOCKED = {"no_entitlement", "meter_used_up", "sign_in_required", "verification_required"}
 """The contract's reasons; `store_unavailable` is in both of its lists."""
-OF_SOURCES = tuple(reason for reason in Reason if reason.value in OPENED - {"free", "metered"})
+OF_SOURCES = tuple(reason for reason in Reason if reason.value in OPENED - {"free", "registered", "metered"})
 
 FREE = Tier("free")
 METERED = Tier("metered", ("notebook", "events"), ("facts", "summary"), "stories")
@@ -230,7 +243,8 @@ SHOWN = st.sampled_from(["full", "upsell"])
 def degraded(
     asked_of: Story, tier: Tier, known: tuple[tuple[str, int | None], ...], failure: FailurePolicy, signed_in: bool
 ) -> Decision:
-    return decide_degraded(asked_of, tier, known, signed_in=signed_in, catalogue=catalogue(failure), now=NOW)
+    identity = Identity.SIGNED_IN if signed_in else Identity.ANONYMOUS
+    return decide_degraded(asked_of, tier, known, identity=identity, catalogue=catalogue(failure), now=NOW)
 
 
 @given(STORIES, st.sampled_from(TIERS), KNOWN, SHOWN, SHOWN, st.booleans())
@@ -265,9 +279,9 @@ def test_degraded_decision_has_refresh_after() -> None:
     policy = catalogue(rules=(Rule("supporters", older_than=60),))
     young = Story("s", published_at=NOW - 20.5)
     known = (("notebook", NOW + 99), ("no_ads", None), ("events", NOW))
-    answered = decide_degraded(young, METERED, known, signed_in=True, catalogue=policy, now=NOW)
+    answered = decide_degraded(young, METERED, known, identity=Identity.SIGNED_IN, catalogue=policy, now=NOW)
     assert answered.refresh_after == NOW + 40
-    old = decide_degraded(Story("s"), METERED, known, signed_in=True, catalogue=policy, now=NOW)
+    old = decide_degraded(Story("s"), METERED, known, identity=Identity.SIGNED_IN, catalogue=policy, now=NOW)
     assert old.refresh_after == NOW + 99
     assert degraded(story(), METERED, (), FailurePolicy(), signed_in=False).refresh_after is None
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.catalogue import DAY, HOUR, Catalogue, MeterPolicy, Plan, Rule, Story, Tier
-from service.domain.decision import Decision, decide, decide_degraded, resolve_entitlements
+from service.domain.decision import Decision, Identity, decide, decide_degraded, resolve_entitlements
 from service.domain.meter import meter_standing, window_at
 from service.domain.sources import Grant, Item, Pass, Source, StripeEntitlements, Subscription
 from tests.domain.test_meter import drop_expired
@@ -125,7 +125,7 @@ class World:
         """Return the degraded answer with what was known at `NOW`."""
         known = self.answer(NOW).held
         tier = self.catalogue.tier_of(self.story, now)
-        return decide_degraded(self.story, tier, known, signed_in=True, catalogue=self.catalogue, now=now)
+        return decide_degraded(self.story, tier, known, identity=Identity.SIGNED_IN, catalogue=self.catalogue, now=now)
 
 
 WORLDS = st.builds(

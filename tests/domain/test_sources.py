@@ -101,8 +101,20 @@ def test_every_status_has_the_standing_of_the_contract() -> None:
 
 def test_standings_and_reasons_are_those_of_the_contract_in_order() -> None:
     assert [standing.value for standing in Standing] == ["good", "grace", "ended", "none"]
-    opened = ["free", "subscription", "trial", "grace", "pass", "seat", "grant", "gift", "institution", "metered"]
-    locked = ["no_entitlement", "meter_used_up", "sign_in_required"]
+    opened = [
+        "free",
+        "registered",
+        "subscription",
+        "trial",
+        "grace",
+        "pass",
+        "seat",
+        "grant",
+        "gift",
+        "institution",
+        "metered",
+    ]
+    locked = ["no_entitlement", "meter_used_up", "sign_in_required", "verification_required"]
     assert [reason.value for reason in Reason] == [*opened, "store_unavailable", *locked]
     assert sorted(RANK, key=RANK.__getitem__) == list(Reason)
 

@@ -209,7 +209,7 @@ def test_routes_that_need_the_store_answer_503_with_retry_after(broken: tuple[In
 def test_degraded_batch_equals_degraded_single_checks(broken: tuple[InProcessApp, Any]) -> None:
     app, store = broken
     store.end()
-    stories = [{"id": "a"}, {"id": "f", "tier": "free"}, {"id": "e", "tier": "events"}]
+    stories = [{"id": "a"}, *({"id": tier, "tier": tier} for tier in ("free", "events", "members", "registered"))]
     for who in ({}, {"visitor": "v"}, {"reader": "entitled"}, {"reader": "r", "visitor": "v"}):
         together = app.call("POST", "/v1/access/batch", {**who, "stories": stories}).get_json()["decisions"]
         alone = [app.ask(dict(story), **who) for story in stories]

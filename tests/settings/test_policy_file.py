@@ -159,6 +159,12 @@ def test_all_policy_mistakes_are_listed_with_their_places() -> None:
         ('meter = "stories"', 'meter = "storys"', "tiers.metered.meter"),
         ("[tiers.free]", '[tiers.free]\nmeter = "stories"', "tiers.free.meter"),
         ('plans = ["supporter", "day_pass"]', "plans = []", "offers.notebook.plans"),
+        ("[tiers.free]", '[tiers.free]\nsign_in = "everyone"', "tiers.free.sign_in"),
+        ("[tiers.free]", "[tiers.free]\nsign_in = true", "tiers.free.sign_in"),
+        ('requires = ["notebook"]', 'requires = ["notebook"]\nsign_in = "any"', "tiers.metered.sign_in"),
+        ("[tiers.free]", '[tiers.free]\noffer = "notebok"', "tiers.free.offer"),
+        ("[tiers.free]", "[tiers.free]\noffer = 1", "tiers.free.offer"),
+        ("[tiers.free]", '[tiers.free]\nsign_in_offer = "regster"', "tiers.free.sign_in_offer"),
         ('plans = ["supporter", "day_pass"]', "", "offers.notebook.plans"),
         ('plans = ["supporter", "day_pass"]', 'plans = ["suporter"]', "offers.notebook.plans.0"),
         ('benefits = ["no_ads",', 'benefits = ["ads",', "offers.notebook.benefits.0"),
@@ -234,6 +240,47 @@ def test_tier_that_nothing_can_open_is_rejected() -> None:
 )
 def test_tier_that_something_can_open_is_accepted(opener: str) -> None:
     assert "old" in parse_catalogue(CLOSED.replace("[tiers.free]", opener + "[tiers.free]")).tiers
+
+
+FREE_ACCOUNT = """[offers.register]
+heading = "Read this with a free account"
+benefits = []
+button = "Create an account"
+plans = []
+"""
+
+
+@pytest.mark.parametrize("plans", ["", "plans = []\n"], ids=["left out", "empty"])
+def test_offer_that_is_only_a_sign_in_offer_needs_no_plans(plans: str) -> None:
+    tier = '[tiers.members]\nsign_in = "any"\nsign_in_offer = "register"\noffer = "notebook"\n'
+    catalogue = parse_catalogue(WHOLE + tier + FREE_ACCOUNT.replace("plans = []\n", plans))
+    assert catalogue.tiers["members"].sign_in == "any"
+    assert catalogue.offers["register"].plans == ()
+
+
+@pytest.mark.parametrize(
+    "tier",
+    [
+        '[tiers.members]\nsign_in = "any"\n',
+        '[tiers.members]\nsign_in = "any"\noffer = "register"\nsign_in_offer = "register"\n',
+        '[tiers.members]\nsign_in = "any"\nsign_in_offer = "register"\n[tiers.sold]\nrequires = ["register"]\n',
+    ],
+    ids=["used nowhere", "also the offer of a tier", "also named after a required feature"],
+)
+def test_offer_without_plans_that_is_shown_otherwise_is_rejected(tier: str) -> None:
+    text = WHOLE.replace("[features]", '[features]\nregister = "An account"').replace(
+        'features = ["notebook"]', 'features = ["notebook", "register"]'
+    )
+    assert list(mistakes(text + tier + FREE_ACCOUNT)) == ["paywall.toml: offers.register.plans"]
+
+
+def test_first_offer_that_has_plans_is_the_fallback() -> None:
+    tier = '[tiers.members]\nsign_in = "any"\nsign_in_offer = "register"\n'
+    catalogue = parse_catalogue((WHOLE + tier).replace("[offers.notebook]", FREE_ACCOUNT + "[offers.notebook]"))
+    assert list(catalogue.offers) == ["register", "notebook"]
+    offer = catalogue.offer_for(catalogue.tiers["members"])
+    assert offer is not None
+    assert offer.id == "notebook"
 
 
 def test_price_of_one_plan_within_the_product_of_another_is_accepted() -> None:
@@ -341,7 +388,7 @@ defaults.tier = "closed"
 
 
 def test_revision_is_the_same_on_every_machine() -> None:
-    assert parse_catalogue(SMALL).revision == "989c0b8eb466"
+    assert parse_catalogue(SMALL).revision == "1b54ff3558f4"
 
 
 def test_revision_ignores_what_checkout_asks_for() -> None:

@@ -21,6 +21,7 @@ from service.use_cases.access.explain import Explanation
 @click.command()
 @click.option("--reader", type=session.READER_ID, help="The reader's id.")
 @click.option("--story", type=session.STORY, help="The story's id, or its address where story_url is set.")
+@click.option("--verified", is_flag=True, help="The site has verified the reader's address, and says so.")
 @click.option("--tier", help="The story's tier, where the site named another one or has not asked about it.")
 @click.option(
     "--at", type=session.MOMENT, help="Another moment: a past one as it stood, a future one if nothing changes."
@@ -28,13 +29,19 @@ from service.use_cases.access.explain import Explanation
 @click.option("--decision", help="A decision's id instead: what was answered then.")
 @session.uses_service
 def explain(
-    run: Invocation, reader: str | None, story: str | None, tier: str | None, at: float | None, decision: str | None
+    run: Invocation,
+    reader: str | None,
+    story: str | None,
+    verified: bool,
+    tier: str | None,
+    at: float | None,
+    decision: str | None,
 ) -> Output:
     """Explain why a reader sees a story as they do: each step, and what led there. Nothing is counted.
 
     The story is as the site last described it in an access check or a batch.
     """
-    if decision is not None and (reader or story or tier or at is not None):
+    if decision is not None and (reader or story or verified or tier or at is not None):
         raise click.UsageError("Give either --decision, or --reader and --story.")
     if decision is None and (reader is None or story is None):
         raise click.UsageError("Give --reader and --story, or --decision.")
@@ -45,7 +52,9 @@ def explain(
         found = run.service.explainer.explain_decision(decision, run.now)
     else:
         try:
-            found = run.service.explainer.explain_access(reader or "", story or "", at, run.now, tier=tier)
+            found = run.service.explainer.explain_access(
+                reader or "", story or "", at, run.now, tier=tier, verified=verified
+            )
         except UnknownStory as error:
             session.fail(f"{problem_of(error).detail} Give its tier with --tier: {', '.join(tiers)}.")
     return Output(DecisionOut.write(found), _as_text(found, run.service.settings.catalogue))

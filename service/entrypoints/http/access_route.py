@@ -67,6 +67,7 @@ class _AccessIn(msgspec.Struct, forbid_unknown_fields=True, rename={"token": "pa
     context: _ContextIn | UnsetType | None = UNSET
     explain: bool | UnsetType | None = UNSET
     token: Text = UNSET
+    verified: bool | UnsetType | None = UNSET
 
 
 class _BatchIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -75,6 +76,7 @@ class _BatchIn(msgspec.Struct, forbid_unknown_fields=True):
     stories: list[msgspec.Raw]
     reader: Text = UNSET
     visitor: Text = UNSET
+    verified: bool | UnsetType | None = UNSET
 
 
 _read_batch = msgspec.json.Decoder(_BatchIn).decode
@@ -99,6 +101,13 @@ def _quotes(*values: object) -> int:
 
 def _read(read: Callable[[object], Value], value: Text) -> Value | None:
     return None if value is None or value is UNSET else read(value)
+
+
+def _is_verified(verified: bool | UnsetType | None, reader: str | None) -> bool:
+    """Return whether the reader is verified. Raises: `ValueError` where that is said of nobody."""
+    if reader is None and verified.__class__ is bool:
+        raise ValueError("verified without a reader")
+    return verified is True
 
 
 def _all(values: Texts) -> tuple[str, ...]:
@@ -173,13 +182,13 @@ class AccessRoute:
         if len(content) != int(headers["content-length"]):
             return None
         try:
-            stories, reader, visitor = self._batch(content)
+            questions = self._batch(content)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
-        for story in stories:
-            self._note(story)
+        for question in questions:
+            self._note(question.story)
         try:
-            answers = await self._access_check.answer_all(store, stories, reader, visitor, self._clock())
+            answers = await self._access_check.answer_all(store, questions, self._clock())
             rows = [await self._writer.write_in_loop(store, answer, explained=False) for answer in answers]
             encoded = orjson.dumps({"decisions": rows})
         except Exception:  # as in `respond`
@@ -189,16 +198,17 @@ class AccessRoute:
         request_id = self._log.end(begun, BATCH_PATH, "POST", 200, headers.get("x-request-id"))
         return encoded, _answer_headers(encoded, request_id)
 
-    def _batch(self, body: bytes) -> tuple[list[Story], str | None, str | None]:
-        """Return the stories, the reader and the visitor of a batch. Raises: as `_question`."""
+    def _batch(self, body: bytes) -> list[AccessQuestion]:
+        """Return the questions of a batch. Raises: as `_question`."""
         asked = _read_batch(body)
-        reader, visitor = asked.reader, asked.visitor
         raws = [bytes(story) for story in asked.stories]
-        quotes = 2 + sum([raw.count(b'"') for raw in raws]) + _quotes(reader, visitor)
+        quotes = 2 + sum([raw.count(b'"') for raw in raws]) + _quotes(asked.reader, asked.visitor, asked.verified)
         if quotes != body.count(b'"') or b"\\" in body or not 1 <= len(raws) <= MOST_IN_A_BATCH:
             raise ValueError("a member is given twice, or there is an escape, or too few or many stories")
+        reader, visitor = _read(remembered_reader, asked.reader), _read(remembered_id, asked.visitor)
+        verified = _is_verified(asked.verified, reader)
         stories = [self._stories.get(raw) or self._story(raw) for raw in raws]
-        return stories, _read(remembered_reader, reader), _read(remembered_id, visitor)
+        return [AccessQuestion(story, reader, visitor, count=False, verified=verified) for story in stories]
 
     def _question(self, body: bytes) -> tuple[AccessQuestion, bool]:
         """Return what is asked, and whether with an explanation. Raises: `ValueError`, `MsgspecError` if in doubt.
@@ -209,26 +219,29 @@ class AccessRoute:
         asked = _read_question(body)
         raw = bytes(asked.story)
         reader, visitor, token, context = asked.reader, asked.visitor, asked.token, asked.context
-        quotes = 2 + raw.count(b'"') + _quotes(reader, visitor, token, context, asked.count, asked.explain)
+        given = (reader, visitor, token, context, asked.count, asked.explain, asked.verified)
+        quotes = 2 + raw.count(b'"') + _quotes(*given)
         agent: Text = None
         address: Text = None
         if isinstance(context, _ContextIn):
-            given = (context.ip, context.user_agent, context.referrer, context.country)
-            quotes += _quotes(*given)
-            for text in given:
+            texts = (context.ip, context.user_agent, context.referrer, context.country)
+            quotes += _quotes(*texts)
+            for text in texts:
                 _read(read_text, text)
             agent, address = context.user_agent, context.ip
         if quotes != body.count(b'"') or b"\\" in body:
             raise ValueError("a member is given twice, or there is an escape")
         token = _read(read_text, token)
+        reader = remembered_reader(reader) if reader.__class__ is str else None
         question = AccessQuestion(
             self._stories.get(raw) or self._story(raw),
-            remembered_reader(reader) if reader.__class__ is str else None,
+            reader,
             remembered_id(visitor) if visitor.__class__ is str else None,
             asked.count is not False,
             token,
             agent if token is not None and isinstance(agent, str) else None,
             address if isinstance(address, str) else None,
+            _is_verified(asked.verified, reader),
         )
         return question, asked.explain is True
 

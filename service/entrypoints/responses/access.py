@@ -39,6 +39,7 @@ class AccessIn(RequestSchema):
     story = fields.Nested(StoryIn, required=True)
     reader = types.reader_id(allow_none=True)
     visitor = types.identifier(allow_none=True)
+    verified = types.flag(allow_none=True)
     count = types.flag(allow_none=True)
     context = fields.Nested(ContextIn, allow_none=True)
     explain = types.flag(allow_none=True)
@@ -49,6 +50,7 @@ class AccessIn(RequestSchema):
 class BatchIn(RequestSchema):
     reader = types.reader_id(allow_none=True)
     visitor = types.identifier(allow_none=True)
+    verified = types.flag(allow_none=True)
     stories = fields.List(
         fields.Nested(StoryIn), required=True, validate=validate.Length(1, 100, error="must hold 1 to 100 stories")
     )
@@ -66,6 +68,13 @@ def story_of(data: dict[str, Any]) -> Story:
     )
 
 
+def stray_verified(body: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what is wrong with `verified` beside the other fields of a request, as it was sent."""
+    if body.get("verified") is None or body.get("reader") is not None:
+        return []
+    return [("verified", "says something about a reader, and there is no reader: add it, or leave verified out")]
+
+
 def question_of(data: dict[str, Any]) -> AccessQuestion:
     """Return the question of loaded request data; `count` is true unless it is sent as false."""
     token, context = data.get("pass_"), data.get("context") or {}
@@ -77,7 +86,16 @@ def question_of(data: dict[str, Any]) -> AccessQuestion:
         token,
         context.get("user_agent") if token is not None else None,
         context.get("ip"),
+        data.get("verified") is True,
     )
+
+
+def questions_of(data: dict[str, Any]) -> list[AccessQuestion]:
+    """Return the questions of a loaded batch; none of them counts."""
+    reader, visitor, verified = data.get("reader"), data.get("visitor"), data.get("verified") is True
+    return [
+        AccessQuestion(story_of(story), reader, visitor, count=False, verified=verified) for story in data["stories"]
+    ]
 
 
 class StepOut(ResponseSchema):
@@ -128,6 +146,15 @@ class OfferOut(ResponseSchema):
     links = fields.List(fields.Nested(LinkOut), required=True)
 
 
+class NextStepOut(ResponseSchema):
+    """A step that would open the story by itself; it has the field of its own step, and no other."""
+
+    step = fields.String(required=True, validate=validate.OneOf(["sign_in", "verify", "subscribe", "wait"]))
+    verified = fields.Boolean()
+    plans = fields.List(fields.String())
+    until = types.UtcTime()
+
+
 class AccessOut(ResponseSchema):
     """Written from an `_AccessRow`."""
 
@@ -148,6 +175,7 @@ class AccessOut(ResponseSchema):
     until = types.UtcTime(attribute="decision.until", required=True, allow_none=True)
     meter = fields.Nested(MeterOut, attribute="decision.meter", required=True, allow_none=True)
     offer = types.Shared(OfferOut, required=True, allow_none=True)
+    next = types.NextSteps(NextStepOut, attribute="decision.next", required=True)
     refresh_after = types.UtcTime(attribute="decision.refresh_after", required=True, allow_none=True)
     degraded = fields.Boolean(attribute="decision.degraded", required=True)
     explain = fields.List(fields.Nested(StepOut), required=True, allow_none=True)
@@ -172,6 +200,7 @@ class DecisionOut(ResponseSchema):
     meter = fields.Nested(MeterOut, required=True, allow_none=True)
     source = fields.Nested(SourceRefOut, attribute="decision.source", required=True, allow_none=True)
     policy_revision = fields.String(required=True)
+    next = types.NextSteps(NextStepOut, attribute="decision.next", required=True)
     explain = fields.List(fields.Nested(StepOut), attribute="steps", required=True)
 
 
@@ -204,6 +233,6 @@ class AccessWriter:
 
     def _row(self, answer: AccessAnswer, decision_id: str | None, explained: bool) -> JsonObject:
         decision = answer.decision
-        offer = self._offers.box_for(answer.tier) if decision.show == "upsell" else None
+        offer = self._offers.box_for(answer.tier, decision.next) if decision.show == "upsell" else None
         steps = explain(decision, answer.tier) if explained else None
         return self._write(_AccessRow(decision, decision_id, offer, steps))

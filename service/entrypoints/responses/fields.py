@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import orjson
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing
 
+from service.domain.decision import NextStep
 from service.domain.errors import InvalidFields
 from service.domain.ids import read_customer, read_id, read_reader, read_reason, read_subscription, read_text
 from service.domain.times import read_time, write_time
@@ -190,6 +191,26 @@ class FeatureNames(_Written, fields.List[str]):
         return [name for name, _ in held]
 
 
+class NextSteps(_Written, fields.List[Any]):
+    """What would open a story: each step with the fields that are set, described by `schema`."""
+
+    def __init__(self, schema: type[ResponseSchema], **options: Any) -> None:
+        super().__init__(fields.Nested(schema), **options)
+
+    @staticmethod
+    def write(steps: Any) -> list[JsonObject]:
+        """Return the steps as the contract writes them."""
+        return [_written_step(step) for step in steps]
+
+
+def _written_step(step: NextStep) -> JsonObject:
+    if step.step == "sign_in":
+        return {"step": step.step, "verified": step.verified}
+    if step.step == "subscribe":
+        return {"step": step.step, "plans": list(step.plans or ())}
+    return {"step": step.step} if step.until is None else {"step": step.step, "until": UtcTime.write(step.until)}
+
+
 _MOMENTS = frozenset({"until", "resets_at", "at", "from"})
 
 
@@ -256,7 +277,7 @@ def _dict_of(schema: Schema, value: str, names: dict[str, Any]) -> str:
 
 def _expression(field: fields.Field[Any], value: str, names: dict[str, Any]) -> str:
     """Return the expression that writes a field's value. `names` are those that it uses: functions and variables."""
-    if isinstance(field, Parts | FeatureNames):
+    if isinstance(field, Parts | FeatureNames | NextSteps):
         return f"{_name(names, _encode_once(field.write))}({value})"
     if isinstance(field, _Written):
         return f"{_name(names, field.write)}({value})"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 REASONS: Mapping[str, str] = {
     "free": "Free for everyone",
+    "registered": "Signed in",
     "subscription": "Subscription",
     "trial": "Trial",
     "grace": "Grace period, payment is being retried",
@@ -18,6 +19,7 @@ REASONS: Mapping[str, str] = {
     "no_entitlement": "No subscription",
     "meter_used_up": "Free stories used up",
     "sign_in_required": "Sign-in required",
+    "verification_required": "Verified address required",
     "store_unavailable": "Store unavailable",
 }
 
@@ -101,6 +103,7 @@ APPROVAL_REQUESTED = "Approval requested. A second admin must approve this befor
 
 STEPS: Mapping[str, str] = {
     "free": "Free for everyone?",
+    "sign_in": "Does signing in open it?",
     "store": "Store available, and not full?",
     "entitlement": "Active entitlement?",
     "pass": "Gift link?",
@@ -116,6 +119,10 @@ VERDICTS: Mapping[str, str] = {
     "none opens it": "No",
     "metered": "Yes",
     "used up": "No",
+    "registered": "Yes",
+    "not signed in": "No, not signed in",
+    "not signed in with a verified address": "No, not signed in with a verified address",
+    "signed in, the address is not verified": "No, the address is not verified",
     "nobody to meter": "Not signed in, so nothing is counted",
     "unreachable: full": "No, so the full story is shown",
     "unreachable: upsell": "No, so the paywall is shown",
@@ -125,6 +132,7 @@ VERDICTS: Mapping[str, str] = {
 FIELDS: Mapping[str, str] = {
     "tier": "Tier",
     "requires": "Required feature (any of)",
+    "sign_in": "Opens for signed-in readers",
     "open_parts": "Parts free for everyone",
     "parts": "Requested parts",
     "held": "Entitlements",

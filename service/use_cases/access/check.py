@@ -12,7 +12,7 @@ from typing import Any
 
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.client.access import BlockingAccess, StoreAccess, finish
-from service.adapters.redis.client.keys import owner_mark, reader_hash, story_mark, visitor_hash
+from service.adapters.redis.client.keys import owner_mark, reader_hash, visitor_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
@@ -26,22 +26,32 @@ from service.adapters.redis.readers.readers import (
     merged_into,
     merged_marks,
 )
-from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, Story, Tier
 from service.domain.decision import (
     FOREVER,
     NO_ENTITLEMENTS,
     Decision,
     Entitlements,
+    Identity,
     decide,
     decide_degraded,
-    is_free,
+    is_registered,
+    is_settled,
+    needs_no_store,
     resolve_entitlements,
 )
 from service.domain.errors import NewerSchema, StoreUnavailable
 from service.domain.meter import VisitorRefusal
+from service.domain.next_steps import next_steps
 from service.domain.sources import Reason
-from service.use_cases.access.counting import StoredFacts, StoredMeter, count_read, count_visitor
+from service.use_cases.access.counting import (
+    NO_FACTS,
+    CountedFacts,
+    StoredFacts,
+    StoredMeter,
+    count_read,
+    count_visitor,
+)
 from service.use_cases.access.new_visitors import NewVisitors
 from service.use_cases.story_passes.validation import PassClaim, PassValidator, ValidPass
 
@@ -62,6 +72,15 @@ class AccessQuestion:
     token: str | None = None
     user_agent: str | None = None
     address: str | None = None
+    verified: bool = False
+    """Whether the site has verified the reader's address."""
+
+    @property
+    def identity(self) -> Identity:
+        """Return who asks."""
+        if self.reader is None:
+            return Identity.ANONYMOUS
+        return Identity.VERIFIED if self.verified else Identity.SIGNED_IN
 
 
 @dataclass(slots=True)
@@ -147,6 +166,7 @@ class AccessCheck:
         self._new_visitors = new_visitors or NewVisitors(store.link)
         self._entitlement_cache = EntitlementCache(catalogue)
         self._frames: dict[str, MeterFrame] = {}
+        self._ageing = catalogue.ageing_tiers()
 
     def check(self, question: AccessQuestion, now: float) -> AccessAnswer:
         """Answer one question. If the store is unavailable, `[failure]` decides; this method does not raise then."""
@@ -161,25 +181,22 @@ class AccessCheck:
             decision = await store.in_thread(self._decide_degraded, question, tier, now)
         return AccessAnswer(question, tier, decision, now)
 
-    def check_all(
-        self, stories: Sequence[Story], reader: str | None, visitor: str | None, now: float
-    ) -> list[AccessAnswer]:
-        """Answer for each story as if asked alone without counting; one read of the store serves all."""
-        return finish(self.answer_all(self._blocking, stories, reader, visitor, now))
+    def check_all(self, questions: Sequence[AccessQuestion], now: float) -> list[AccessAnswer]:
+        """Answer questions of one reader and visitor, without counting; one read of the store serves all."""
+        return finish(self.answer_all(self._blocking, questions, now))
 
     async def answer_all(
-        self, store: StoreAccess, stories: Sequence[Story], reader: str | None, visitor: str | None, now: float
+        self, store: StoreAccess, questions: Sequence[AccessQuestion], now: float
     ) -> list[AccessAnswer]:
-        """Answer for each story, as `check_all` does."""
-        questions = [AccessQuestion(story, reader, visitor, count=False) for story in stories]
-        tiers = [self.catalogue.tier_of(story, now) for story in stories]
-        metered = dict.fromkeys(tier.meter for tier in tiers if tier.meter)
-        needed = reader is not None or not all(map(is_free, stories, tiers))
+        """Answer each question, as `check_all` does."""
+        reader, visitor = questions[0].reader, questions[0].visitor
+        tiers = [self.catalogue.tier_of(question.story, now) for question in questions]
+        framed = [self._frames_for(q, tier, now) for q, tier in zip(questions, tiers, strict=True)]
+        frames = {frame.policy.name: frame for found in framed for frame in found}
         try:
-            frames = [self._frame(name, now) for name in metered]
-            facts = StoredFacts(None, NO_ENTITLEMENTS, {}, {})
-            if needed:
-                facts = await self._read(store, reader, visitor, frames, now)
+            facts = NO_FACTS
+            if reader or frames or not all(needs_no_store(q.story, t) for q, t in zip(questions, tiers, strict=True)):
+                facts = await self._read(store, reader, visitor, list(frames.values()), now)
             decisions = [self._apply_rules(q, tier, facts, now) for q, tier in zip(questions, tiers, strict=True)]
         except (StoreUnavailable, NewerSchema):
             asked = zip(questions, tiers, strict=True)
@@ -187,15 +204,15 @@ class AccessCheck:
         return [AccessAnswer(q, t, d, now) for q, t, d in zip(questions, tiers, decisions, strict=True)]
 
     async def _decide(self, store: StoreAccess, question: AccessQuestion, tier: Tier, now: float) -> Decision:
-        free = is_free(question.story, tier)
-        frames = [] if free or tier.meter is None else [self._frame(tier.meter, now)]
+        frames = self._frames_for(question, tier, now)
         claim = None
-        if question.token is not None and not free:
+        if question.token is not None and not is_settled(question.story, tier, question.identity):
             claim = await store.in_thread(self._pass_claim, question, question.token, now)
-        if question.reader is None and free:
-            return decide(question.story, tier, NO_ENTITLEMENTS, None, now=now, catalogue=self.catalogue)
-        if frames and claim is None and (meter := await self._count_at_once(store, question, frames[0])) is not None:
-            return decide(question.story, tier, NO_ENTITLEMENTS, meter, now=now, catalogue=self.catalogue)
+        if claim is None and question.reader is None:
+            if not frames and needs_no_store(question.story, tier):
+                return self._apply_rules(question, tier, NO_FACTS, now)
+            if tier.meter is not None and (after := await self._count_at_once(store, question, frames)) is not None:
+                return self._apply_rules(question, tier, after.facts, now, counted=after.counted)
         facts = await self._read(store, question.reader, question.visitor, frames, now, claim)
         decision = self._apply_rules(question, tier, facts, now)
         story_pass = facts.story_pass
@@ -208,16 +225,17 @@ class AccessCheck:
             if facts.reader is not None and self._refusal(question, frames[0], facts, now):
                 # A claim on them would be a new meter; they have no stories.
                 question = replace(question, visitor=None)
-            counted = await count_read(store, self._keys, frames[0], question, facts, decision.meter)
-            if counted is not None:
-                return decide(question.story, tier, facts.entitlements, counted, now=now, catalogue=self.catalogue)
+            after = await count_read(store, self._keys, frames[0], question, facts, decision.meter)
+            if after is not None:
+                return self._apply_rules(question, tier, after.facts, now, counted=after.counted)
         return decision
 
     async def _count_at_once(
-        self, store: StoreAccess, question: AccessQuestion, frame: MeterFrame
-    ) -> metering.MeterStanding | None:
-        """Count a read of a visitor in one round trip; `None` where their meter has to be read first: nothing was counted."""
-        if question.reader is not None or question.visitor is None or not question.count or not frame.policy.visitors:
+        self, store: StoreAccess, question: AccessQuestion, frames: Sequence[MeterFrame]
+    ) -> CountedFacts | None:
+        """Count a read of a visitor in one round trip; `None` where a meter has to be read first: nothing was counted."""
+        frame = frames[0]
+        if question.visitor is None or not question.count or not frame.policy.visitors or len(frames) > 1:
             return None
         key = self._keys.visitor_meter(visitor_hash(question.visitor), frame.code)
         if not self._new_visitors.admits_all(key):
@@ -260,7 +278,7 @@ class AccessCheck:
         else:
             # Nothing is to be read, but whether the store is available decides whether `[failure]` answers.
             await store.read([(self._keys.shared("probe"), (b"PING",))])
-            return StoredFacts(None, NO_ENTITLEMENTS, {}, {})
+            return NO_FACTS
         entitlements, place, of_reader = NO_ENTITLEMENTS, 0, {}
         marks: tuple[bytes, ...] = ()
         if reader is not None:
@@ -312,21 +330,47 @@ class AccessCheck:
             return {frames[0].policy.name: (frames[0], values[0])}
         return {frame.policy.name: (frame, value) for frame, value in zip(frames, values, strict=True)}
 
-    def _apply_rules(self, question: AccessQuestion, tier: Tier, facts: StoredFacts, now: float) -> Decision:
+    def _frames_for(self, question: AccessQuestion, tier: Tier, now: float) -> list[MeterFrame]:
+        """Return the frame of the tier's meter, and then those of the meters that the story's age brings later."""
+        if is_settled(question.story, tier, question.identity):
+            return []
+        frames = [self._frame(tier.meter, now)] if tier.meter is not None else []
+        if tier.name in self._ageing:
+            later = self.catalogue.later_meters(question.story, now) - {tier.meter}
+            frames += [self._frame(name, now) for name in later]
+        return frames
+
+    def _apply_rules(
+        self, question: AccessQuestion, tier: Tier, facts: StoredFacts, now: float, *, counted: bool = False
+    ) -> Decision:
+        identity = question.identity
+        meter = None
         # An entitlement needs no meter: it is unpacked only for the others.
-        metered = tier.meter is not None and not facts.entitlements.opens(tier.requires)
-        meter = self._meter_standing(question, tier, facts, now) if metered else None
-        story_pass = facts.story_pass.holding if facts.story_pass is not None else None
+        if tier.meter is not None and not facts.entitlements.opens(tier.requires) and not is_registered(tier, identity):
+            use = facts.meter_use(self._frame(tier.meter, now), question.visitor, question.story.id)
+            meter = use.standing(use.policy.visitors if facts.reader is None else use.policy.readers, counted=counted)
+        nobody = question.reader is None and question.visitor is None
+        story_pass = facts.story_pass.holding if facts.story_pass is not None and not nobody else None
         decision = decide(
-            question.story, tier, facts.entitlements, meter, now=now, catalogue=self.catalogue, story_pass=story_pass
+            question.story,
+            tier,
+            facts.entitlements,
+            meter,
+            now=now,
+            catalogue=self.catalogue,
+            story_pass=story_pass,
+            identity=identity,
         )
         if facts.reader is None and decision.reason is Reason.METERED and meter is not None and not meter.seen:
             refused = self._refusal(question, self._frame(meter.name, now), facts, now)
             if refused == "store_memory":
                 return self._decide_degraded(question, tier, now)
             if refused == "address_limit":  # as without a visitor
-                return decide(question.story, tier, facts.entitlements, None, now=now, catalogue=self.catalogue)
-        return decision
+                return self._apply_rules(replace(question, visitor=None), tier, facts, now)
+        if decision.show == "full":
+            return decision
+        frames = self._frames_for(question, tier, now)
+        return replace(decision, next=next_steps(facts.situation(question, self.catalogue, frames, now)))
 
     def _refusal(
         self, question: AccessQuestion, frame: MeterFrame, facts: StoredFacts, now: float
@@ -337,23 +381,6 @@ class AccessCheck:
         key = self._keys.visitor_meter(visitor_hash(question.visitor), frame.code)
         return self._new_visitors.refusal(key, question.address, now, count=question.count)
 
-    def _meter_standing(
-        self, question: AccessQuestion, tier: Tier, facts: StoredFacts, now: float
-    ) -> metering.MeterStanding | None:
-        """Return the standing of the reader, else of the visitor; `None` where there is neither to meter."""
-        policy = self.catalogue.meters[tier.meter or ""]
-        window = self._frame(policy.name, now).window
-        visitor = facts.visitor_tally(policy.name)
-        mark = story_mark(question.story.id)
-        if facts.reader is not None:
-            read = facts.reader_tally(policy.name).read
-            if visitor.read and visitor.joined in (None, *facts.marks):
-                read = metering.merge_counted(policy, read, visitor.read)
-            return metering.meter_standing(policy, policy.readers, read, mark, window)
-        if question.visitor is None or policy.visitors == 0:
-            return None
-        return metering.meter_standing(policy, policy.visitors, visitor.read, mark, window)
-
     def _frame(self, name: str, now: float) -> MeterFrame:
         frame = self._frames.get(name)
         if frame is None or not frame.start <= now < frame.fresh_until:
@@ -361,8 +388,9 @@ class AccessCheck:
         return frame
 
     def _decide_degraded(self, question: AccessQuestion, tier: Tier, now: float) -> Decision:
-        signed_in = question.reader is not None
-        if not signed_in and is_free(question.story, tier):  # This decision needs no store, so it is not degraded.
-            return decide(question.story, tier, NO_ENTITLEMENTS, None, now=now, catalogue=self.catalogue)
+        if question.reader is None and needs_no_store(question.story, tier):
+            # It is not degraded. What the visitor has read is not known, so no step rests on it.
+            return self._apply_rules(replace(question, visitor=None), tier, NO_FACTS, now)
         known = self._known.lasting(reader_hash(question.reader), now) if question.reader else ()
-        return decide_degraded(question.story, tier, known, signed_in=signed_in, catalogue=self.catalogue, now=now)
+        identity = question.identity
+        return decide_degraded(question.story, tier, known, identity=identity, catalogue=self.catalogue, now=now)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from service.adapters.redis.client.access import StoreAccess
 from service.adapters.redis.client.keys import Keys, owner_mark, story_mark
 from service.adapters.redis.client.scripts import ScriptCall
 from service.adapters.redis.readers import meters
-from service.adapters.redis.readers.meters import MeterFrame
+from service.adapters.redis.readers.meters import COUNTED, MeterFrame
 from service.domain import meter as metering
-from service.domain.decision import Entitlements
-from service.domain.meter import EMPTY_TALLY, Tally
+from service.domain.catalogue import Catalogue
+from service.domain.decision import NO_ENTITLEMENTS, Entitlements
+from service.domain.meter import EMPTY_TALLY, MeterUse, Tally
+from service.domain.next_steps import Situation
 from service.use_cases.story_passes.validation import ValidPass
 
 if TYPE_CHECKING:
@@ -46,19 +48,46 @@ class StoredFacts:
         found = self.visitors.get(meter)
         return meters.unpack(*found) if found is not None else EMPTY_TALLY
 
+    def meter_use(self, frame: MeterFrame, visitor: str | None, story: str) -> MeterUse:
+        """Return what counts in a meter for the reader and the visitor, with respect to a story."""
+        name = frame.policy.name
+        reader = self.reader_tally(name) if self.reader is not None else None
+        seen_here = self.visitor_tally(name) if visitor is not None else None
+        return MeterUse(frame.policy, frame.window, story_mark(story), reader, seen_here, self.marks)
 
-async def count_visitor(
-    store: StoreAccess, keys: Keys, frame: MeterFrame, visitor: str, story: str
-) -> metering.MeterStanding:
-    """Count a story for a visitor while their limit allows it, without reading the meter first; return it afterwards."""
+    def situation(
+        self, question: AccessQuestion, catalogue: Catalogue, frames: Sequence[MeterFrame], now: float
+    ) -> Situation:
+        """Return all that decides about a question, from which its next steps follow."""
+        visitor, story = question.visitor, question.story
+        return Situation(
+            story,
+            catalogue,
+            now,
+            question.identity,
+            self.entitlements,
+            {frame.policy.name: self.meter_use(frame, visitor, story.id) for frame in frames},
+            self.story_pass.holding if self.story_pass is not None else None,
+        )
+
+
+class CountedFacts(NamedTuple):
+    """The facts after a counting script, and whether it counted the story."""
+
+    facts: StoredFacts
+    counted: bool
+
+
+NO_FACTS = StoredFacts(None, NO_ENTITLEMENTS, {}, {})
+"""The facts where nothing was read."""
+
+
+async def count_visitor(store: StoreAccess, keys: Keys, frame: MeterFrame, visitor: str, story: str) -> CountedFacts:
+    """Count a story for a visitor while their limit allows it, without reading the meter first."""
     call = meters.count_for_visitor(keys, frame, visitor, story, frame.policy.visitors)
-    (reply,) = await store.run(call)
-    return _standing(frame, frame.policy.visitors, story, reply)
-
-
-def _standing(frame: MeterFrame, limit: int, story: str, reply: Any) -> metering.MeterStanding:
-    counted, tally = meters.counted(frame, reply)
-    return metering.meter_standing(frame.policy, limit, tally.read, story_mark(story), frame.window, counted=counted)
+    ((verdict, value),) = await store.run(call)
+    facts = StoredFacts(None, NO_ENTITLEMENTS, {}, {frame.policy.name: (frame, value)})
+    return CountedFacts(facts, verdict == COUNTED)
 
 
 async def count_read(
@@ -68,17 +97,22 @@ async def count_read(
     question: AccessQuestion,
     facts: StoredFacts,
     meter: metering.MeterStanding,
-) -> metering.MeterStanding | None:
-    """Count the read if it is new, and add the visitor's stories to the reader's.
-
-    Returns the meter afterwards; `None` where nothing had to be written.
-    """
+) -> CountedFacts | None:
+    """Count the read if it is new, and add the visitor's stories to the reader's; `None` where nothing had to be written."""
     call = await _prepare(store, keys, frame, question, facts, meter)
     if call is None:
         return None
-    *_, reply = await store.run(*call)
-    limit = frame.policy.visitors if facts.reader is None else frame.policy.readers
-    return _standing(frame, limit, question.story.id, reply)
+    *_, (verdict, value) = await store.run(*call)
+    name = frame.policy.name
+    after: dict[str, StoredMeter] = {name: (frame, value)}
+    if facts.reader is None:
+        return CountedFacts(replace(facts, visitors={**facts.visitors, **after}), verdict == COUNTED)
+    visitors = facts.visitors
+    if facts.visitor_tally(name).joined is None:
+        # What they had read is in the reader's meter now, unless they joined another reader meanwhile.
+        visitors = {**visitors, name: (frame, None)}
+    facts = replace(facts, readers={**facts.readers, **after}, visitors=visitors)
+    return CountedFacts(facts, verdict == COUNTED)
 
 
 async def _prepare(

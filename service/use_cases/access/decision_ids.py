@@ -19,7 +19,7 @@ import msgspec
 from service.adapters.crypto import Sealer
 from service.adapters.redis.service_state.decision_records import DecisionOverflow
 from service.domain.catalogue import Catalogue
-from service.domain.decision import Decision
+from service.domain.decision import Decision, NextStep
 from service.domain.errors import StoreUnavailable
 from service.domain.meter import MeterStanding
 from service.domain.sources import Holding, Reason, SourceType, Standing
@@ -54,6 +54,14 @@ class SealedMeter(msgspec.Struct, frozen=True, array_like=True):
     resets_at: int | None
 
 
+class SealedStep(msgspec.Struct, frozen=True, array_like=True):
+    """A step that would have opened the story."""
+
+    step: Literal["sign_in", "verify", "subscribe", "wait"]
+    value: bool | int | Sequence[str] | None = None
+    """The field of the step: `verified`, `plans` or `until`."""
+
+
 class SealedDecision(msgspec.Struct, frozen=True, array_like=True):
     """What an ID holds. The order of the fields is the format: add a field at the end, with a default."""
 
@@ -72,6 +80,7 @@ class SealedDecision(msgspec.Struct, frozen=True, array_like=True):
     meter: SealedMeter | None
     refresh_after: int | None
     degraded: int
+    next: Sequence[SealedStep] = ()
 
     def decision(self, features: Sequence[str] | None) -> Decision:
         """Return the decision. `features` are those of the policy it was made by; `None`: that policy is not kept."""
@@ -92,6 +101,7 @@ class SealedDecision(msgspec.Struct, frozen=True, array_like=True):
             else None,
             refresh_after=self.refresh_after,
             degraded=bool(self.degraded),
+            next=tuple([_opened_step(step) for step in self.next]),
         )
 
 
@@ -103,6 +113,16 @@ def _feature_name(place: int | str, features: Sequence[str] | None) -> str:
     if isinstance(place, str):
         return place
     return features[place] if features is not None else f"feature {place}"
+
+
+def _opened_step(sealed: SealedStep) -> NextStep:
+    value = sealed.value
+    return NextStep(
+        sealed.step,
+        verified=bool(value) if sealed.step == "sign_in" else None,
+        plans=tuple(value) if isinstance(value, Sequence) else None,
+        until=value if sealed.step == "wait" and isinstance(value, int) else None,
+    )
 
 
 @lru_cache(maxsize=4_096)
@@ -131,6 +151,7 @@ def _record(answer: AccessAnswer, revision: str, places: Mapping[str, int]) -> S
         else None,
         decision.refresh_after,
         int(decision.degraded),
+        [SealedStep(step.step, step.verified or step.plans or step.until) for step in decision.next],
     )
 
 

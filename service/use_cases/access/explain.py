@@ -18,9 +18,10 @@ from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.service_state.decision_records import PolicyStore, RecordedPolicy, recorded_policy
 from service.domain.catalogue import Catalogue, KnownStory, Story, Tier, TierOrigin
-from service.domain.decision import Decision, DecisionStep, decide, explain, resolve_entitlements
+from service.domain.decision import Decision, DecisionStep, explain, resolve_entitlements
 from service.domain.errors import UnknownDecision, UnknownStory
 from service.domain.meter import MeterStanding, window_at
+from service.domain.next_steps import Situation, next_steps
 from service.domain.sources import Reason
 from service.use_cases.access.check import AccessCheck, AccessQuestion
 from service.use_cases.access.decision_ids import VALID_FOR, DecisionIds
@@ -78,17 +79,18 @@ class Explainer:
         tier = policy.tiers.get(decision.tier) if policy else None
         steps = list(explain(decision, tier or _unknown_tier(decision)))
         if tier is None:
-            steps = [replace(step, values={**step.values, "requires": None}) for step in steps]
+            steps = [_without_policy(step) for step in steps]
         steps += self.history.steps(reader, at, policy, as_then=True)
         found = self._explanation(reader, record.story, decision, at, steps, decision_id)
         return replace(found, visitor=record.visitor, policy_revision=record.policy_revision)
 
     def explain_access(
-        self, reader: str, story: str, at: float | None, now: float, *, tier: str | None = None
+        self, reader: str, story: str, at: float | None, now: float, *, tier: str | None = None, verified: bool = False
     ) -> Explanation:
         """Explain what the website would be answered at a moment, or now for `None`. Nothing is counted.
 
         `story` is an ID, or an address by `story_url`. The story is as the site last described it; `tier` is another one.
+        `verified` is what the site would say of the reader's address.
 
         Raises:
             InvalidFields: the story is neither.
@@ -104,34 +106,37 @@ class Explainer:
             raise UnknownStory(story_id, origin.tier)
         if tier is not None:
             described = replace(described, tier=tier)
-        found = (
-            self._explain_now(reader, described, now) if at is None else self._explain_at(reader, described, at, now)
-        )
+        question = AccessQuestion(described, reader, count=False, verified=verified)
+        found = self._explain_now(question, now) if at is None else self._explain_at(question, reader, at, now)
         return replace(found, known=known, origin=origin)
 
-    def _explain_now(self, reader: str, story: Story, now: float) -> Explanation:
-        answer = self.access_check.check(AccessQuestion(story, reader, count=False), now)
+    def _explain_now(self, question: AccessQuestion, now: float) -> Explanation:
+        answer = self.access_check.check(question, now)
         decision_id = self.decision_ids.seal(answer)
         steps = list(explain(answer.decision, answer.tier))
         if not answer.decision.degraded:
-            steps += self.history.steps(reader, now)
-        return self._explanation(reader, story.id, answer.decision, now, steps, decision_id)
+            steps += self.history.steps(question.reader, now)
+        return self._explanation(question.reader, question.story.id, answer.decision, now, steps, decision_id)
 
-    def _explain_at(self, reader: str, story: Story, at: float, now: float) -> Explanation:
+    def _explain_at(self, question: AccessQuestion, reader: str, at: float, now: float) -> Explanation:
         """Explain another moment: a past one from history, a future one as if nothing changes.
 
         Both use the policy in force now, which `policy_revision` names.
         """
-        name, catalogue = self.readers.resolve_merged(reader), self.catalogue
+        name, catalogue, story = self.readers.resolve_merged(reader), self.catalogue, question.story
         sources = self.profiles.list_sources(name, at, now)
         holdings = [holding for source in sources for holding in source.holdings(catalogue)]
         held = resolve_entitlements(holdings, catalogue.features, at)
         tier = catalogue.tier_of(story, at)
-        policies = [catalogue.meters[tier.meter]] if tier.meter else []
-        meter = next(iter(self.profiles.read_meters(policies, name, at, story_mark(story.id))), None)
-        decision = decide(story, tier, held, meter, now=at, catalogue=catalogue)
+        names = {tier.meter, *catalogue.later_meters(story, at)} - {None}
+        policies = [policy for policy in catalogue.meters.values() if policy.name in names]
+        uses = {use.policy.name: use for use in self.profiles.load_meter_uses(policies, name, at, story_mark(story.id))}
+        situation = Situation(story, catalogue, at, question.identity, held, uses)
+        decision = situation.decide()
         if at < int(now) and decision.meter is not None:
             return self._explain_past_meter(reader, story, tier, decision, at, now)
+        if decision.show == "upsell":
+            decision = replace(decision, next=next_steps(situation))
         steps = [*explain(decision, tier), *self.history.steps(reader, at)]
         return self._explanation(reader, story.id, decision, at, steps)
 
@@ -187,4 +192,16 @@ class Explainer:
 def _unknown_tier(decision: Decision) -> Tier:
     """Return a stand-in for a tier whose policy is not kept: the decision alone determines which steps there are."""
     metered = decision.meter is not None or decision.reason is Reason.SIGN_IN_REQUIRED
-    return Tier(decision.tier, meter=(decision.meter.name if decision.meter else "") if metered else None)
+    by_sign_in = decision.reason in (Reason.REGISTERED, Reason.VERIFICATION_REQUIRED)
+    return Tier(
+        decision.tier,
+        requires=() if by_sign_in else ("",),
+        meter=(decision.meter.name if decision.meter else "") if metered else None,
+        sign_in="verified" if by_sign_in else None,
+    )
+
+
+def _without_policy(step: DecisionStep) -> DecisionStep:
+    """Return a step of a stand-in tier without what only the policy tells."""
+    unknown = {"requires": None, "sign_in": None} if step.step == "sign_in" else {"requires": None}
+    return replace(step, values={**step.values, **unknown})

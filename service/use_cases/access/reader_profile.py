@@ -15,7 +15,7 @@ from service.adapters.redis.readers.history import ReaderHistory
 from service.adapters.redis.readers.readers import Readers
 from service.domain.catalogue import Catalogue, MeterPolicy
 from service.domain.decision import resolve_entitlements
-from service.domain.meter import MeterStanding, meter_standing
+from service.domain.meter import MeterStanding, MeterUse
 from service.domain.sources import Holding, Source, Standing
 from service.domain.times import LAST_WINDOW
 
@@ -102,9 +102,7 @@ class ReaderProfiles:
             [HeldFeature(feature, holding) for feature, holding in held.by_feature.items()],
             [SourceState(holding, holding.status_at(at), holding.standing_at(at)) for holding in holdings],
             self._readers.list_customers(name),
-            self.read_meters(list(self._catalogue.meters.values()), name, min(max(at, now), LAST_WINDOW))
-            if at >= int(now)
-            else (),
+            self._meters(name, min(max(at, now), LAST_WINDOW)) if at >= int(now) else (),
         )
 
     def load_summary(self, reader: str, now: float) -> AccountSummary:
@@ -133,15 +131,19 @@ class ReaderProfiles:
             return self.past.sources_at(reader, at)
         return [kept.source for kept in self._readers.load_all(reader) if kept.source is not None]
 
-    def read_meters(
+    def _meters(self, reader: str, at: float) -> list[MeterStanding]:
+        uses = self.load_meter_uses(list(self._catalogue.meters.values()), reader, at)
+        return [found for use in uses if (found := use.standing(use.policy.readers)) is not None]
+
+    def load_meter_uses(
         self, policies: Sequence[MeterPolicy], reader: str, at: float, story: bytes = b""
-    ) -> list[MeterStanding]:
-        """Return the standings of these meters at a moment, with respect to the story with this mark."""
+    ) -> list[MeterUse]:
+        """Return what counts for a reader in these meters at a moment, with respect to the story with this mark."""
         tag, keys = reader_hash(reader), self._readers.keys
         frames = [meters.frame_at(policy, at) for policy in policies]
         names = [keys.reader_meter(tag, frame.code) for frame in frames]
         values = self._link.read([(name, (b"GET", name)) for name in names]) if names else []
         return [
-            meter_standing(frame.policy, frame.policy.readers, meters.unpack(frame, value).read, story, frame.window)
+            MeterUse(frame.policy, frame.window, story, meters.unpack(frame, value), None)
             for frame, value in zip(frames, values, strict=True)
         ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.domain.catalogue import Catalogue, Offer, Tier
+from service.domain.decision import NextStep
 from service.domain.prices import PriceTag
 from service.use_cases.checkout.price_cache import PriceCache
 
@@ -48,12 +49,14 @@ class OfferBoxes:
         self._tags: Mapping[str, PriceTag] | None = None
         self._boxes: Mapping[str, OfferBox] = {}
 
-    def box_for(self, tier: Tier) -> OfferBox | None:
-        """Return the box for a tier; `None` if the configuration has no offer."""
+    def box_for(self, tier: Tier, steps: Sequence[NextStep]) -> OfferBox | None:
+        """Return the box of a locked story by its tier and next steps; `None` if the configuration has no offer."""
         tags = self._prices.tags()
         if tags is not self._tags:
             self._boxes = {offer.id: self._box(offer) for offer in self._catalogue.offers.values()}
             self._tags = tags
+        if tier.sign_in_offer is not None and steps and steps[0].step in ("sign_in", "verify"):
+            return self._boxes[tier.sign_in_offer]
         offer = self._catalogue.offer_for(tier)
         return self._boxes[offer.id] if offer is not None else None
 

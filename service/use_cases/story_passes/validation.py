@@ -1,8 +1,8 @@
 """Validate story passes for an access check: from the link in a request to the pass in the store.
 
 A link that cannot open the story is rejected before the store is asked: it is not one of this service, it is for another
-story, it has expired, a program brought it, or the request names neither a reader nor a visitor. The request is then
-answered as if it had no link.
+story, it has expired, or a program brought it. The request is then answered as if it had no link, as is a request that names
+neither a reader nor a visitor.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from service.adapters.redis.story_passes.passes import Passes, admission_in
 from service.domain.bots import is_bot
 from service.domain.sources import Holding
 from service.domain.story_passes import pass_holding
+
+NEW_READER = ""
+"""No reader has this ID, so no pass has admitted them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,14 @@ class PassValidator:
     def claim(
         self, token: str, story: str, reader: str | None, visitor: str | None, user_agent: str | None, now: float
     ) -> PassClaim | None:
-        """Return the claim of a request's link; `None` if it cannot open the story, whatever the store holds."""
-        if (reader is None and visitor is None) or (user_agent is not None and is_bot(user_agent)):
+        """Return the claim of a request's link; `None` if it cannot open the story, whatever the store holds.
+
+        The claim of a request without a reader and a visitor is that of whoever signs in next: it opens nothing now.
+        """
+        if user_agent is not None and is_bot(user_agent):
             return None
+        if reader is None and visitor is None:
+            reader = NEW_READER
         claims = self._tokens.read(token)
         if claims is None or claims.story != story or now >= claims.until:
             return None

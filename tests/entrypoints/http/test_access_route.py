@@ -30,13 +30,17 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
+TIERS = ["free", "metered", "supporters", "slow", "events", "weekly", "signed_in", "members", "registered"]
 ids = st.sampled_from(["a", "b", "r-1042", "é", "x" * 128])
 stories = st.fixed_dictionaries(
     {"id": ids},
     optional={
         "section": st.none() | st.sampled_from(["public-safety", "city"]),
         "tags": st.none() | st.lists(st.sampled_from(["archive", "harbour"]), max_size=3),
-        "tier": st.none() | st.sampled_from(["free", "metered", "supporters", "slow", "events", "weekly", "signed_in"]),
+        "tier": st.none()
+        | st.sampled_from(
+            ["free", "metered", "supporters", "slow", "events", "weekly", "signed_in", "members", "registered"]
+        ),
         "published_at": st.none() | st.datetimes().map(lambda moment: moment.isoformat() + "Z"),
         "parts": st.none() | st.lists(st.sampled_from(["facts", "notebook", "docs"]), max_size=4),
     },
@@ -46,6 +50,7 @@ questions = st.fixed_dictionaries(
     optional={
         "reader": st.none() | st.sampled_from(["entitled", "r", "s", "é"]),
         "visitor": st.none() | st.sampled_from(["v", "w"]),
+        "verified": st.none() | st.booleans(),
         "count": st.none() | st.booleans(),
         "explain": st.none() | st.booleans(),
         "context": st.none() | st.dictionaries(st.sampled_from(["ip", "country"]), st.none() | st.text(max_size=5)),
@@ -98,7 +103,8 @@ def test_valid_request_gets_the_same_answer_from_both_routes(
     _readers(valkey_app)
     # The second request finds the story counted by the first; only an explanation shows the difference.
     question.pop("explain", None)
-    assert both(valkey_app, json.dumps(question).encode())[0] == 200
+    stray = question.get("verified") is not None and question.get("reader") is None
+    assert both(valkey_app, json.dumps(question).encode())[0] == (422 if stray else 200)
 
 
 @given(questions)
@@ -106,6 +112,8 @@ def test_explained_request_gets_the_same_answer_from_both_routes(
     valkey_app: InProcessApp, question: dict[str, Any]
 ) -> None:
     _readers(valkey_app)
+    if question.get("reader") is None:
+        question.pop("verified", None)
     assert both(valkey_app, json.dumps(question | {"count": False, "explain": True}).encode())[1].endswith("]}")
 
 
@@ -147,11 +155,12 @@ def test_members_given_twice_get_the_same_answer_from_both_routes(valkey_app: In
 @st.composite
 def batches(draw: st.DrawFn) -> bytes:
     asked: dict[str, Any] = {"stories": draw(st.lists(stories, max_size=4))}
-    for name, kind in (("reader", st.sampled_from([None, "entitled", "r"])), ("visitor", st.sampled_from([None, "v"]))):
+    kinds = {"reader": st.sampled_from([None, "entitled", "r"]), "visitor": st.sampled_from([None, "v"])}
+    for name, kind in {**kinds, "verified": st.sampled_from([None, True, False])}.items():
         if draw(st.booleans()):
             asked[name] = draw(kind)
     if draw(st.integers(0, 4)) == 0:
-        asked[draw(st.sampled_from(["stories", "reader", "more"]))] = draw(anything)
+        asked[draw(st.sampled_from(["stories", "reader", "verified", "more"]))] = draw(anything)
     return as_text(draw, asked).encode("utf-8", "surrogatepass")
 
 

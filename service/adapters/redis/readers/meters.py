@@ -20,6 +20,8 @@ KIND = {"day": b"\x11", "week": b"\x12", "month": b"\x13", "rolling": b"\x14"}
 """The first byte of a meter: schema 1 in the high half, the window in the low half."""
 
 COUNT = load("count_story")
+COUNTED = 1
+"""The first part of its reply, if it counted the story. The second part is the meter afterwards."""
 JOIN = load("join_visitor")
 
 _STAMP = Struct(">I")
@@ -68,7 +70,9 @@ def unpack(frame: MeterFrame, value: bytes | None) -> Tally:
         return Tally(dict.fromkeys([value[at : at + 8] for at in range(first, len(value), 8)], 0), owner)
     length = frame.policy.length
     read = {mark: at for mark, at in _ENTRY.iter_unpack(value[first:]) if frame.start < at + length}
-    return Tally(read, owner if frame.start < stamp + length else None)
+    if owner is None or frame.start >= stamp + length:
+        return Tally(read)
+    return Tally(read, owner, stamp + length)
 
 
 def pack(frame: MeterFrame, read: Mapping[bytes, int]) -> bytes:
@@ -93,12 +97,6 @@ def count_for_visitor(keys: Keys, frame: MeterFrame, visitor: str, story: str, l
 def _count(frame: MeterFrame, key: bytes, story: str, limit: int, joining: bytes) -> ScriptCall:
     arguments = (frame.kind, frame.start, limit, story_mark(story), joining, frame.expires, frame.policy.length)
     return ScriptCall(COUNT, (key,), arguments)
-
-
-def counted(frame: MeterFrame, reply: Any) -> tuple[bool, Tally]:
-    """Return whether a call of `count_for_…` counted the story, and the meter afterwards."""
-    verdict, value = reply
-    return verdict == 1, unpack(frame, value)
 
 
 def join_visitor(keys: Keys, frame: MeterFrame, visitor: str, reader: str) -> ScriptCall:

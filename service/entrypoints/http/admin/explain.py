@@ -28,7 +28,7 @@ def register(context: PageContext) -> None:
         if tier is not None and tier not in catalogue.tiers:
             raise InvalidFields([("tier", "is not a tier of the configuration")])
         try:
-            return show(explanations.explain_access(reader, story, at, now, tier=tier), reader)
+            return show(explanations.explain_access(reader, story, at, now, tier=tier, verified=verified()), reader)
         except UnknownStory as unknown:
             return render_answer(reader, story=unknown.story, unknown=problem_of(unknown).detail)
 
@@ -50,7 +50,10 @@ def register(context: PageContext) -> None:
             sentence=reader_sentence(found.decision, catalogue) if found.reason is not None else None,
         )
 
+    def verified() -> bool:
+        return query_field("verified") == "yes"
+
     def render_answer(reader: str | None, **values: Any) -> Response:
         values |= {"reader": reader, "at": query_field("at"), "zone_typed": query_field("zone")}
-        values |= {"tier": query_field("tier"), "tiers": list(catalogue.tiers)}
+        values |= {"tier": query_field("tier"), "tiers": list(catalogue.tiers), "verified": verified()}
         return render("why_part.html" if is_htmx() else "why.html", **values)

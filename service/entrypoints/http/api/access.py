@@ -13,7 +13,8 @@ from service.entrypoints.responses.access import (
     BatchOut,
     DecisionOut,
     question_of,
-    story_of,
+    questions_of,
+    stray_verified,
 )
 from service.entrypoints.responses.fields import JsonObject
 
@@ -32,7 +33,9 @@ def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
     @routes.add("POST /v1/access", "site", AccessOut, takes=AccessIn)
     def access() -> JsonObject:
         """The full story or the upsell box, for one reader and one story, and why."""
-        data = inputs.load(AccessIn, further=lambda body: unknown_tiers({"story": body.get("story")}))
+        data = inputs.load(
+            AccessIn, further=lambda body: unknown_tiers({"story": body.get("story")}) + stray_verified(body)
+        )
         question = question_of(data)
         note([question.story])
         answer = access_check.check(question, service.clock())
@@ -42,10 +45,12 @@ def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
     @routes.add("POST /v1/access/batch", "site", BatchOut, takes=BatchIn)
     def batch() -> JsonObject:
         """Up to 100 stories at once, each as if asked alone without counting."""
-        data = inputs.load(BatchIn, further=lambda body: unknown_tiers(_placed(body.get("stories"))))
-        stories = [story_of(story) for story in data["stories"]]
-        note(stories)
-        answers = access_check.check_all(stories, data.get("reader"), data.get("visitor"), service.clock())
+        data = inputs.load(
+            BatchIn, further=lambda body: unknown_tiers(_placed(body.get("stories"))) + stray_verified(body)
+        )
+        questions = questions_of(data)
+        note([question.story for question in questions])
+        answers = access_check.check_all(questions, service.clock())
         for answer in answers:
             count(answer)
         return {"decisions": [writer.write(answer) for answer in answers]}

@@ -26,6 +26,7 @@ FIELDS = {
     "meter",
     "source",
     "policy_revision",
+    "next",
     "explain",
 }
 DAY = 86_400
@@ -52,7 +53,7 @@ def test_decision_is_returned_as_it_was_answered(admins: Admins) -> None:
     for answer in answers:
         found = get_decision(admins, answer["decision_id"])
         assert set(found) == FIELDS
-        same = ("decision_id", "show", "reason", "tier", "parts", "meter", "source", "explain")
+        same = ("decision_id", "show", "reason", "tier", "parts", "meter", "source", "next", "explain")
         assert {name: found[name] for name in same} == {name: answer[name] for name in same}
         assert found["at"] == "2082-11-20T10:00:00Z"
         assert found["policy_revision"] == admins.app.service.settings.catalogue.revision

@@ -1,0 +1,159 @@
+"""What would open a locked story: the ladder's own answer, asked again with one thing changed.
+
+A `Situation` is everything that decides about one story for whoever asks, at a moment. Each step is true: taken alone,
+it makes the same question `full`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from math import ceil
+
+from service.domain.catalogue import Catalogue, Plan, Story, Tier
+from service.domain.decision import (
+    NO_ENTITLEMENTS,
+    OPEN_REASONS,
+    Decision,
+    Entitlements,
+    Identity,
+    NextStep,
+    decide,
+    find_reason,
+    resolve_entitlements,
+)
+from service.domain.meter import MeterStanding, MeterUse
+from service.domain.sources import Holding, Reason, Standing
+from service.domain.times import LAST_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Who asks for a story at `now` (epoch seconds), what they hold and what they have read.
+
+    `meters` has the use of the meter of the story's tier, and of each tier that its age gives it later. A tier whose meter
+    is missing here is judged as if there were nobody to meter.
+    """
+
+    story: Story
+    catalogue: Catalogue
+    now: float
+    identity: Identity = Identity.ANONYMOUS
+    entitlements: Entitlements = NO_ENTITLEMENTS
+    meters: Mapping[str, MeterUse] = field(default_factory=dict)
+    story_pass: Holding | None = None
+    """A story pass that would open the story for a reader; a request without a reader and a visitor does not use it."""
+
+    @property
+    def tier(self) -> Tier:
+        """Return the story's tier at this moment."""
+        return self.catalogue.tier_of(self.story, self.now)
+
+    def decide(self) -> Decision:
+        """Decide, without the steps that would open a locked story."""
+        return decide(
+            self.story,
+            self.tier,
+            self.entitlements,
+            self._standing(self.tier),
+            now=self.now,
+            catalogue=self.catalogue,
+            story_pass=self._usable_pass,
+            identity=self.identity,
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether the ladder opens the story."""
+        tier = self.tier
+        return self._opens(tier, self.entitlements, self._standing(tier), self._usable_pass)
+
+    def at(self, moment: int) -> Situation:
+        """Return the situation at a later moment, if nothing happens until then."""
+        held = resolve_entitlements(self.entitlements.holdings, self.catalogue.features, moment)
+        meters = {name: use.at(moment) for name, use in self.meters.items()}
+        return replace(self, now=moment, entitlements=held, meters=meters)
+
+    def of_new_reader(self) -> Situation:
+        """Return the situation after a reader who is new here, and holds nothing, has signed in in the same browser."""
+        meters = {name: use.for_new_reader() for name, use in self.meters.items()}
+        return replace(self, identity=Identity.SIGNED_IN, entitlements=NO_ENTITLEMENTS, meters=meters)
+
+    def opens_by_plan(self, plan: Plan) -> bool:
+        """Return whether a plan by itself opens the story once it is held."""
+        return self._opens(self.tier, _entitlements_of(plan), None, None)
+
+    def openings(self) -> Iterator[float]:
+        """Yield every moment at which something begins that can open the story, in no order; some lie in the past."""
+        yield from self.catalogue.age_limits(self.story, self.now)
+        yield from (holding.start for holding in self.entitlements.holdings if holding.start is not None)
+        for use in self.meters.values():
+            yield from use.openings({self._limit(use)})
+
+    @property
+    def _usable_pass(self) -> Holding | None:
+        return self.story_pass if self.identity is not Identity.ANONYMOUS else None
+
+    def _opens(self, tier: Tier, held: Entitlements, meter: MeterStanding | None, story_pass: Holding | None) -> bool:
+        reason, _, _ = find_reason(self.story, tier, held, meter, story_pass, identity=self.identity)
+        return reason in OPEN_REASONS
+
+    def _standing(self, tier: Tier) -> MeterStanding | None:
+        use = self.meters.get(tier.meter) if tier.meter is not None else None
+        return use.standing(self._limit(use)) if use is not None else None
+
+    @staticmethod
+    def _limit(use: MeterUse) -> int:
+        return use.policy.visitors if use.reader is None else use.policy.readers
+
+
+def next_steps(asked: Situation) -> tuple[NextStep, ...]:
+    """Return the steps that would open a locked story, in the order in which an answer lists them."""
+    steps = []
+    if asked.identity is Identity.ANONYMOUS:
+        reader = asked.of_new_reader()
+        if reader.is_open:
+            steps.append(NextStep("sign_in", verified=False))
+        elif replace(reader, identity=Identity.VERIFIED).is_open:
+            steps.append(NextStep("sign_in", verified=True))
+    else:
+        reader = asked
+        if asked.identity is Identity.SIGNED_IN and replace(asked, identity=Identity.VERIFIED).is_open:
+            steps.append(NextStep("verify"))
+    if plans := _plans_that_open(reader):
+        steps.append(NextStep("subscribe", plans=plans))
+    until = _opens_by_itself_at(asked)
+    if until is not None:
+        steps.append(NextStep("wait", until=until))
+    return tuple(steps)
+
+
+def _plans_that_open(reader: Situation) -> tuple[str, ...]:
+    """Return the plans on sale that open the story, in the order of the tier's offer; none where signing in opens it."""
+    tier, catalogue = reader.tier, reader.catalogue
+    offer = catalogue.offer_for(tier)
+    if offer is None or tier.sign_in is not None:
+        return ()
+    offered = [catalogue.plans[name] for name in offer.plans]
+    return tuple([plan.id for plan in offered if plan.is_on_sale and not plan.seats and reader.opens_by_plan(plan)])
+
+
+def _opens_by_itself_at(asked: Situation) -> int | None:
+    """Return the first whole second at which the story opens if nothing happens; `None` if it never does."""
+    moments = sorted({ceil(moment) for moment in asked.openings() if asked.now < moment <= LAST_SECOND})
+    return next((moment for moment in moments if asked.at(moment).is_open), None)
+
+
+def _entitlements_of(plan: Plan) -> Entitlements:
+    held = Holding(
+        type="subscription",
+        id="",
+        plan=plan.id,
+        features=plan.features,
+        status="active",
+        base=Standing.GOOD,
+        reason=Reason.SUBSCRIPTION,
+        start=None,
+        until=None,
+    )
+    return Entitlements(dict.fromkeys(plan.features, held), None)
