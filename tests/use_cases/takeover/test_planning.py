@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from service.domain.catalogue import DAY
 from service.domain.sources import Item, Subscription
@@ -24,7 +25,7 @@ from service.use_cases.takeover.stripe_view import StripeLink, StripeView
 from tests.use_cases.takeover.sample_exports import LEVELS, NOW, catalogue, level_map, read_sample
 
 
-def _facts(name: str, customer: str, status: str = "active", price: str = "price_month", **more: int) -> StripeFacts:
+def _facts(name: str, customer: str, status: str = "active", price: str = "price_month", **more: Any) -> StripeFacts:
     """Return a subscription whose current period began `started` days ago, and lasts 30 days."""
     start = int(NOW) - more.pop("started", 10) * DAY
     item = Item(price, None, None, more.pop("quantity", 1), start, start + 30 * DAY)
