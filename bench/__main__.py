@@ -47,6 +47,7 @@ CASES = (
     ("f", "/v1/access, counted read of a new reader", "counted", "service", "/v1/access"),
     ("g", "/v1/access, counted read of a new visitor", "visitor_counted", "service", "/v1/access"),
     ("h", "/v1/access/batch of 20, entitled reader", "batch", "service", "/v1/access/batch"),
+    ("i", "/v1/access, entitled reader, incumbent agrees", "compared", "service", "/v1/access"),
 )
 
 

@@ -29,5 +29,6 @@ function request()
   elseif kind == "counted" then who = string.format('"reader":"r-%s","visitor":"v-%s"', new, new)
   elseif kind == "visitor_counted" then who = string.format('"visitor":"v-%s"', new)
   else who = string.format('"reader":"r-entitled-%d","visitor":"v-%d"', which, which) end
+  if kind == "compared" then who = who .. ',"incumbent":"full"' end
   return wrk.format(nil, nil, nil, string.format('{"story":%s,%s}', about(string.find(kind, "used_up") and "other" or "story"), who))
 end

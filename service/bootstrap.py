@@ -36,6 +36,7 @@ from service.adapters.redis.readers.erased_readers import ERASURE, ErasedReaders
 from service.adapters.redis.readers.history import HistoryRetention, ReaderHistory
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.reporting.alert_flags import AlertStore
+from service.adapters.redis.reporting.comparison_samples import ComparisonSamples
 from service.adapters.redis.reporting.usage_counts import UsageStore
 from service.adapters.redis.service_state.coordination import LEADS_FOR, ChangeCounter, LeaderElection
 from service.adapters.redis.service_state.decision_records import DecisionOverflow, PolicyStore
@@ -79,6 +80,7 @@ from service.use_cases.privacy.retention import RetentionTask
 from service.use_cases.providers.external_sources import ExternalSources
 from service.use_cases.reporting.alerts import Alerts
 from service.use_cases.reporting.change_listeners import DeliveryReceiver, ObjectChangeListener, ReaderChangeListener
+from service.use_cases.reporting.comparisons import Comparisons
 from service.use_cases.reporting.entitlement_counts import EntitlementCounts
 from service.use_cases.reporting.state_metrics import StateMetrics
 from service.use_cases.reporting.usage_counters import UsageCounters
@@ -130,6 +132,7 @@ class Adapters:
     titles: TitleRegistry
     prices_changed: ChangeCounter
     usage_counters: UsageCounters
+    comparisons: Comparisons
     alert_flags: AlertStore
     trials: Trials
 
@@ -186,6 +189,7 @@ class Service(Adapters):
         self.prices.stop(patience=None)
         self.recent_entitlements.close()
         self.usage_counters.flush()
+        self.comparisons.close()
         self.store.link.close()
         if self.tracing is not None:
             self.tracing.close()
@@ -249,6 +253,7 @@ def _adapters(settings: Settings, clock: Clock, metrics: Metrics, tracing: Traci
         titles=TitleRegistry(store),
         prices_changed=ChangeCounter(store, "prices"),
         usage_counters=usage_counters,
+        comparisons=Comparisons(ComparisonSamples(store), usage_counters, clock),
         alert_flags=alert_flags,
         trials=trials,
     )
@@ -435,6 +440,7 @@ def _background_tasks(
             lambda: maintenance.finish_pending(a.clock()),
             OnChange(a.prices_changed.read, prices.request_refresh),
             a.usage_counters.tick,
+            a.comparisons.write_samples,
             a.metrics.processes.record,
             state.tick,
         ]

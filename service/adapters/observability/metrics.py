@@ -53,6 +53,12 @@ class Metrics:
         self.decisions = Counter(
             "paywall_decisions", "Answers to /v1/access, by what was shown and why.", ["show", "reason"], registry=own
         )
+        self.comparisons = Counter(
+            "paywall_comparisons",
+            "Answers to /v1/access that differ from the incumbent paywall's, by what each showed and why.",
+            ["ours", "theirs", "reason"],
+            registry=own,
+        )
         self.degraded = Counter("paywall_degraded", "Answers given while the store was unavailable.", registry=own)
         self.outages = Counter(
             "paywall_store_outages", "Times the store became unavailable, by why.", ["why"], registry=own
@@ -100,8 +106,10 @@ class Metrics:
         for reason in Reason:
             if reason in OPEN_REASONS or reason == Reason.STORE_UNAVAILABLE:
                 self.decisions.labels("full", reason)
+                self.comparisons.labels("full", "upsell", reason)
             if reason not in OPEN_REASONS:
                 self.decisions.labels("upsell", reason)
+                self.comparisons.labels("upsell", "full", reason)
         for why in OUTAGE_WORDS:
             self.outages.labels(why)
         for outcome in ("done", "pending", "ignored", "repeat", "unrecorded", *get_args(Why)):

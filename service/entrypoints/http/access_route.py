@@ -25,6 +25,7 @@ from service.entrypoints.http.request_log import RequestLog
 from service.entrypoints.http.rsgi_types import Headers
 from service.entrypoints.responses.access import AccessWriter
 from service.use_cases.access.check import AccessQuestion
+from service.use_cases.reporting.comparisons import Show
 
 PATH = "/v1/access"
 BATCH_PATH = "/v1/access/batch"
@@ -68,6 +69,7 @@ class _AccessIn(msgspec.Struct, forbid_unknown_fields=True, rename={"token": "pa
     explain: bool | UnsetType | None = UNSET
     token: Text = UNSET
     verified: bool | UnsetType | None = UNSET
+    incumbent: Show | UnsetType | None = UNSET
 
 
 class _BatchIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -134,6 +136,7 @@ class AccessRoute:
         self._log = log
         self._clock = service.clock
         self._count = service.usage_counters.count_answer
+        self._compare = service.comparisons.compare
         self._stories: dict[bytes, Story] = {}
         self._said, self._asked = service.stories.said, service.stories.asked
 
@@ -159,16 +162,19 @@ class AccessRoute:
         if len(content) != int(headers["content-length"]):
             return None
         try:
-            question, explained = self._question(content)
+            question, explained, incumbent = self._question(content)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
         self._note(question.story)
         try:
             answer = await self._access_check.answer(store, question, self._clock())
-            encoded = orjson.dumps(await self._writer.write_in_loop(store, answer, explained=explained))
+            row = await self._writer.write_in_loop(store, answer, explained=explained)
+            encoded = orjson.dumps(row)
         except Exception:  # Flask's view meets an unexpected error again; it is logged and answered there.
             return None
         self._count(answer)
+        if incumbent:
+            self._compare(incumbent, answer, row["decision_id"])
         shown = answer.decision
         given = headers.get("x-request-id")
         request_id = self._log.end(begun, PATH, "POST", 200, given, show=shown.show, reason=shown.reason.value)
@@ -210,8 +216,10 @@ class AccessRoute:
         stories = [self._stories.get(raw) or self._story(raw) for raw in raws]
         return [AccessQuestion(story, reader, visitor, count=False, verified=verified) for story in stories]
 
-    def _question(self, body: bytes) -> tuple[AccessQuestion, bool]:
-        """Return what is asked, and whether with an explanation. Raises: `ValueError`, `MsgspecError` if in doubt.
+    def _question(self, body: bytes) -> tuple[AccessQuestion, bool, Show | UnsetType | None]:
+        """Return what is asked, whether with an explanation, and what the incumbent showed.
+
+        Raises: `ValueError`, `MsgspecError` if in doubt.
 
         msgspec takes the last of two members with one name. In JSON without escapes, each name and each text has two quotes:
         if there are more quotes than those of what was read, a member was given twice.
@@ -219,7 +227,7 @@ class AccessRoute:
         asked = _read_question(body)
         raw = bytes(asked.story)
         reader, visitor, token, context = asked.reader, asked.visitor, asked.token, asked.context
-        given = (reader, visitor, token, context, asked.count, asked.explain, asked.verified)
+        given = (reader, visitor, token, context, asked.count, asked.explain, asked.verified, asked.incumbent)
         quotes = 2 + raw.count(b'"') + _quotes(*given)
         agent: Text = None
         address: Text = None
@@ -243,7 +251,7 @@ class AccessRoute:
             address if isinstance(address, str) else None,
             _is_verified(asked.verified, reader),
         )
-        return question, asked.explain is True
+        return question, asked.explain is True, asked.incumbent
 
     def _note(self, story: Story) -> None:
         """Note that the site asks about a story: `StoryMemory.note` in this file, without a comparison of fields."""

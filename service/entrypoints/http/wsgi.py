@@ -23,6 +23,7 @@ from service.entrypoints.http.api import (
     approvals,
     audit,
     checkout,
+    comparisons,
     events,
     grants,
     groups,
@@ -92,6 +93,7 @@ REGISTER = (
     ("events", events.register),
     ("stripe", webhook.register),
     ("overview", reporting.register),
+    ("overview", comparisons.register),
     ("audit", audit.register),
     ("service", health.register),
 )

@@ -35,6 +35,13 @@ class ContextIn(RequestSchema):
     country = types.text(allow_none=True)
 
 
+def read_show(value: object) -> str:
+    """Return what a paywall showed: `full` or `upsell`."""
+    if value not in ("full", "upsell"):
+        raise ValueError("must be full or upsell")
+    return str(value)
+
+
 class AccessIn(RequestSchema):
     story = fields.Nested(StoryIn, required=True)
     reader = types.reader_id(allow_none=True)
@@ -43,6 +50,7 @@ class AccessIn(RequestSchema):
     count = types.flag(allow_none=True)
     context = fields.Nested(ContextIn, allow_none=True)
     explain = types.flag(allow_none=True)
+    incumbent = types.Read(read_show, {"type": "string", "enum": ["full", "upsell", None]}, allow_none=True)
     # A story pass is a token, so any text can be one. `pass` is a keyword of Python, so the attribute has another name.
     pass_ = types.text(allow_none=True, data_key="pass")
 

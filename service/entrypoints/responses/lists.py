@@ -17,6 +17,7 @@ from service.domain.times import read_time
 from service.entrypoints.responses.administration import AuditRecordOut, KeyOut, write_approval
 from service.entrypoints.responses.paging import FOREIGN_CURSOR, Filters, Listing, Page, cursor, cut
 from service.entrypoints.responses.readers import GRANT_STATUSES, ListedReaderOut, write_grant
+from service.entrypoints.responses.reporting import ComparisonOut
 from service.entrypoints.responses.story_passes import write_pass
 from service.entrypoints.responses.stripe_objects import EventOut
 from service.use_cases.lists.reader_lists import GrantFilter, ReaderFilter
@@ -49,6 +50,13 @@ def _audit(service: Service, page: Page) -> Listing:
         after = int(page.after)
     found, last = service.audit_log.load_page(AuditFilter(**page.filters), limit=page.limit, after=after)
     return Listing([AuditRecordOut.write(record) for record in found], cursor("audit", last))
+
+
+def _comparisons(service: Service, page: Page) -> Listing:
+    if page.after is not None and not re.fullmatch(r"\d{13} [0-9a-f]{10}", page.after, re.ASCII):
+        raise InvalidFields([FOREIGN_CURSOR])
+    found, last = service.comparisons.samples.load_page(page.limit, page.after, service.clock())
+    return Listing([ComparisonOut.write(sample) for sample in found], cursor("comparisons", last))
 
 
 def _events(service: Service, page: Page) -> Listing:
@@ -114,6 +122,7 @@ APPROVALS = ListKind(
 AUDIT = ListKind(
     "audit", _audit, tuple(chain.PUBLIC_FIELDS), dict.fromkeys(("reader", "actor", "action", "target"), read_id)
 )
+COMPARISONS = ListKind("comparisons", _comparisons, ("at", "decision_id", "ours", "theirs", "reason", "story"))
 EVENTS = ListKind(
     "events",
     _events,

@@ -51,6 +51,32 @@ class PointOut(ResponseSchema):
     past_due = fields.Integer(required=True, allow_none=True)
 
 
+class ComparisonOut(ResponseSchema):
+    """Written from a `ComparisonSample`."""
+
+    at = types.UtcTime(required=True)
+    decision_id = fields.String(required=True, allow_none=True)
+    ours = fields.String(required=True)
+    theirs = fields.String(required=True)
+    reason = fields.String(required=True)
+    story = fields.String(required=True)
+
+
+class DifferenceCountOut(ResponseSchema):
+    ours = fields.String(required=True)
+    theirs = fields.String(required=True)
+    reason = fields.String(required=True)
+    count = fields.Integer(required=True)
+
+
+class ComparisonSummaryOut(ResponseSchema):
+    """Written from a `ComparisonSummary`."""
+
+    compared = fields.Integer(required=True)
+    agreed = fields.Integer(required=True)
+    by_reason = types.Rows(DifferenceCountOut, required=True)
+
+
 class ShareOut(ResponseSchema):
     begun = fields.Integer(attribute="hits", required=True)
     readers = fields.Integer(attribute="cases", required=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from itertools import groupby
 
@@ -47,6 +47,10 @@ class Point:
     delay: Delay
     started: int = 0
     canceled: int = 0
+    agreed: Mapping[str, int] = field(default_factory=dict)
+    """What both this service and the incumbent paywall showed → answers."""
+    differences: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    """(show, the incumbent's show, reason) → answers."""
     past_due: int | None = None
     """Subscriptions past due when they were last counted; `None` if they were not."""
 
@@ -168,8 +172,15 @@ def _point(when: str, fields: Mapping[str, int]) -> Point:
         delay=_delay(_with_prefix(fields, "d:")),
         started=fields.get("started", 0),
         canceled=fields.get("canceled", 0),
+        agreed=_with_prefix(fields, "a:"),
+        differences={_difference(name): number for name, number in _with_prefix(fields, "i:").items()},
         past_due=fields.get("due:"),
     )
+
+
+def _difference(name: str) -> tuple[str, str, str]:
+    show, incumbent, reason = name.split(":")
+    return show, incumbent, reason
 
 
 def _with_prefix(fields: Mapping[str, int], prefix: str) -> dict[str, int]:

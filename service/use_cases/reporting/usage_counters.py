@@ -28,6 +28,8 @@ EVERY = 5.0
 DELAYS = (1, 2, 5, 15, 60, 300, 3_600)
 """Seconds: a delivery's delay is counted by the first that it does not exceed."""
 
+_AGREED = {show: (f"a:{show}", 1) for show in ("full", "upsell")}
+_DIFFERENCE = "i:"
 _MOST_WAITING = 500_000
 _MOST_SHOWN = 20_000
 _BATCH = 500
@@ -64,6 +66,12 @@ class UsageCounters:
         box = decision.show == "upsell" and question.count
         reader = (question.reader or "") if box else None
         self._answers.append((decision.show, decision.reason, decision.degraded, reader))
+
+    def count_comparison(self, show: str, incumbent: str, reason: Reason) -> None:
+        """Count an answer beside what the incumbent paywall showed."""
+        agreed = show == incumbent
+        self._others.append(_AGREED[show] if agreed else (f"{_DIFFERENCE}{show}:{incumbent}:{reason}", 1))
+        self._next = 0.0  # Whoever compares looks at the figures soon after.
 
     def count_delivery(self, outcome: str, delay: float | None = None) -> None:
         """Count a delivery from Stripe; `delay`: seconds after the event was created, for a first delivery."""
@@ -137,6 +145,8 @@ class UsageCounters:
         for _ in range(len(self._others)):
             name, number = self._others.popleft()
             counts[name] += number
+            if name.startswith(_DIFFERENCE):
+                self._metrics.comparisons.labels(*name.split(":")[1:]).inc(number)
 
     def _note_shown(self, tag: bytes, now: float) -> None:
         if now - self._sent.get(tag, 0.0) < _REMEMBERED or len(self._shown) >= _MOST_SHOWN:

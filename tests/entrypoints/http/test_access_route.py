@@ -55,6 +55,7 @@ questions = st.fixed_dictionaries(
         "explain": st.none() | st.booleans(),
         "context": st.none() | st.dictionaries(st.sampled_from(["ip", "country"]), st.none() | st.text(max_size=5)),
         "pass": st.none() | st.text(max_size=5),
+        "incumbent": st.none() | st.sampled_from(["full", "upsell"]),
     },
 )
 

@@ -57,6 +57,8 @@ RIGHTS: dict[tuple[str, str], Demand] = {
     ("POST", "/v1/events/<event>/replay"): "owner",
     ("GET", "/v1/activity"): "viewer",
     ("GET", "/v1/attention"): "viewer",
+    ("GET", "/v1/comparisons"): "viewer",
+    ("GET", "/v1/comparisons/summary"): "viewer",
     ("GET", "/v1/audit"): "viewer",
     ("GET", "/v1/decisions/<decision>"): "viewer",
     ("GET", "/v1/stories/<any_id:story>"): "viewer",

@@ -249,6 +249,11 @@ class Keys:
         """`described`, a hash, or `asked`, a sorted set: what the site said of each story, and when (`known_stories`)."""
         return self.tagged(b"stories", name)
 
+    @property
+    def comparison_samples(self) -> bytes:
+        """Sorted set with one score: answers that differed from the incumbent's, by time (`comparison_samples`)."""
+        return b"%b:{comparisons}samples" % self.prefix
+
     def usage(self, name: str) -> bytes:
         """A bucket of counters, `d:<day>` or `h:<hour>`; `upsold`; or a process's last batch `p:<process>`."""
         return self.tagged(b"activity", name)

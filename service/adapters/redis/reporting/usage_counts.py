@@ -6,6 +6,8 @@ Fields of a hash:
     c:<show>:<reason>   answers                                  upsells         upsell boxes shown by metered reads
     w:<outcome>         deliveries from Stripe                   d:<seconds>     events, by the delay that they stayed within
     d:sum               the sum of their delays (ms)             g:<plan>        entitlements at the last count
+    a:<show>            answers that agreed with the incumbent paywall
+    i:<show>:<incumbent's show>:<reason>                             answers that did not
     shown_readers       readers who saw the box, each once in seven days
     begun               those of them who began a subscription within that time
     started, canceled   subscriptions that started, and that ended     due:   subscriptions past due at the last count

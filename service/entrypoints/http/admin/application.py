@@ -21,6 +21,7 @@ from service.entrypoints.http import errors
 from service.entrypoints.http.admin import (
     approvals,
     audit,
+    comparisons,
     events,
     explain,
     formatting,
@@ -70,6 +71,7 @@ VIEWS = (
     audit,
     keys,
     system,
+    comparisons,
 )
 
 LARGEST_FORM = 256 * 1024

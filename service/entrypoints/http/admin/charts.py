@@ -190,6 +190,26 @@ def _delay_chart(points: Sequence[Point], axis: _Axis) -> Chart:
     return Chart("delay", "Webhook delay", sentence, drawing, _legend(series), *_series_table(axis, series))
 
 
+def comparison_chart(points: Sequence[Point]) -> Chart:
+    """Return the chart of compare mode for these days."""
+    axis = _axis(points)
+
+    def differing(ours: str) -> list[float | None]:
+        return [
+            sum(number for (show, *_), number in point.differences.items() if show == ours) for (point,) in axis.parts
+        ]
+
+    series = [
+        Series("Same as the other paywall", [sum(point.agreed.values()) for (point,) in axis.parts], "good"),
+        Series("Full story only here", differing("full"), "warn"),
+        Series("Paywall only here", differing("upsell"), "bad"),
+    ]
+    title = "Compared answers by day"
+    drawing = svg.bars(axis.dates, series, title, format_number, whole=True)
+    sentence = "Each answer beside what the other paywall showed."
+    return Chart("comparisons", title, sentence, drawing, _legend(series), *_series_table(axis, series))
+
+
 def _legend(series: Sequence[Series]) -> list[tuple[Markup, str]]:
     return [(svg.legend_key(one.color), one.name) for one in series]
 

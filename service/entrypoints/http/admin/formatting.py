@@ -61,6 +61,7 @@ NAVIGATION = (
     ("audit", "Audit log"),
     ("keys", "API keys"),
     ("system", "System"),
+    ("comparisons", "Compare mode"),
 )
 """View and label of each entry of the menu."""
 

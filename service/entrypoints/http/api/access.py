@@ -40,7 +40,10 @@ def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
         note([question.story])
         answer = access_check.check(question, service.clock())
         count(answer)
-        return writer.write(answer, explained=data.get("explain") is True)
+        written = writer.write(answer, explained=data.get("explain") is True)
+        if incumbent := data.get("incumbent"):
+            service.comparisons.compare(incumbent, answer, written["decision_id"])
+        return written
 
     @routes.add("POST /v1/access/batch", "site", BatchOut, takes=BatchIn)
     def batch() -> JsonObject:

@@ -33,6 +33,10 @@ PROPERTIES: Mapping[str, Described] = {
     "referrer": ("The `Referer` of the browser. It decides nothing.", "https://www.example.com/"),
     "country": ("The country of the browser. It decides nothing.", "US"),
     "AccessIn.explain": ("Whether the answer has the steps of the decision.", False),
+    "incumbent": (
+        "What the paywall showed that is in charge now, to be compared with this answer. It changes nothing.",
+        "upsell",
+    ),
     "AccessIn.pass": ("The token of a gift link, from the URL of the story. Leave it out without one.", SIGNED_LINK),
     # Decisions and known stories.
     "decisions": "The decisions, in the order of the stories.",

@@ -14,6 +14,7 @@ ANSWERS: Mapping[str, str] = {
     "ApprovalOut": "The request and its state.",
     "AttentionOut": "The alerts.",
     "BatchOut": "The decisions.",
+    "ComparisonSummaryOut": "The summary.",
     "DecisionOut": "The decision as it was answered, with its steps.",
     "GrantDryRunOut": "What the import would do, and the mistakes in the file. Nothing is imported.",
     "ErasedOut": "What was erased.",
@@ -49,7 +50,7 @@ ANSWERS: Mapping[str, str] = {
 """Schema of an answer, or operation whose answer has none → what the answer is."""
 
 BODIES: Mapping[str, Mapping[str, Any]] = {
-    "AccessIn": {"pass": ..., "explain": ..., "context": ...},
+    "AccessIn": {"pass": ..., "incumbent": ..., "explain": ..., "context": ...},
     "CheckoutIn": {
         "plan": ...,
         "cancel_url": ...,

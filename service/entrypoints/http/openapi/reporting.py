@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from service.entrypoints.http.openapi.samples import Described
+from service.entrypoints.http.openapi.samples import DECISION, Described
 
 PROPERTIES: Mapping[str, Described] = {
     "zone": ("The time zone of your site.", "America/New_York"),
@@ -15,6 +15,15 @@ PROPERTIES: Mapping[str, Described] = {
     "checks": "Access checks by outcome and reason.",
     "CheckCountOut.reason": ("The reason.", "metered"),
     "CheckCountOut.show": ("What was shown.", "full"),
+    "ComparisonOut.at": ("When the answer was given.", "2026-11-29T10:15:00Z"),
+    "ComparisonOut.decision_id": ("Explains the answer. `null` if the store was unavailable.", DECISION),
+    "ours": ("What this service showed.", "upsell"),
+    "theirs": ("What the other paywall showed.", "full"),
+    "ComparisonOut.reason": ("The reason of this service.", "no_entitlement"),
+    "DifferenceCountOut.reason": ("The reason of this service.", "no_entitlement"),
+    "compared": ("How many answers were compared.", 1_000),
+    "agreed": ("How many of them agreed.", 702),
+    "by_reason": "How often the others differed, the most frequent first.",
     "upsells": ("Upsell boxes that reads showed.", 95),
     "started": ("Subscriptions that started.", 3),
     "canceled": ("Subscriptions that ended.", 1),

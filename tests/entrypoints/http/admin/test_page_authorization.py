@@ -43,6 +43,8 @@ REQUIRED_ROLES: dict[tuple[str, str], RequiredRole] = {
     ("POST", "/reader/merge"): "owner",
     ("GET", "/reader/export"): "owner",
     ("POST", "/reader/erase"): "owner",
+    ("GET", "/comparisons"): "viewer",
+    ("GET", "/comparisons/<name>.csv"): "viewer",
     ("GET", "/seats"): "viewer",
     ("POST", "/seats/give"): "granter",
     ("POST", "/seats/take"): "granter",

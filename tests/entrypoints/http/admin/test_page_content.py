@@ -300,6 +300,25 @@ def test_activity_shows_actor_of_oldest_change(staff: MakeStaff, admin_app: InPr
         assert "“ the very first ” · by" in plain(ann.get(page)).partition("Activity")[2]
 
 
+def test_compare_page_shows_the_table_reasons_and_samples(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    ann = staff()
+    assert "Nothing was compared" in plain(ann.get("/comparisons"))
+    story = {"id": "s-locked", "tier": "supporters", "parts": ["notebook"]}
+    for incumbent in ("upsell", "upsell", "full"):
+        answer = admin_app.ask(story, reader="r-1", incumbent=incumbent)
+    admin_app.service.usage_counters.flush()
+    admin_app.service.comparisons.write_samples()
+    page = ann.get("/comparisons")
+    text = plain(page)
+    assert "3 answers were compared" in text
+    assert "2 agreed (66.7%)" in text
+    assert "Here: full story 0 0.0% 0 0.0% Here: paywall 1 33.3% 2 66.7%" in text
+    assert "Paywall Full story No subscription 1" in text
+    assert f"/admin/decision?id={answer['decision_id']}" in page.text
+    assert ann.get("/comparisons/comparisons.csv").text.splitlines()[-1].endswith(",2,0,1")
+    assert ann.get(f"/decision?id={answer['decision_id']}").status_code == 200
+
+
 def test_seats_page_lists_open_invitations(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann, groups, now = staff(), admin_app.service.owned_groups, admin_app.clock()
     deliver_subscription(admin_app, "sub_1", "price_seat_month", "r-1")
