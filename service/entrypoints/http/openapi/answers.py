@@ -65,6 +65,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "LinkIn": {"subscription": ..., "reason": ...},
     "LinkedOut": {"subscription": ...},
     "MergeIn": {"reason": ...},
+    "NextStepOut": {"verified": ..., "until": ...},
     "StoryIn": {"tier": ...},
     "UnlinkedOut": {"subscription": ...},
 }
