@@ -1,9 +1,9 @@
 """CPU time of a request to Unleash, a feature-flag server that some sites use to decide who sees what.
 
-`python -m bench.unleash` needs wrk, npm, PostgreSQL and Node.js 22. `BENCH_DATABASE` is the URL of an empty database; `BENCH_NODE` is
-the program of Node.js, if it is not `node`. npm installs Unleash. Its API answers whether a flag is on for a user, from memory. The
-flag names 250 users, the most that Unleash takes; it has no meter, no Stripe, and no audit log of what it answered. The ratio is to
-case (b) of `python -m bench`, in alternating rounds.
+`python -m bench.unleash` needs wrk, npm, PostgreSQL and Node.js 22. `BENCH_DATABASE` is the URL of an empty database;
+`BENCH_NODE` is the program of Node.js, if it is not `node`. npm installs Unleash. Its API answers whether a flag is on for a
+user, from memory. The flag names 250 users, the most that Unleash takes; it has no meter, no Stripe, and no audit log of what
+it answered. The ratio is to case (b) of `python -m bench`, in alternating rounds.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def main() -> None:
             f"-c{CONNECTIONS}",
             f"-d{SECONDS}s",
             "-s",
-            folder / "flags.lua",
+            str(folder / "flags.lua"),
             f"http://127.0.0.1:{port}",
         ]
         with unleash(folder / "unleash", port) as pid, server(["bench.baseline", str(bare)], env, bare) as baseline:
