@@ -312,7 +312,7 @@ def test_compare_page_shows_the_table_reasons_and_samples(staff: MakeStaff, admi
     text = plain(page)
     assert "3 answers were compared" in text
     assert "2 agreed (66.7%)" in text
-    assert "Here: full story 0 0.0% 0 0.0% Here: paywall 1 33.3% 2 66.7%" in text
+    assert "Full story here 0 0.0% 0 0.0% Paywall here 1 33.3% 2 66.7%" in text
     assert "Paywall Full story No subscription 1" in text
     assert f"/admin/decision?id={answer['decision_id']}" in page.text
     assert ann.get("/comparisons/comparisons.csv").text.splitlines()[-1].endswith(",2,0,1")
