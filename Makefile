@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Two processes run the tests, and each file runs in one of them: its tests share the servers that the file starts.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install demo test check load lint types bench lock audit release clean
+.PHONY: help install demo test check load lint types bench reference lock audit release clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,9 @@ bench: .venv/testing ## Measure access checks, an outage and the staff page (nee
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.outage
 	$(BIN)/python -m bench.admin 100000 1000000 100000
+
+reference: .venv/testing ## Write the pages of docs/reference that come from the code
+	$(BIN)/python -m tests.docs.reference_pages > /dev/null
 
 lock: ## Update the pinned requirements (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE) --group build -o requirements-build.txt

@@ -97,7 +97,7 @@ def test_passes_commands_match_the_api(serve: Serve) -> None:
     unknown = paywall.command("passes", "show", "sp_none")
     assert (unknown.returncode, unknown.stderr) == (
         1,
-        "No story pass has this ID, or it expired more than 90 days ago.\n",
+        "No gift link has this ID, or it expired more than 90 days ago.\n",
     )
     wrong = paywall.command("passes", "add", *wanted[:2], "--openings", "0", *wanted[4:])
     assert (wrong.returncode, wrong.stderr) == (1, "openings: must be a whole number from 1 to 100000\n")

@@ -203,7 +203,7 @@ ERRORS: tuple[ErrorRow, ...] = (
     ErrorRow(errors.CannotMerge, 409, lambda e: f"{e.why[:1].upper()}{e.why[1:]}.", "cannot-merge"),
     ErrorRow(errors.UnknownEvent, 404, "No event of the last 35 days has this ID."),
     ErrorRow(errors.UnknownStory, 404, _unknown_story),
-    ErrorRow(errors.UnknownPass, 404, "No story pass has this ID, or it expired more than 90 days ago."),
+    ErrorRow(errors.UnknownPass, 404, "No gift link has this ID, or it expired more than 90 days ago."),
     ErrorRow(
         errors.NoGifts,
         409,

@@ -32,7 +32,7 @@ def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
 
     @routes.add("POST /v1/access", "site", AccessOut, takes=AccessIn)
     def access() -> JsonObject:
-        """The full story or the upsell box, for one reader and one story, and why."""
+        """Decide whether a reader sees the full story or the upsell box, and why."""
         data = inputs.load(
             AccessIn, further=lambda body: unknown_tiers({"story": body.get("story")}) + stray_verified(body)
         )
@@ -47,7 +47,7 @@ def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
 
     @routes.add("POST /v1/access/batch", "site", BatchOut, takes=BatchIn)
     def batch() -> JsonObject:
-        """Up to 100 stories at once, each as if asked alone without counting."""
+        """Decide for up to 100 stories at once, each as if asked alone without counting."""
         data = inputs.load(
             BatchIn, further=lambda body: unknown_tiers(_placed(body.get("stories"))) + stray_verified(body)
         )
@@ -62,7 +62,7 @@ def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
 def register_decisions(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /v1/decisions/<decision>", "viewer", DecisionOut, refuses=(404,))
     def show_decision(decision: str) -> JsonObject:
-        """A decision of the last seven days, as it was answered, with each step that led there."""
+        """Return a decision of the last seven days, as it was answered, with each step that led there."""
         return DecisionOut.write(service.explainer.explain_decision(decision, service.clock()))
 
 

@@ -15,14 +15,14 @@ from service.entrypoints.responses.lists import APPROVALS
 def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /v1/approvals", "viewer", lists.list_of(ApprovalOut), parameters=(LIMIT, AFTER))
     def show_approvals() -> Response:
-        """What waits for a second admin, newest first; CSV where Accept asks for text/csv."""
+        """List what waits for a second admin, the newest first."""
         return lists.answer(APPROVALS, service)
 
     @routes.add(
         "POST /v1/approvals/<approval>", "granter", ApprovalOut, takes=NothingIn, refuses=(404,), repeatable=True
     )
     def confirm_approval(approval: str) -> Response:
-        """Confirm what another admin asked for, and do it."""
+        """Approve what another admin asked for, and do it."""
         inputs.load(NothingIn, optional=True)
 
         def confirm() -> JsonObject:
@@ -34,7 +34,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("DELETE /v1/approvals/<approval>", "granter", ApprovalOut, reason=ReasonMaybeIn, refuses=(404,))
     def refuse_approval(approval: str) -> JsonObject:
-        """Refuse what another admin asked for, or withdraw what you asked for yourself."""
+        """Reject what another admin asked for, or withdraw what you asked for yourself."""
         reason = inputs.reason(ReasonMaybeIn)
         refused = service.approvals.refuse(approval, guards.actor(), reason, service.clock())
         return write_approval(refused, "refused")

@@ -19,9 +19,9 @@ _FILTERS = tuple(query(name, f"Only records with this {name}.", {"type": "string
 def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /v1/audit", "viewer", lists.list_of(AuditRecordOut), parameters=(LIMIT, AFTER, *_FILTERS))
     def show_audit() -> Response:
-        """The audit log, newest first; CSV where Accept asks for text/csv.
+        """List the records of the audit log, the newest first.
 
-        The header X-Audit-Head names the chain's end, for `paywall audit verify --head`.
+        The header `X-Audit-Head` names the end of the chain, for `paywall audit verify --head`.
         """
         head = service.audit_log.state().head
         answer = lists.answer(AUDIT, service)

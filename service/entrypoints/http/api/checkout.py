@@ -15,18 +15,18 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("POST /v1/checkout", "site", UrlOut, takes=CheckoutIn, refuses=(409,))
     def open_checkout() -> JsonObject:
-        """The address of a Checkout page for a plan or a price."""
+        """Open a page of Stripe Checkout for a plan or a price."""
         order = Order(**inputs.load(CheckoutIn, further=purchases.order_mistakes))
         return UrlOut.write({"url": purchases.open_checkout(order, service.clock())})
 
     @routes.add("POST /v1/checkout/returned", "site", ReturnedOut, takes=ReturnedIn, refuses=(404,))
     def returned() -> JsonObject:
-        """A reader is back from the Checkout page: what they bought opens at once, even if the webhook is late."""
+        """Put a purchase into effect when the reader is back from Stripe, even if the webhook is late."""
         session = inputs.load(ReturnedIn)["session"]
         return ReturnedOut.write({"session": session, "settled": purchases.settle(session, service.clock())})
 
     @routes.add("POST /v1/portal", "site", UrlOut, takes=PortalIn, refuses=(404,))
     def open_portal() -> JsonObject:
-        """The address of the page where a reader manages their subscription."""
+        """Open the page at Stripe where a reader manages their subscription."""
         data = inputs.load(PortalIn, further=purchases.address_mistakes)
         return UrlOut.write({"url": purchases.open_portal(data["reader"], data["return_url"])})

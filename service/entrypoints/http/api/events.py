@@ -19,18 +19,18 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("GET /v1/events", "viewer", lists.list_of(EventOut), parameters=(LIMIT, AFTER, STATE))
     def show_events() -> Response:
-        """Stripe's events, newest first; CSV where Accept asks for text/csv."""
+        """List the events that Stripe sent, the newest first."""
         return lists.answer(EVENTS, service)
 
     @routes.add("GET /v1/events/<event>", "viewer", EventOut, refuses=(404,))
     def show_event(event: str) -> JsonObject:
-        """One event of Stripe's, with the entitlements that it changed."""
+        """Return one event, with the features that it changed."""
         return EventOut.write(admin.find_event(event))
 
     @routes.add(
         "POST /v1/events/<event>/replay", "owner", {202: EventOut}, takes=NothingIn, refuses=(404,), repeatable=True
     )
     def replay_event(event: str) -> Response:
-        """Put an event back into the inbox, to be processed again."""
+        """Process an event again."""
         inputs.load(NothingIn, optional=True)
         return routes.once(lambda: (EventOut.write(admin.replay_event(event, guards.actor(), service.clock())), 202))

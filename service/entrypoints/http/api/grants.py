@@ -36,14 +36,14 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("GET /v1/grants", "viewer", lists.list_of(GrantOut), parameters=(LIMIT, AFTER, *FILTERS))
     def list_grants() -> Response:
-        """Every grant, newest first, also expired and revoked ones; CSV where Accept asks for text/csv."""
+        """List every grant, the newest first, also expired and revoked ones."""
         return lists.answer(GRANTS, service)
 
     @routes.add(
         "POST /v1/readers/<reader>/grants", "granter", {201: GrantOut, 202: ApprovalOut}, takes=GrantIn, repeatable=True
     )
     def give_grant(reader: str) -> Response:
-        """Give a reader a plan or single features, with a reason and an end (or, written out, none)."""
+        """Grant a reader a plan or single features, with a reason and an end."""
         data = inputs.load(GrantIn, further=lambda body: _not_grantable(body, catalogue))
 
         def create() -> tuple[JsonObject, int]:
@@ -61,14 +61,14 @@ def register(routes: ApiRoutes, service: Service) -> None:
         refuses=(404, 409),
     )
     def change_grant(reader: str, grant: str) -> tuple[JsonObject, int]:
-        """Give a grant another end."""
+        """Change the end of a grant."""
         data, now = inputs.load(GrantChangeIn), service.clock()
         done = changes.change(reader, grant, data["until"], data["reason"], guards.actor(), now)
         return _answer(done, reader, now)
 
     @routes.add("DELETE /v1/readers/<reader>/grants/<grant>", "granter", GrantOut, reason=ReasonIn, refuses=(404,))
     def revoke_grant(reader: str, grant: str) -> tuple[JsonObject, int]:
-        """Revoke a grant at once; one that is revoked already stays as it is."""
+        """Revoke a grant at once. One that is revoked already stays as it is."""
         reason, now = inputs.reason(ReasonIn) or "", service.clock()
         return _answer(changes.revoke(reader, grant, reason, guards.actor(), now), reader, now)
 

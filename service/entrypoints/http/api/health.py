@@ -76,29 +76,29 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("GET /healthz", None, StatusOut)
     def healthz() -> JsonObject:
-        """The process lives: balancers send traffic by this one."""
+        """Report that the process lives. Use this route for load balancing."""
         return StatusOut.write({"status": "ok"})
 
     @routes.add("GET /readyz", None, StatusOut, refuses=(503,))
     def readyz() -> JsonObject:
-        """The store is reachable and its scripts are loaded: for alerts and deploys, not for balancers."""
+        """Report whether the store is reachable. Use this route for alerts and deploys, not for load balancing."""
         if not service.store.link.ready():
             raise Problem(503, "The store cannot be reached; /v1/access answers as [failure] says.")
         return StatusOut.write({"status": "ready"})
 
     @routes.add("GET /metrics", None, {200: METRICS})
     def show_metrics() -> Response:
-        """Prometheus metrics of all processes."""
+        """Return the Prometheus metrics of all processes."""
         return Response(service.metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
     @routes.add("GET /openapi.json", None, {200: ANY_JSON})
     def openapi() -> Response:
-        """This description."""
+        """Return this description."""
         return openapi_page().response()
 
     @routes.add("GET /docs", None, {200: HTML})
     def docs() -> Response:
-        """The description as a page."""
+        """Show this description as a page."""
         return docs_page().response(DOCS_HEADERS)
 
     @routes.add("GET /docs.css", None, {})
@@ -107,7 +107,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("GET /.well-known/jwks.json", None, JwksOut, refuses=(503,))
     def jwks() -> Response:
-        """The public keys of story passes, for an edge that rejects invented or expired links."""
+        """Return the public keys of gift links, for an edge that rejects forged or expired links."""
         answer = jsonify(service.pass_keys.load())
         answer.headers["Cache-Control"] = f"public, max-age={KEYS_KEPT}"
         return answer

@@ -54,7 +54,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("GET /v1/grants/import/<import_id>", "viewer", GrantImportOut, refuses=(404,))
     def show_import(import_id: str) -> JsonObject:
-        """The progress of an import, or of its undoing."""
+        """Return the progress of an import, or of its undo."""
         return write_import(imports.find(import_id, GRANT_IMPORT))
 
     @routes.add(

@@ -19,7 +19,7 @@ def register(routes: ApiRoutes, service: Service, cache: AdminKeyCache) -> None:
 
     @routes.add("POST /v1/keys", "owner", {201: NewKeyOut}, takes=KeyIn, repeatable=True)
     def make_key() -> Response:
-        """Create an admin key; this answer is the only time that it is shown."""
+        """Create an admin key. It is shown only in this answer."""
         data = inputs.load(KeyIn)
 
         def create() -> tuple[JsonObject, int]:
@@ -32,12 +32,12 @@ def register(routes: ApiRoutes, service: Service, cache: AdminKeyCache) -> None:
 
     @routes.add("GET /v1/keys", "viewer", lists.list_of(KeyOut), parameters=(LIMIT, AFTER))
     def show_keys() -> Response:
-        """The keys that owners created, newest first, without the keys themselves; CSV where Accept asks for text/csv."""
+        """List the keys that owners created, the newest first, without their secrets."""
         return lists.answer(KEYS, service)
 
     @routes.add("DELETE /v1/keys/<name>", "owner", KeyOut, reason=ReasonMaybeIn, refuses=(404, 409))
     def end_key(name: str) -> JsonObject:
-        """End a key: within two seconds no worker accepts it."""
+        """Revoke a key. Within two seconds, no process accepts it."""
         ended = keys.end(name, inputs.reason(ReasonMaybeIn), guards.actor(), service.clock())
         cache.invalidate()
         return KeyOut.write(ended)

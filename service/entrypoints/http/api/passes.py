@@ -28,7 +28,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("POST /v1/passes", "granter", {201: PassOut}, takes=PassIn, repeatable=True)
     def make_pass() -> Response:
-        """Give one story to everyone who has the link: to so many people, until an end."""
+        """Create a gift link: it opens one story for everyone who has it, until it is used up or expires."""
         data = inputs.load(PassIn)
 
         def create() -> tuple[JsonObject, int]:
@@ -40,18 +40,17 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("GET /v1/passes", "viewer", lists.list_of(PassOut), parameters=(LIMIT, AFTER))
     def show_passes() -> Response:
-        """The story passes, newest first, also expired ones (for 90 days) and readers' gifts; CSV where Accept asks
-        for text/csv."""
+        """List the gift links, the newest first, also expired ones (for 90 days) and those of readers."""
         return lists.answer(PASSES, service)
 
     @routes.add("GET /v1/passes/<pass_id>", "viewer", PassOut, refuses=(404,))
     def show_pass(pass_id: str) -> JsonObject:
-        """A story pass, with its link."""
+        """Return a gift link, with its token."""
         return write_pass(passes.find(pass_id), tokens, service.clock())
 
     @routes.add("DELETE /v1/passes/<pass_id>", "granter", PassOut, reason=ReasonMaybeIn, refuses=(404,))
     def revoke_pass(pass_id: str) -> JsonObject:
-        """Revoke a story pass at once, for everyone; one that is revoked already stays as it is."""
+        """Revoke a gift link at once, for everyone; one that is revoked already stays as it is."""
         now = service.clock()
         revoked = passes.revoke(pass_id, inputs.reason(ReasonMaybeIn), guards.actor(), now)
         return write_pass(revoked, tokens, now)
@@ -63,9 +62,9 @@ def register_gifts(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("POST /v1/gifts", "site", {201: GiftOut}, takes=GiftIn, repeatable=True)
     def give_gift() -> Response:
-        """Give a story away as a reader's gift, as often a month as the reader's plan includes.
+        """Create a gift link for a reader whose plan includes gifts.
 
-        `openings` is how many people may read by it (1 where it is left out), `until` its end (30 days).
+        A reader can give as many a month as their plans include (`gifts_per_month`).
         """
         data = inputs.load(GiftIn)
 
@@ -78,7 +77,7 @@ def register_gifts(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("GET /v1/gifts/<reader>", "site", GiftsOut)
     def list_gifts(reader: str) -> JsonObject:
-        """What a reader may still give this month, and the gifts of this month; none for a stranger."""
+        """Return what a reader can still give this month, and what they gave."""
         now = service.clock()
         allowance, given = service.gifts.list_gifts(reader, now)
         return write_gifts(reader, allowance, given, tokens, now)

@@ -29,8 +29,8 @@ FILTERS = (
 def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /v1/readers", "viewer", lists.list_of(ListedReaderOut), parameters=(LIMIT, AFTER, *FILTERS))
     def list_readers() -> Response:
-        """Every reader with a source, also a past or a scheduled one, by ID; CSV where Accept asks for text/csv.
+        """List every reader with a source, also a past or a scheduled one, by ID.
 
-        `plans`, `sources` and `until` are those of the live sources; where none is live, those of all.
+        `plans`, `sources`, and `until` are those of the live sources. If none is live, they are those of all.
         """
         return lists.answer(READERS, service)

@@ -30,14 +30,14 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("GET /v1/readers/<reader>", "viewer", ReaderOut, parameters=(AT,))
     def show_reader(reader: str) -> JsonObject:
-        """A reader's access, features, sources and meters; empty for a stranger."""
+        """Return a reader's access, features, sources, and meters. For a stranger, all are empty."""
         given = inputs.taken("at").get("at")
         at = None if given is None else read_field("at", read_time, given)
         return ReaderOut.write(service.profiles.load_profile(reader, at, service.clock()))
 
     @routes.add("GET /v1/readers/<reader>/summary", "site", AccountSummaryOut)
     def summarize_reader(reader: str) -> JsonObject:
-        """What the reader's own account page shows: plans, their ends, and whether they renew. Empty for a stranger."""
+        """Return what the reader's account page shows: plans, their ends, and whether they renew."""
         summary = service.profiles.load_summary(reader, service.clock())
         portal = service.purchases.has_portal(reader)
         return AccountSummaryOut.write(
@@ -48,7 +48,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("POST /v1/readers/<reader>/merge", "owner", MergedOut, takes=MergeIn, repeatable=True)
     def merge_readers(reader: str) -> Response:
-        """Merge the reader `from` into this one, for good: `from` is answered as this reader everywhere."""
+        """Merge the reader `from` into this one, for good. Then `from` is this reader everywhere."""
         data = inputs.load(MergeIn)
 
         def merge() -> JsonObject:
@@ -59,12 +59,12 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("GET /v1/readers/<reader>/export", "owner", ReaderExportOut)
     def export_reader(reader: str) -> JsonObject:
-        """Everything that is kept of a reader: what they hold, its history, the audit records about them."""
+        """Return everything that is kept of a reader: what they hold, its history, and the audit records."""
         return write_reader_export(service.export.collect(reader, service.clock()))
 
     @routes.add("DELETE /v1/readers/<reader>", "owner", ErasedOut, reason=ReasonIn, refuses=(409,), parameters=(FORCE,))
     def erase_reader(reader: str) -> JsonObject:
-        """Erase a reader everywhere; only a hash of the ID stays, so that Stripe does not bring them back."""
+        """Erase a reader everywhere. Only a hash of the ID stays, so that Stripe does not bring them back."""
         force = inputs.flag("force", "reason")
         reason = inputs.reason(ReasonIn, also=("force",)) or ""
         return ErasedOut.write(service.erasure.erase(reader, reason, guards.actor(), service.clock(), force=force))
@@ -82,7 +82,7 @@ def _register_links(routes: ApiRoutes, service: Service) -> None:
         repeatable=True,
     )
     def link_reader(reader: str) -> Response:
-        """Link a customer or a subscription of Stripe's to this reader, above all metadata."""
+        """Link a Stripe customer or subscription to this reader. This overrides all metadata."""
         force = inputs.flag("force")
         target, reason = _link_in_body()
 
@@ -103,7 +103,7 @@ def _register_links(routes: ApiRoutes, service: Service) -> None:
         parameters=(REASON,),
     )
     def unlink_reader(reader: str) -> JsonObject:
-        """Remove a link to this reader; then the owner is as if there had never been a link."""
+        """Remove a link to this reader. The owner is then as if the link had never been."""
         in_query = inputs.taken("reason").get("reason")
         target, reason = _link_in_body()
         if reason is None:

@@ -33,9 +33,9 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("GET /v1/activity", "viewer", lists.or_csv(ActivityOut, example=figures_csv), parameters=(DAYS,))
     def show_activity() -> Response | JsonObject:
-        """Checks, upsell boxes and what came of them, entitlements, deliveries: by day, and the last 48 hours by hour.
+        """Return the statistics: checks, upsell boxes, conversion, access, and deliveries, by day and by hour.
 
-        Days are the site's own. CSV where Accept asks for text/csv: a line a figure, days only.
+        Days are in the site's time zone. In CSV, each line is one figure of one day.
         """
         found = figures(service.usage_counters.store, service.settings.catalogue.zone, _days(), service.clock())
         if lists.wants_csv():
@@ -44,7 +44,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("GET /v1/attention", "viewer", AttentionOut)
     def show_attention() -> JsonObject:
-        """What needs attention, each kind with its count, some cases, and where to fix it; 0 where all is well."""
+        """Return what needs attention: each kind with its count, some cases, and what to do."""
         inputs.taken()
         now = service.clock()
         return write_alerts(service.alerts.current(now), now)

@@ -14,14 +14,14 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("GET /v1/subscriptions/<subscription>/seats", "viewer", GroupOut, refuses=(404, 409))
     def show_seats(subscription: str) -> JsonObject:
-        """The seats of a group's subscription: how many are paid for, who has one, who lost one."""
+        """Return the seats of a group: how many are paid for, who has one, and who lost one."""
         return GroupOut.write(admin.load_seats(subscription, service.clock()))
 
     @routes.add(
         "PUT /v1/subscriptions/<subscription>/seats/<reader>", "granter", GroupOut, takes=NothingIn, refuses=(404, 409)
     )
     def assign_seat(subscription: str, reader: str) -> JsonObject:
-        """Give a reader a seat; a repeat changes nothing."""
+        """Assign a seat to a reader. A repeat changes nothing."""
         inputs.load(NothingIn, optional=True)
         return GroupOut.write(admin.assign_seat(subscription, reader, guards.actor(), service.clock()))
 
@@ -33,6 +33,6 @@ def register(routes: ApiRoutes, service: Service) -> None:
         refuses=(404, 409),
     )
     def release_seat(subscription: str, reader: str) -> JsonObject:
-        """Free a reader's seat; a repeat changes nothing."""
+        """Remove a reader's seat. A repeat changes nothing."""
         reason, now = inputs.reason(ReasonMaybeIn), service.clock()
         return GroupOut.write(admin.release_seat(subscription, reader, guards.actor(), now, reason=reason))

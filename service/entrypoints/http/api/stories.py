@@ -12,7 +12,7 @@ from service.entrypoints.responses.stories import StoryOut, write_story
 def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /v1/stories/<any_id:story>", "viewer", StoryOut, refuses=(404,))
     def show_story(story: str) -> JsonObject:
-        """What the site last said of a story in an access check or a batch, and its tier now.
+        """Return what the site last said of a story in an access check or a batch, and its tier now.
 
         A story is known for 90 days after the site asked about it. An unchanged one is noted once an hour, so the site can
         have asked up to an hour after `asked_at`.

@@ -31,7 +31,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("POST /v1/stripe/webhook", None, ReceiptOut, takes=ANY_BODY, refuses=(400, 413, 503))
     def stripe_webhook() -> JsonObject:
-        """Takes an event of Stripe's; 200 means that it is recorded durably, or is not ours."""
+        """Take an event from Stripe. 200 means that it is recorded, or that it doesn't concern this service."""
         now = service.clock()
         inputs.check_declared_length(MOST)
         header, secrets = request.headers.get("Stripe-Signature"), service.settings.stripe_webhook_secrets

@@ -70,6 +70,8 @@ _KEYS = {
     "granter": "Needs an admin key with the role `granter` or `owner`.",
     "owner": "Needs an admin key with the role `owner`.",
 }
+_SIGNED = "Needs no key, but Stripe's signature."
+_CSV = "With `Accept: text/csv`, the answer is a file."
 _SECURITY = {
     "site_key": ("http", "A key of your site, from `PAYWALL_SITE_KEYS`."),
     "admin_key": ("http", "A key of an admin, from `PAYWALL_ADMIN_KEYS` or `paywall keys add`. It has a role."),
@@ -182,12 +184,14 @@ def _operation(view: Any, names: list[str]) -> Spec:
     route: RouteDescription = view.described
     summary, _, more = (view.__doc__ or "").strip().partition("\n")
     more = re.sub(r"\s*\n\s*", " ", more.strip())
+    has_csv = any(isinstance(given, Mapping) and "text/csv" in given for given in route.gives.values())
+    key = _SIGNED if route.tag == "stripe" else _KEYS.get(view.demands, "Needs no key.")
     operation: Spec = {
         "tags": ["website" if view.demands == "site" else route.tag],
         "operationId": view.__name__,
         "summary": summary,
         "parameters": [*(_path_parameter(name) for name in names), *map(dict, route.parameters)],
-        "description": f"{more} {_KEYS.get(view.demands, 'Needs no key.')}".strip(),
+        "description": " ".join(part for part in (more, _CSV if has_csv else "", key) if part),
         "responses": {str(status): _answer(view.__name__, given) for status, given in route.gives.items()},
         "security": [],
     }
