@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stripe_lookalike.clock import Clock
 from stripe_lookalike.delivery import Delivery
-from stripe_lookalike.domain import catalogue
+from stripe_lookalike.domain import catalogue, discounts
 from stripe_lookalike.domain.endpoints import Webhook, register
 from stripe_lookalike.errors import Json, invalid
 from stripe_lookalike.faults import Faults, Limits, RateLimit
@@ -46,6 +46,7 @@ class Lookalike:
         self.delivery.attach(self.world)
         if seed:
             catalogue.seed(self.world)
+            discounts.seed(self.world)
         for webhook in self._webhooks:
             register(self.world, webhook)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from stripe_lookalike.errors import ApiError, Json, invalid
 
+# fmt: off
 # Parameters of API 2026-10-28.endive that the test's description (2026-08-26.dahlia, cut) lacks or has in an older form.
 _NEWER_PARAMETERS: dict[tuple[str, str], frozenset[str]] = {
     ("post", "/v1/subscriptions/{subscription}/pause"): frozenset({"bill_for", "expand", "invoicing_behavior", "type"}),
@@ -22,7 +23,31 @@ _NEWER_PARAMETERS: dict[tuple[str, str], frozenset[str]] = {
     ),
     ("get", "/v1/payment_methods/{payment_method}"): frozenset({"expand"}),
     ("post", "/v1/payment_methods/{payment_method}/attach"): frozenset({"customer", "customer_account", "expand"}),
+    ("post", "/v1/coupons"): frozenset(
+        {
+            "amount_off", "applies_to", "currency", "currency_options", "duration", "duration_in_months", "expand", "id",
+            "max_redemptions", "metadata", "name", "percent_off", "redeem_by",
+        }
+    ),
+    ("get", "/v1/coupons/{coupon}"): frozenset({"expand"}),
+    ("get", "/v1/promotion_codes"): frozenset(
+        {
+            "active", "code", "coupon", "created", "customer", "customer_account", "ending_before", "expand", "limit",
+            "starting_after",
+        }
+    ),
+    ("post", "/v1/promotion_codes"): frozenset(
+        {
+            "active", "code", "customer", "customer_account", "expand", "expires_at", "max_redemptions", "metadata",
+            "promotion", "restrictions",
+        }
+    ),
+    ("get", "/v1/promotion_codes/{promotion_code}"): frozenset({"expand"}),
+    ("post", "/v1/promotion_codes/{promotion_code}"): frozenset({"active", "expand", "metadata", "restrictions"}),
 }
+
+
+# fmt: on
 
 
 class ParameterCheck:

@@ -53,11 +53,16 @@ def _cannot(path: str) -> Exception:
 
 
 def _included(world: World, node: Json, name: str) -> Json | None:
-    """Return a list that Stripe includes only on request with `expand`."""
+    """Return a field that Stripe includes only on request with `expand`."""
     kind, own = node.get("object"), node.get("id", "")
     if (kind, name) == ("checkout.session", "line_items"):
         rows = world.table("line_items").get(own, {}).get("data", [])
         return embedded(f"/v1/checkout/sessions/{own}/line_items", public(rows), total=False)
+    if (kind, name) == ("price", "currency_options"):
+        amounts = world.table("price")[own].get("_currency_options", {})
+        return {
+            currency: {"unit_amount": amount, "tax_behavior": "unspecified"} for currency, amount in amounts.items()
+        }
     source = {
         ("charge", "refunds"): ("refund", "charge"),
         ("customer", "subscriptions"): ("subscription", "customer"),

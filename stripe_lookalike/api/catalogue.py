@@ -14,7 +14,7 @@ from stripe_lookalike.world import World
 routes = Routes()
 
 _PRODUCT = ("active", "description", "metadata", "name", "statement_descriptor", "unit_label", "url")
-_PRICE = ("active", "lookup_key", "metadata", "nickname", "tax_behavior", "transfer_lookup_key")
+_PRICE = ("active", "currency_options", "lookup_key", "metadata", "nickname", "tax_behavior", "transfer_lookup_key")
 
 
 @routes.list("/v1/products", "active", "created", "ids")
@@ -135,6 +135,9 @@ def _set_price(world: World, price: Json, params: Params) -> None:
     for name in ("nickname", "tax_behavior"):
         if params.given(name):
             price[name] = params.text(name)
+    options = params.inner("currency_options")
+    amounts = {currency: options.inner(currency).integer("unit_amount") or 0 for currency in options}
+    price["_currency_options"] = {**price.get("_currency_options", {}), **amounts}
     price["active"] = params.flag("active", price["active"])
     price["metadata"] = params.metadata(price["metadata"])
     if params.given("lookup_key"):

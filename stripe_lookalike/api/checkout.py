@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from stripe_lookalike.api import checkout_options
 from stripe_lookalike.api.catalogue import recurring_params
 from stripe_lookalike.domain import catalogue, checkout, customers, items
 from stripe_lookalike.errors import Json, invalid
@@ -17,26 +18,20 @@ routes = Routes()
 # Accepted without effect: the payment page has two test cards and no such options.
 _COSMETIC = (
     "adaptive_pricing",
-    "allow_promotion_codes",
-    "automatic_tax",
-    "billing_address_collection",
     "branding_settings",
     "consent_collection",
     "custom_text",
-    "customer_update",
     "integration_identifier",
-    "locale",
     "payment_method_options",
     "payment_method_types",
     "phone_number_collection",
     "saved_payment_method_options",
     "submit_type",
-    "tax_id_collection",
 )
 _PARAMETERS = (
+    *checkout_options.PARAMETERS,
     "cancel_url",
     "client_reference_id",
-    "currency",
     "customer",
     "customer_creation",
     "customer_email",
@@ -52,6 +47,8 @@ _PARAMETERS = (
     "success_url",
     "ui_mode",
 )
+
+_LONGEST_TRIAL = 730  # days
 
 
 @routes.list("/v1/checkout/sessions", "created", "customer", "payment_intent", "status", "subscription")
@@ -85,7 +82,9 @@ def create(world: World, params: Params) -> Json:
     }
     if params.given("expires_at"):
         fields["expires_at"] = _expiry(world, params)
-    return checkout.open_session(world, _lines(world, params, mode), world.cause.base_url, **fields)
+    lines = _lines(world, params, mode)
+    fields |= checkout_options.read(world, params, [row.price for row in lines])
+    return checkout.open_session(world, lines, world.cause.base_url, **fields)
 
 
 def _reference(params: Params) -> str | None:
@@ -119,6 +118,9 @@ def _deferred_fields(world: World, params: Params, mode: str) -> Json:
     data = params.inner("subscription_data")
     missing_card_behavior = data.inner("trial_settings").inner("end_behavior").text("missing_payment_method")
     days, until = data.integer("trial_period_days"), data.integer("trial_end")
+    if days is not None and not 1 <= days <= _LONGEST_TRIAL:
+        name = data.name("trial_period_days")
+        raise invalid(f"Invalid {name}: must be from 1 to {_LONGEST_TRIAL}", name, "parameter_invalid_integer")
     if until is not None and until < world.now() + 48 * 3600:
         raise invalid("The `trial_end` date has to be at least 2 days in the future.", "subscription_data[trial_end]")
     intent = params.inner("payment_intent_data" if mode == "payment" else "setup_intent_data")
@@ -170,7 +172,18 @@ def _line(world: World, row: Params, mode: str) -> items.Row:
     quantity = row.integer("quantity", 1)
     if not quantity or quantity < 1:
         raise invalid("Invalid quantity: must be at least 1", row.name("quantity"), "parameter_invalid_integer")
-    return items.Row(price, quantity)
+    return items.Row(price, quantity, adjustable_quantity=_adjustable_quantity(row, quantity))
+
+
+def _adjustable_quantity(row: Params, quantity: int) -> Json | None:
+    given = row.inner("adjustable_quantity")
+    if not given.flag("enabled"):
+        return None
+    least, most = given.integer("minimum", 0) or 0, given.integer("maximum", 99) or 99
+    if not least <= quantity <= most:
+        name = row.name("quantity")
+        raise invalid(f"Invalid {name}: must be from {least} to {most}", name, "parameter_invalid_integer")
+    return {"enabled": True, "maximum": most, "minimum": least}
 
 
 @routes.get("/v1/checkout/sessions/{session}")

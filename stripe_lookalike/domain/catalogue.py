@@ -7,7 +7,7 @@ from stripe_lookalike.errors import Json, invalid
 from stripe_lookalike.shapes import blank
 from stripe_lookalike.world import World
 
-_LONG_AGO = 1_767_225_600  # 2026-01-01: the catalogue is older than every subscription
+LONG_AGO = 1_767_225_600  # 2026-01-01: the catalogue is older than every subscription
 _PRODUCTS = {
     "prod_supporter": "Supporter",
     "prod_day_pass": "Day pass",
@@ -21,15 +21,18 @@ _PRICES = (  # id, product, cents, interval (None: once)
     ("price_seat_month", "prod_newsroom", 400, "month"),
     ("price_all_month", "prod_all", 1500, "month"),
 )
+_RATES = {"eur": 0.9, "gbp": 0.8}
+"""The currencies in which every price of the demo is sold besides dollars."""
 
 
 def seed(world: World) -> None:
     """Add the demo's catalogue without emitting events."""
     for product_id, name in _PRODUCTS.items():
-        world.add(blank("product", id=product_id, name=name, created=_LONG_AGO, updated=_LONG_AGO))
+        world.add(blank("product", id=product_id, name=name, created=LONG_AGO, updated=LONG_AGO))
     for price_id, product, amount, interval in _PRICES:
-        price = new_price(price_id, product, "usd", amount, _LONG_AGO, recurring(interval) if interval else None)
+        price = new_price(price_id, product, "usd", amount, LONG_AGO, recurring(interval) if interval else None)
         price["nickname"] = price_id
+        price["_currency_options"] = {currency: round(amount * rate) for currency, rate in _RATES.items()}
         world.add(price)
 
 
@@ -55,6 +58,16 @@ def new_price(price_id: str, product: str, currency: str, amount: int, created: 
         recurring=interval,
         type="recurring" if interval else "one_time",
     )
+
+
+def unit_amount(price: Json, currency: str) -> int:
+    """Return the amount of a price in one of its currencies, in that currency's smallest unit."""
+    return int(price["unit_amount"] if currency == price["currency"] else price["_currency_options"][currency])
+
+
+def has_currency(price: Json, currency: str) -> bool:
+    """Return whether a price is sold in this currency."""
+    return currency == price["currency"] or currency in price.get("_currency_options", {})
 
 
 def active_price(world: World, price_id: str, param: str) -> Json:
@@ -96,9 +109,9 @@ def product_name(world: World, price: Json) -> str:
     return str(world.table("product").get(price["product"], {}).get("name") or price["product"])
 
 
-def line_label(world: World, price: Json) -> str:
+def line_label(world: World, price: Json, currency: str) -> str:
     """Return an invoice line's text: `Supporter (at $5.00 / month)`."""
-    amount = money(price["unit_amount"], price["currency"])
+    amount = money(unit_amount(price, currency), currency)
     interval = price["recurring"]
     return (
         f"{product_name(world, price)} (at {amount} / {interval['interval']})"

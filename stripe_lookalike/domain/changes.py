@@ -6,7 +6,7 @@ import copy
 import math
 from dataclasses import dataclass
 
-from stripe_lookalike.domain import invoices, items, lifecycle, periods
+from stripe_lookalike.domain import catalogue, invoices, items, lifecycle, periods
 from stripe_lookalike.errors import Json, invalid
 from stripe_lookalike.world import World
 
@@ -84,16 +84,25 @@ def _prorate(world: World, subscription: Json, before: dict[str, Json], after: l
     now = {item["id"]: item for item in after}
     for item_id in before.keys() | now.keys():
         old, new = before.get(item_id), now.get(item_id)
-        if old and new and _cost(old) == _cost(new) and old["price"]["id"] == new["price"]["id"]:
+        if (
+            old
+            and new
+            and _cost(subscription, old) == _cost(subscription, new)
+            and old["price"]["id"] == new["price"]["id"]
+        ):
             continue
         if new:
-            items.prorate(world, subscription, new, math.floor(_cost(new) * _unused_share(world, new)), credit=False)
+            items.prorate(
+                world, subscription, new, math.floor(_cost(subscription, new) * _unused_share(world, new)), credit=False
+            )
         if old:
-            items.prorate(world, subscription, old, math.floor(-_cost(old) * _unused_share(world, old)), credit=True)
+            items.prorate(
+                world, subscription, old, math.floor(-_cost(subscription, old) * _unused_share(world, old)), credit=True
+            )
 
 
-def _cost(item: Json) -> int:
-    return int(item["price"]["unit_amount"] * item["quantity"])
+def _cost(subscription: Json, item: Json) -> int:
+    return catalogue.unit_amount(item["price"], subscription["currency"]) * int(item["quantity"])
 
 
 def _unused_share(world: World, item: Json) -> float:
@@ -105,7 +114,9 @@ def _restart(world: World, subscription: Json, before: dict[str, Json], after: l
     """Begin a new cycle now for a changed interval: credit the rest of the old cycle, and bill the new one."""
     now = world.now()
     for old in before.values():
-        items.prorate(world, subscription, old, math.floor(-_cost(old) * _unused_share(world, old)), credit=True)
+        items.prorate(
+            world, subscription, old, math.floor(-_cost(subscription, old) * _unused_share(world, old)), credit=True
+        )
     lines = items.pending_lines(world, subscription)
     for item in after:
         period = (now, periods.end(now, now, item["price"]["recurring"]))

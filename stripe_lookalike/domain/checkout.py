@@ -5,10 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from stripe_lookalike import ids
-from stripe_lookalike.domain import customers, items, payments, subscriptions
+from stripe_lookalike.domain import catalogue, customers, discounts, items, payments, subscriptions, taxes
 from stripe_lookalike.errors import Json, invalid
 from stripe_lookalike.shapes import blank
 from stripe_lookalike.world import World
+
+_HOME_ADDRESS: Json = {
+    "city": None,
+    "country": taxes.HOME,
+    "line1": None,
+    "line2": None,
+    "postal_code": None,
+    "state": None,
+}
 
 
 class DeclinedError(Exception):
@@ -21,39 +30,92 @@ def open_session(world: World, lines: list[items.Row], base_url: str, **fields: 
     now = world.now()
     private = {key: fields.pop(key) for key in list(fields) if key.startswith("_")}
     fields.setdefault("expires_at", now + 86_400)
-    trial = bool(private.get("_trial_end") or private.get("_trial_days"))
-    total = 0 if trial else sum(row.price["unit_amount"] * row.quantity for row in lines)
-    setup = fields["mode"] == "setup"
-    session = blank(
-        "checkout_session",
-        id=session_id,
-        created=now,
-        amount_subtotal=None if setup else total,
-        amount_total=None if setup else total,
-        url=f"{base_url}/c/pay/{session_id}",
-        **fields,
-    )
-    if lines:
-        session["currency"] = lines[0].price["currency"]
+    session = blank("checkout_session", id=session_id, created=now, url=f"{base_url}/c/pay/{session_id}", **fields)
     session["payment_method_collection"] = "always" if fields["mode"] == "subscription" else "if_required"
-    session.update(private, _rows=lines)
-    world.table("line_items")[session_id] = {"data": [_line_item(world, row) for row in lines]}
+    customer = world.table("customer").get(session["customer"] or "", {})
+    session.update(private, _rows=lines, _address=customer.get("address"), _tax_id=None, _business_name=None)
+    made = [_line_item(world, row, session["currency"]) for row in lines]
+    world.table("line_items")[session_id] = {"data": made}
+    price_session(world, session)
     world.schedule.add(session["expires_at"], "expire_session", session_id)
     return world.add(session)
 
 
-def _line_item(world: World, row: items.Row) -> Json:
-    amount = row.price["unit_amount"] * row.quantity
+def _line_item(world: World, row: items.Row, currency: str) -> Json:
     return blank(
         "line_item",
         id="li_1" + ids.letters(23),
-        amount_subtotal=amount,
-        amount_total=amount,
-        currency=row.price["currency"],
+        adjustable_quantity=row.adjustable_quantity,
+        currency=currency,
         description=world.table("product").get(row.price["product"], {}).get("name"),
         price=row.price,
-        quantity=row.quantity,
     )
+
+
+def has_trial(session: Json) -> bool:
+    """Return whether the session's subscription begins with a trial, so that nothing is due."""
+    return bool(session.get("_trial_end") or session.get("_trial_days"))
+
+
+def price_session(world: World, session: Json) -> None:
+    """Work out what is due, by line and in all, from quantities, discount, and the tax at the address."""
+    taxed, address = session["automatic_tax"]["enabled"], session["_address"]
+    percentage = taxes.percent(address, bool(session["_tax_id"])) if taxed else 0
+    coupon = discount_of(world, session)
+    sums = {"amount_subtotal": 0, "amount_discount": 0, "amount_tax": 0, "amount_total": 0}
+    rows: list[items.Row] = session["_rows"]
+    for row, line in zip(rows, world.table("line_items")[session["id"]]["data"], strict=True):
+        amount = 0 if has_trial(session) else catalogue.unit_amount(row.price, session["currency"]) * row.quantity
+        left = None if coupon is None else coupon["amount_off"]
+        cut = discounts.cut(coupon, amount) if left is None else min(left - sums["amount_discount"], amount)
+        tax = taxes.tax_on(amount - cut, percentage)
+        line.update(amount_subtotal=amount, amount_discount=cut, amount_tax=tax, amount_total=amount - cut + tax)
+        line["quantity"] = row.quantity
+        sums = {name: value + line[name] for name, value in sums.items()}
+    is_setup = session["mode"] == "setup"
+    session.update({name: None if is_setup else sums[name] for name in ("amount_subtotal", "amount_total")})
+    session["total_details"].update({name: sums[name] for name in ("amount_discount", "amount_tax")})
+    if taxed:
+        session["automatic_tax"]["status"] = "complete" if address else "requires_location_inputs"
+
+
+def discount_of(world: World, session: Json) -> Json | None:
+    """Return the coupon that the session has."""
+    if not session["discounts"]:
+        return None
+    code = code_of(world, session)
+    return discounts.coupon_of(world, code) if code else world.get("coupon", session["discounts"][0]["coupon"])
+
+
+def code_of(world: World, session: Json) -> Json | None:
+    """Return the promotion code that the session has."""
+    name = session["discounts"][0]["promotion_code"] if session["discounts"] else None
+    return world.get("promotion_code", name) if name else None
+
+
+def enter(world: World, session: Json, entered: Json) -> None:
+    """Take what a reader enters on the page: address, tax ID, quantity, and promotion code. Raises: `ApiError` 400."""
+    _still_open(session)
+    if entered.get("country"):
+        session["_address"] = {
+            **_HOME_ADDRESS,
+            "country": entered["country"],
+            "postal_code": entered.get("postal_code"),
+        }
+    session["_tax_id"], session["_business_name"] = entered.get("tax_id"), entered.get("business_name")
+    quantity = str(entered.get("quantity") or "")
+    for row in session["_rows"]:
+        limits = row.adjustable_quantity or {}
+        if limits.get("enabled") and quantity.isdecimal():
+            row.quantity = min(max(int(quantity), limits["minimum"]), limits["maximum"])
+    if session["allow_promotion_codes"] and (word := entered.get("promotion_code")):
+        codes = world.table("promotion_code").values()
+        found = next((code for code in codes if code["code"].lower() == word.lower()), None)
+        if found is None:
+            raise invalid("This code is invalid.", "promotion_code")
+        discounts.usable_code(world, found, session["customer"], session["currency"], "promotion_code")
+        session["discounts"] = [{"coupon": None, "promotion_code": found["id"]}]
+    price_session(world, session)
 
 
 def _still_open(session: Json) -> None:
@@ -64,9 +126,14 @@ def _still_open(session: Json) -> None:
 def pay(world: World, session: Json, email: str | None = None, last4: str = customers.WORKING_CARD) -> None:
     """Pay with a card. Raises: `DeclinedError` if it is declined, after emitting the events of the attempt."""
     _still_open(session)
+    if session["_address"] is None:
+        session["_address"] = _HOME_ADDRESS
+        price_session(world, session)
     if last4 != customers.WORKING_CARD and session["amount_total"]:
         _decline(world, session, last4)
     customer = _customer(world, session, email)
+    if customer is not None:
+        _save_entered(world, session, customer)
     method = _card(world, customer, last4)
     session["status"] = "complete"
     if session["mode"] == "subscription":
@@ -134,9 +201,27 @@ def expire_due(world: World, session_id: str) -> None:
 def _customer(world: World, session: Json, email: str | None) -> Json | None:
     if session["customer"]:
         return customers.existing(world, session["customer"])
+    session["_updates"] = ("address", "name")
     if session["mode"] != "subscription" and session["customer_creation"] != "always":
         return None
     return customers.create(world, email=session["customer_email"] or email, name="Robin Reader")
+
+
+def _save_entered(world: World, session: Json, customer: Json) -> None:
+    """Save with the customer what `customer_update` allows; a tax ID is saved in any case."""
+    with world.changing(customer, "customer.updated"):
+        if "address" in session["_updates"] and (session["automatic_tax"]["enabled"] or session["_tax_id"]):
+            customer["address"] = session["_address"]
+        if "name" in session["_updates"] and session["_business_name"]:
+            customer["name"] = session["_business_name"]
+        if session["_tax_id"]:
+            customer["_tax_ids"] = tax_ids(session)
+
+
+def tax_ids(session: Json) -> list[Json]:
+    """Return the tax ID that the reader entered, in a list."""
+    kind = "us_ein" if (session["_address"] or {}).get("country") == taxes.HOME else "eu_vat"
+    return [{"type": kind, "value": session["_tax_id"]}] if session["_tax_id"] else []
 
 
 def _card(world: World, customer: Json | None, last4: str) -> Json:
@@ -152,6 +237,8 @@ def _card(world: World, customer: Json | None, last4: str) -> Json:
 
 def _subscribe(world: World, session: Json, customer: Json) -> None:
     order = subscriptions.Order(customer=customer, rows=session["_rows"], **session["_order"])
+    order.currency, order.automatic_tax = session["currency"], session["automatic_tax"]["enabled"]
+    order.coupon, order.promotion_code = discount_of(world, session), code_of(world, session)
     days = session["_trial_days"]  # they count from the payment, not from the session's creation
     order.trial_end = world.now() + days * 86_400 if days else session["_trial_end"]
     subscription = subscriptions.create(world, order)
@@ -210,21 +297,16 @@ def _complete(world: World, session: Json, customer: Json | None, email: str | N
         payment_intent=session.get("_intent"),
         url=None,
         customer_details={
-            "address": {
-                "city": None,
-                "country": "US",
-                "line1": None,
-                "line2": None,
-                "postal_code": None,
-                "state": None,
-            },
-            "business_name": None,
+            "address": session["_address"] or _HOME_ADDRESS,
+            "business_name": session["_business_name"],
             "email": who,
             "individual_name": None,
             "name": (customer or {}).get("name"),
             "phone": None,
             "tax_exempt": "none",
-            "tax_ids": [],
+            "tax_ids": tax_ids(session),
         },
     )
+    for used in filter(None, (code_of(world, session), discount_of(world, session))):
+        used["times_redeemed"] += 1
     world.emit("checkout.session.completed", session)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stripe_lookalike import ids
+from stripe_lookalike.domain import taxes
 from stripe_lookalike.errors import Json, invalid
 from stripe_lookalike.shapes import blank
 from stripe_lookalike.world import World
@@ -33,6 +34,11 @@ def existing(world: World, customer_id: str, param: str = "customer", status: in
     if customer.get("deleted"):
         raise invalid(f"No such customer: '{customer_id}'", param, "resource_missing")
     return customer
+
+
+def tax_percent(customer: Json) -> int:
+    """Return the percentage of tax that a customer pays."""
+    return taxes.percent(customer.get("address"), bool(customer.get("_tax_ids")))
 
 
 def new_card(world: World, last4: str = WORKING_CARD) -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stripe_lookalike import ids
-from stripe_lookalike.domain import customers, payments
+from stripe_lookalike.domain import customers, discounts, payments, taxes
 from stripe_lookalike.errors import Json, invalid
 from stripe_lookalike.shapes import blank
 from stripe_lookalike.world import World, embedded
@@ -13,7 +13,12 @@ def create_draft(world: World, subscription: Json, lines: list[Json], reason: st
     """Create a draft invoice with `lines`. `reason` is Stripe's `billing_reason`; `period` is in epoch seconds."""
     now, invoice_id = world.now(), ids.new("in_1")
     customer = world.get("customer", subscription["customer"])
-    total = sum(line["amount"] for line in lines)
+    subtotal = sum(line["amount"] for line in lines)
+    discount = discounts.running(world, subscription)
+    cut = discounts.cut(discounts.coupon_of(world, discount), subtotal) if discount else 0
+    taxed = bool((subscription.get("automatic_tax") or {}).get("enabled"))
+    tax = taxes.tax_on(subtotal - cut, customers.tax_percent(customer)) if taxed else 0
+    total = subtotal - cut + tax
     due = max(total, 0)
     for line in lines:
         line["invoice"] = invoice_id
@@ -31,10 +36,12 @@ def create_draft(world: World, subscription: Json, lines: list[Json], reason: st
         lines=embedded(f"/v1/invoices/{invoice_id}/lines", lines),
         period_start=period[0],
         period_end=period[1],
-        subtotal=total,
-        subtotal_excluding_tax=total,
+        subtotal=subtotal,
+        subtotal_excluding_tax=subtotal,
         total=total,
-        total_excluding_tax=total,
+        total_discount_amounts=[{"amount": cut, "discount": discount["id"]}] if discount else [],
+        total_excluding_tax=total - tax,
+        total_taxes=taxes.of_invoice(subtotal - cut, tax) if taxed else [],
         webhooks_delivered_at=now,
     )
     invoice["parent"] = {
@@ -42,6 +49,10 @@ def create_draft(world: World, subscription: Json, lines: list[Json], reason: st
         "subscription_details": {"metadata": dict(subscription["metadata"]), "subscription": subscription["id"]},
         "type": "subscription_details",
     }
+    if taxed:
+        invoice["automatic_tax"].update(enabled=True, liability={"type": "self"}, provider="stripe", status="complete")
+    if discount and cut:
+        discounts.spend(world, subscription, discount)
     if reason == "subscription_cycle":
         after = now + world.policy.finalize_after
         invoice.update(auto_advance=True, next_payment_attempt=after, automatically_finalizes_at=after)

@@ -19,6 +19,7 @@ class Row:
     price: Json
     quantity: int = 1
     metadata: Json = field(default_factory=dict)
+    adjustable_quantity: Json | None = None  # of a Checkout session: enabled, minimum, maximum
 
 
 def new(world: World, subscription_id: str, row: Row, period: tuple[int, int]) -> Json:
@@ -54,9 +55,10 @@ def next_period(item: Json, anchor: int) -> tuple[int, int]:
 def line(world: World, item: Json, period: tuple[int, int], trial: bool = False) -> Json:
     """Return an invoice line for the item in `period`."""
     price, quantity = item["price"], item["quantity"]
-    unit = 0 if trial else price["unit_amount"]
+    currency = world.get("subscription", item["subscription"])["currency"]
+    unit = 0 if trial else catalogue.unit_amount(price, currency)
     amount = unit * quantity
-    text = f"{quantity} × {catalogue.line_label(world, price)}"
+    text = f"{quantity} × {catalogue.line_label(world, price, currency)}"
     if trial:
         text = f"Free trial for {quantity} × {catalogue.product_name(world, price)}"
     obj = blank(
@@ -64,7 +66,7 @@ def line(world: World, item: Json, period: tuple[int, int], trial: bool = False)
         id=ids.new("il_1"),
         amount=amount,
         subtotal=amount,
-        currency=price["currency"],
+        currency=currency,
         description=text,
         period={"start": period[0], "end": period[1]},
         quantity=quantity,
@@ -88,7 +90,7 @@ def prorate(world: World, subscription: Json, item: Json, amount: int, credit: b
         id=ids.new("ii_1"),
         amount=amount,
         net_amount=amount,
-        currency=price["currency"],
+        currency=subscription["currency"],
         customer=subscription["customer"],
         date=world.now(),
         description=f"{'Unused' if credit else 'Remaining'} time on {name}",

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stripe_lookalike import ids
-from stripe_lookalike.domain import customers, entitlements, invoices, items, lifecycle, payments, periods
+from stripe_lookalike.domain import (
+    catalogue,
+    customers,
+    discounts,
+    entitlements,
+    invoices,
+    items,
+    lifecycle,
+    payments,
+    periods,
+)
 from stripe_lookalike.errors import Json, declined, invalid
 from stripe_lookalike.shapes import blank
 from stripe_lookalike.world import World
@@ -26,6 +36,10 @@ class Order:
     billing_mode: str | None = None
     description: str | None = None
     missing_card_behavior: str = "create_invoice"  # at the end of a trial: create_invoice, pause, cancel
+    currency: str | None = None  # None: the first price's
+    coupon: Json | None = None
+    promotion_code: Json | None = None
+    automatic_tax: bool = False
 
 
 def create(world: World, order: Order) -> Json:
@@ -37,10 +51,13 @@ def create(world: World, order: Order) -> Json:
     subscription = _draft(world, order)
     trial = order.trial_end is not None
     card = customers.default_card(world, order.customer, subscription)
-    owed = 0 if trial else sum(row.price["unit_amount"] * row.quantity for row in order.rows)
+    subtotal = sum(catalogue.unit_amount(row.price, subscription["currency"]) * row.quantity for row in order.rows)
+    owed = 0 if trial else subtotal - discounts.cut(order.coupon, subtotal)
     if owed and order.payment_behavior != "default_incomplete":
         _require_card(world, order, card, owed)
     world.add(subscription)
+    if order.coupon is not None:
+        discounts.attach(world, subscription, order.coupon, order.promotion_code)
     rows = subscription["items"]["data"]
     lines = [items.line(world, row, (row["current_period_start"], row["current_period_end"]), trial) for row in rows]
     invoice = invoices.create_draft(world, subscription, lines, "subscription_create", (world.now(), world.now()))
@@ -81,7 +98,7 @@ def _draft(world: World, order: Order) -> Json:
         id=ids.new("sub_1"),
         billing_cycle_anchor=order.trial_end or now,
         created=now,
-        currency=order.rows[0].price["currency"],
+        currency=order.currency or order.rows[0].price["currency"],
         customer=order.customer["id"],
         default_payment_method=order.default_payment_method,
         description=order.description,
@@ -90,6 +107,7 @@ def _draft(world: World, order: Order) -> Json:
         trial_end=order.trial_end,
         trial_start=now if order.trial_end else None,
     )
+    subscription["automatic_tax"]["enabled"] = order.automatic_tax
     flexible = {"proration_discounts": "included"} if mode == "flexible" else None
     subscription["billing_mode"] = {"flexible": flexible, "type": mode, "updated_at": now}
     subscription["trial_settings"]["end_behavior"]["missing_payment_method"] = order.missing_card_behavior

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from service.adapters.stripe.gateway import Gateway
 from service.adapters.stripe.transport import RateLimit
 from service.domain.catalogue import Catalogue, CheckoutPolicy, Plan
-from service.domain.errors import NoSuchObject, NotForSale, StripeUnavailable
+from service.domain.errors import InvalidFields, NoSuchObject, NotForSale, StripeUnavailable
 from service.domain.prices import PriceTag
 from service.domain.sources import Pass, Subscription
 from service.domain.stripe_facts import ObjectRef
@@ -25,6 +27,8 @@ from service.use_cases.checkout.checkout_session import (
     with_session_id,
 )
 from service.use_cases.checkout.price_cache import PriceCache
+from stripe_lookalike.errors import ApiError
+from stripe_lookalike.openapi_check import ParameterCheck
 
 PLAIN = CheckoutPolicy()
 BACK = "https://www.example.news/story?from=box#notebook"
@@ -284,3 +288,89 @@ def test_plan_of_a_product_is_sold_by_its_only_price(gateway: Gateway, catalogue
 def test_without_a_stripe_key_nothing_can_be_bought(catalogue: Catalogue) -> None:
     with pytest.raises(StripeUnavailable, match="no_key"):
         asked_for(PriceCache(None, catalogue), catalogue, plan="day_pass", price=None)
+
+
+OPENAPI = json.loads((Path(__file__).parents[2] / "vendor" / "stripe-checkout-session.json").read_text("utf-8"))
+FULL = CheckoutPolicy(True, True, True, "required", "auto")
+ASKED = {"locale": "de", "currency": "eur", "promotion_code": "promo_1", "cancel_url": "https://www.example.news/no"}
+
+
+def encoded(value: Any) -> Any:
+    """Return parameters as the look-alike decodes them from a form: every value is a text."""
+    if isinstance(value, dict):
+        return {name: encoded(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [encoded(inner) for inner in value]
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@pytest.mark.parametrize("tag", [MONTH, DAY, SEAT])
+@pytest.mark.parametrize("policy", [PLAIN, FULL, replace(FULL, billing_address_collection="auto", locale="pt-BR")])
+@pytest.mark.parametrize("order", [{}, ASKED, {**ASKED, "quantity": 12, "promotion_code": None}])
+def test_sent_parameters_are_those_of_stripes_openapi_description(
+    order: dict[str, Any], policy: CheckoutPolicy, tag: PriceTag, catalogue: Catalogue
+) -> None:
+    params = checkout_params(sale_of(catalogue, tag, policy, **order), "cus_1", 14)
+    check = ParameterCheck(OPENAPI)
+    check.check("POST", "/v1/checkout/sessions", encoded(params))
+    with pytest.raises(ApiError):
+        check.check("POST", "/v1/checkout/sessions", {**encoded(params), "trial_days": "14"})
+    assert ("trial_period_days" in params.get("subscription_data", {})) == tag.recurring
+
+
+def test_options_are_sent_under_stripes_names(catalogue: Catalogue) -> None:
+    plain = checkout_params(sale_of(catalogue, MONTH), "cus_1")
+    full = checkout_params(sale_of(catalogue, MONTH, FULL, locale="de", currency="eur"), "cus_1", 14)
+    assert {name: value for name, value in full.items() if value != plain.get(name)} == {
+        "automatic_tax": {"enabled": True},
+        "tax_id_collection": {"enabled": True},
+        "customer_update": {"address": "auto", "name": "auto"},
+        "billing_address_collection": "required",
+        "allow_promotion_codes": True,
+        "locale": "de",
+        "currency": "eur",
+        "subscription_data": {"metadata": {"reader_id": "r-1"}, "trial_period_days": 14},
+    }
+    tax = checkout_params(sale_of(catalogue, MONTH, CheckoutPolicy(automatic_tax=True)), "cus_1")
+    assert tax["customer_update"] == {"address": "auto"}
+
+
+def test_promotion_code_replaces_the_field_for_one(catalogue: Catalogue) -> None:
+    params = checkout_params(sale_of(catalogue, MONTH, FULL, promotion_code="promo_1"), "cus_1")
+    assert params["discounts"] == [{"promotion_code": "promo_1"}]
+    assert "allow_promotion_codes" not in params
+
+
+def test_all_options_together_are_accepted(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
+    for tag, quantity in ((MONTH, None), (DAY, None), (SEAT, 12)):
+        order: dict[str, Any] = {
+            "locale": "de",
+            "currency": "eur",
+            "promotion_code": "promo_welcome20",
+            "quantity": quantity,
+        }
+        strict.pay(session_of(buy(gateway, catalogue, tag, policy=FULL, **order)))
+
+
+@pytest.mark.parametrize(
+    ("order", "field"),
+    [
+        ({"promotion_code": "promo_gone"}, "discounts[0][promotion_code]"),
+        ({"promotion_code": "promo_lastyear"}, "discounts[0][promotion_code]"),
+        ({"currency": "jpy"}, "line_items[0][price]"),
+    ],
+)
+def test_refusal_of_stripe_names_its_parameter(
+    order: dict[str, Any], field: str, gateway: Gateway, strict: Any, catalogue: Catalogue
+) -> None:
+    with pytest.raises(InvalidFields, match="Stripe refuses this") as refused:
+        buy(gateway, catalogue, MONTH, **order)
+    assert [name for name, _ in refused.value.errors] == [field]
+
+
+def test_refusal_without_a_parameter_has_stripes_sentence(canned: Any, catalogue: Catalogue) -> None:
+    message = "You must have a valid head office address to enable automatic tax calculation."
+    canned.says(400, {"error": {"type": "invalid_request_error", "message": message}})
+    with pytest.raises(InvalidFields, match=message) as refused:
+        buy(Gateway("sk_test_x", canned.url, RateLimit()), catalogue, MONTH, customer="cus_1")
+    assert [name for name, _ in refused.value.errors] == [""]

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from stripe_lookalike import RunningLookalike
     from tests.in_process_app import InProcessApp, MakeApp
 
+from tests.running_service import POLICY
+
 
 @pytest.fixture
 def shop(make_app: MakeApp, valkey_url: str, lookalike: RunningLookalike) -> InProcessApp:
@@ -18,9 +20,39 @@ def shop(make_app: MakeApp, valkey_url: str, lookalike: RunningLookalike) -> InP
     return make_app(valkey_url, STRIPE_API_KEY="sk_test_x", STRIPE_API_BASE=lookalike.url)
 
 
-def buying(shop: InProcessApp, return_url: str) -> Any:
-    body = {"reader": "r-1", "price": "price_month", "return_url": return_url}
+def buying(shop: InProcessApp, return_url: str, **more: Any) -> Any:
+    body = {"reader": "r-1", "price": "price_month", "return_url": return_url, **more}
     return shop.call("POST", "/v1/checkout", body)
+
+
+OFFERED = """
+[checkout]
+automatic_tax = true
+tax_id_collection = true
+allow_promotion_codes = true
+billing_address_collection = "required"
+locale = "fr"
+[plans.group]
+name = "Group"
+features = ["notebook"]
+prices = ["price_seat_month"]
+seats = true
+"""
+TRIALS = POLICY.replace(
+    'prices = ["price_month", "price_year"]', 'prices = ["price_month", "price_year"]\ntrial_days = 14'
+)
+
+
+@pytest.fixture
+def offering(make_app: MakeApp, valkey_url: str, lookalike: RunningLookalike) -> InProcessApp:
+    """Return an app that sells with every option."""
+    return make_app(valkey_url, TRIALS + OFFERED, STRIPE_API_KEY="sk_test_x", STRIPE_API_BASE=lookalike.url)
+
+
+def asked_of_stripe(control: Any) -> Any:
+    """Return the parameters of the last session."""
+    requests = control.ask("GET", "/requests?path=/v1/checkout/sessions&method=POST")["requests"]
+    return requests[-1]["params"]
 
 
 def test_return_url_in_capitals_is_accepted(shop: InProcessApp) -> None:
@@ -89,3 +121,98 @@ def test_gift_to_another_reader_does_not_block_a_purchase(
     (given,) = stripe_client.v1.subscriptions.list().data
     stripe_client.v1.subscriptions.update(given.id, {"metadata": {"gift_recipient": "r-2"}})
     assert buying(shop, "https://www.example.news/").status_code == 200
+
+
+HOME = "https://www.example.news/"
+
+
+def test_options_of_the_policy_and_of_the_request_reach_stripe(offering: InProcessApp, strict: Any) -> None:
+    asked = {"locale": "de", "currency": "eur", "promotion_code": "promo_welcome20", "cancel_url": HOME + "no"}
+    answer = buying(offering, HOME, price=None, plan="group", quantity=7, **asked)
+    assert answer.status_code == 200, answer.text
+    sent = asked_of_stripe(strict)
+    assert sent["line_items"][0]["quantity"] == "7"
+    assert sent["discounts"] == [{"promotion_code": "promo_welcome20"}]
+    assert "allow_promotion_codes" not in sent
+    assert sent["customer_update"] == {"address": "auto", "name": "auto"}
+    names = ("locale", "currency", "cancel_url", "billing_address_collection", "automatic_tax", "tax_id_collection")
+    assert [sent[name] for name in names] == [
+        "de",
+        "eur",
+        HOME + "no",
+        "required",
+        {"enabled": "true"},
+        {"enabled": "true"},
+    ]
+    assert buying(offering, HOME).status_code == 200
+    sent = asked_of_stripe(strict)
+    assert (sent["locale"], sent["allow_promotion_codes"], sent["cancel_url"]) == ("fr", "true", HOME)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("locale", "xx"),
+        ("locale", 7),
+        ("currency", "EUR"),
+        ("currency", "euro"),
+        ("currency", True),
+        ("promotion_code", "SUMMER"),
+        ("promotion_code", ["promo_1"]),
+        ("quantity", 1),
+        ("quantity", 0),
+        ("quantity", "2"),
+        ("quantity", True),
+        ("cancel_url", "https://www.example.org/"),
+        ("cancel_url", 7),
+        ("coupon", "x"),
+    ],
+)
+def test_wrong_option_is_a_422_that_names_it(field: str, value: Any, offering: InProcessApp) -> None:
+    answer = buying(offering, HOME, **{field: value})
+    assert (answer.status_code, [error["field"] for error in answer.get_json()["errors"]]) == (422, [field])
+
+
+@pytest.mark.parametrize("quantity", [0, 1_001, 1.5, "3"])
+def test_group_has_one_to_a_thousand_seats(quantity: Any, offering: InProcessApp) -> None:
+    group = {"price": None, "plan": "group"}
+    assert buying(offering, HOME, **group, quantity=quantity).get_json()["errors"][0]["field"] == "quantity"
+    assert buying(offering, HOME, **group, quantity=1_000).status_code == 200
+
+
+def test_refusal_of_stripe_is_a_422_with_its_parameter(offering: InProcessApp, control: Any) -> None:
+    answer = buying(offering, HOME, promotion_code="promo_lastyear")
+    (error,) = answer.get_json()["errors"]
+    assert (answer.status_code, error["field"]) == (422, "discounts[0][promotion_code]")
+    assert "This promotion code is inactive" in error["message"]
+
+
+def test_trial_is_offered_once_even_before_any_webhook(
+    offering: InProcessApp, control: Any, stripe_client: stripe.StripeClient
+) -> None:
+    paid = buying(offering, HOME).get_json()["url"].rsplit("/", 1)[1]
+    assert asked_of_stripe(control)["subscription_data"]["trial_period_days"] == "14"
+    control.pay(paid)
+    (trial,) = stripe_client.v1.subscriptions.list().data
+    assert trial.status == "trialing"
+    stripe_client.v1.subscriptions.cancel(trial.id)
+    assert buying(offering, HOME).status_code == 200
+    assert "trial_period_days" not in asked_of_stripe(control)["subscription_data"]
+
+
+def test_subscription_of_another_provider_prevents_a_purchase(offering: InProcessApp, control: Any) -> None:
+    path = "/v1/readers/r-1/external/print/p-1"
+    assert offering.call("PUT", path, {"plan": "supporter", "until": None}, admin=True).status_code == 200
+    assert buying(offering, HOME).status_code == 409
+    assert buying(offering, HOME, price="price_day").status_code == 200
+    assert offering.call("DELETE", path + "?reason=x", admin=True).status_code == 200
+    assert buying(offering, HOME).status_code == 200
+    assert asked_of_stripe(control)["subscription_data"]["trial_period_days"] == "14"
+
+
+def test_grant_and_pass_hinder_neither_purchase_nor_trial(offering: InProcessApp, control: Any) -> None:
+    grant = {"plan": "supporter", "reason": "press", "until": None}
+    assert offering.call("POST", "/v1/readers/r-1/grants", grant, admin=True).status_code == 201
+    control.pay(buying(offering, HOME, price="price_day").get_json()["url"].rsplit("/", 1)[1])
+    assert buying(offering, HOME).status_code == 200
+    assert asked_of_stripe(control)["subscription_data"]["trial_period_days"] == "14"
