@@ -13,20 +13,11 @@ def create_draft(world: World, subscription: Json, lines: list[Json], reason: st
     """Create a draft invoice with `lines`. `reason` is Stripe's `billing_reason`; `period` is in epoch seconds."""
     now, invoice_id = world.now(), ids.new("in_1")
     customer = world.get("customer", subscription["customer"])
-    subtotal = sum(line["amount"] for line in lines)
-    discount = discounts.running(world, subscription)
-    cut = discounts.cut(discounts.coupon_of(world, discount), subtotal) if discount else 0
-    taxed = bool((subscription.get("automatic_tax") or {}).get("enabled"))
-    tax = taxes.tax_on(subtotal - cut, customers.tax_percent(customer)) if taxed else 0
-    total = subtotal - cut + tax
-    due = max(total, 0)
     for line in lines:
         line["invoice"] = invoice_id
     invoice = blank(
         "invoice",
         id=invoice_id,
-        amount_due=due,
-        amount_remaining=due,
         billing_reason=reason,
         created=now,
         currency=subscription["currency"],
@@ -36,29 +27,44 @@ def create_draft(world: World, subscription: Json, lines: list[Json], reason: st
         lines=embedded(f"/v1/invoices/{invoice_id}/lines", lines),
         period_start=period[0],
         period_end=period[1],
-        subtotal=subtotal,
-        subtotal_excluding_tax=subtotal,
-        total=total,
-        total_discount_amounts=[{"amount": cut, "discount": discount["id"]}] if discount else [],
-        total_excluding_tax=total - tax,
-        total_taxes=taxes.of_invoice(subtotal - cut, tax) if taxed else [],
         webhooks_delivered_at=now,
     )
+    _add_totals(world, invoice, subscription, customer)
     invoice["parent"] = {
         "quote_details": None,
         "subscription_details": {"metadata": dict(subscription["metadata"]), "subscription": subscription["id"]},
         "type": "subscription_details",
     }
-    if taxed:
-        invoice["automatic_tax"].update(enabled=True, liability={"type": "self"}, provider="stripe", status="complete")
-    if discount and cut:
-        discounts.spend(world, subscription, discount)
     if reason == "subscription_cycle":
         after = now + world.policy.finalize_after
         invoice.update(auto_advance=True, next_payment_attempt=after, automatically_finalizes_at=after)
     world.add(invoice)
     world.emit("invoice.created", invoice)
     return invoice
+
+
+def _add_totals(world: World, invoice: Json, subscription: Json, customer: Json) -> None:
+    """Add up the lines, take off the subscription's discount, and add the tax."""
+    subtotal = sum(line["amount"] for line in invoice["lines"]["data"])
+    discount = discounts.running(world, subscription)
+    cut = discounts.cut(discounts.coupon_of(world, discount), subtotal) if discount else 0
+    taxed = bool((subscription.get("automatic_tax") or {}).get("enabled"))
+    tax = taxes.tax_on(subtotal - cut, customers.tax_percent(customer)) if taxed else 0
+    total = subtotal - cut + tax
+    invoice.update(
+        amount_due=max(total, 0),
+        amount_remaining=max(total, 0),
+        subtotal=subtotal,
+        subtotal_excluding_tax=subtotal,
+        total=total,
+        total_discount_amounts=[{"amount": cut, "discount": discount["id"]}] if discount else [],
+        total_excluding_tax=total - tax,
+        total_taxes=taxes.of_invoice(subtotal - cut, tax) if taxed else [],
+    )
+    if taxed:
+        invoice["automatic_tax"].update(enabled=True, liability={"type": "self"}, provider="stripe", status="complete")
+    if discount and cut:
+        discounts.spend(world, subscription, discount)
 
 
 def finalize(world: World, invoice: Json) -> None:
