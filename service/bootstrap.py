@@ -28,6 +28,7 @@ from service.adapters.redis.client.traced_link import TracedLink
 from service.adapters.redis.grants.grant_import_rows import GrantImportWriter
 from service.adapters.redis.grants.grants import GrantEndIndex, Grants
 from service.adapters.redis.imports.import_store import ImportStore
+from service.adapters.redis.imports.source_writer import ImportSourceWriter
 from service.adapters.redis.providers.provider_sources import ProviderSources
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.reader_lifecycle.erasure import Eraser
@@ -78,6 +79,8 @@ from service.use_cases.privacy.erasure import Erasure
 from service.use_cases.privacy.export import Export
 from service.use_cases.privacy.retention import RetentionTask
 from service.use_cases.providers.external_sources import ExternalSources
+from service.use_cases.providers.snapshot_kind import ProviderSnapshots
+from service.use_cases.providers.snapshots import Snapshots
 from service.use_cases.reporting.alerts import Alerts
 from service.use_cases.reporting.change_listeners import DeliveryReceiver, ObjectChangeListener, ReaderChangeListener
 from service.use_cases.reporting.comparisons import Comparisons
@@ -149,6 +152,7 @@ class Service(Adapters):
     grant_changes: GrantChanges
     approval_workflow: ApprovalWorkflow
     external_sources: ExternalSources
+    snapshots: Snapshots
     imports: BulkImports
     event_processor: EventProcessor
     deliveries: DeliveryReceiver
@@ -294,6 +298,7 @@ def _service(adapters: Adapters) -> Service:
         approval_workflow=approval_workflow,
         imports=imports,
         external_sources=_external_sources(a),
+        snapshots=Snapshots(catalogue, a.provider_sources, imports),
         event_processor=event_processor,
         deliveries=DeliveryReceiver(event_processor, a.usage_counters, a.alert_flags),
         subscription_admin=subscription_admin,
@@ -374,10 +379,10 @@ def _external_sources(a: Adapters) -> ExternalSources:
 
 def import_kinds(a: Adapters, store: ImportStore, pace: Pace) -> list[AnyKind]:
     """Return every kind of import."""
-    writer, planner = GrantImportWriter(a.store, a.erased), GrantPlanner(a.store)
+    writer, planner = ImportSourceWriter(a.store), GrantPlanner(a.store)
     chunks = GrantChunks(
         store,
-        writer,
+        GrantImportWriter(writer, a.erased),
         ReaderIndex(a.store),
         planner,
         states=GrantStates(a.store),
@@ -385,7 +390,10 @@ def import_kinds(a: Adapters, store: ImportStore, pace: Pace) -> list[AnyKind]:
         recent_entitlements=a.recent_entitlements,
         pace=pace,
     )
-    return [GrantImports(a.settings.catalogue, planner, chunks)]
+    snapshots = ProviderSnapshots(
+        a.provider_sources, writer, a.erased, ReaderIndex(a.store), a.recent_entitlements, pace
+    )
+    return [GrantImports(a.settings.catalogue, planner, chunks), snapshots]
 
 
 def _erasure(a: Adapters, imports: BulkImports, groups: OwnedGroups) -> Erasure:

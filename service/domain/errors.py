@@ -89,6 +89,22 @@ class UndoneImport(DomainError):
     """The import was undone, which is final."""
 
 
+class CannotUndo(DomainError):
+    """Imports of this kind cannot be undone."""
+
+
+class LargestDrop(DomainError):
+    """A snapshot would end `ending` of a provider's `running` subscriptions, which is more than `share` of them."""
+
+    def __init__(self, ending: int, running: int, share: float) -> None:
+        super().__init__(f"{ending} of {running} would end")
+        self.ending, self.running, self.share = ending, running, share
+
+
+class SnapshotUnfinished(DomainError):
+    """An earlier snapshot of the provider is not in force yet."""
+
+
 class UnknownProvider(DomainError):
     """The configuration has no provider of this name; `known` are those that it has."""
 

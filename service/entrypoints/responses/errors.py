@@ -105,6 +105,12 @@ def _unknown_story(error: errors.UnknownStory) -> str:
     return "The site has not asked about this story within 90 days, so its tier is not known. IDs are case-sensitive."
 
 
+def largest_drop_text(error: errors.LargestDrop) -> str:
+    """Return what a refused snapshot would have done."""
+    found = f"This snapshot would end {error.ending} of the {error.running} running subscriptions"
+    return f"{found}, more than largest_drop allows ({error.share:.0%}). Check the file; if it is right, force it."
+
+
 def _unknown_provider(error: errors.UnknownProvider) -> str:
     known = f"there are {', '.join(error.known)}" if error.known else "there is none: add a table [providers.<name>]"
     return f"paywall.toml has no such provider; {known}."
@@ -167,6 +173,23 @@ ERRORS: tuple[ErrorRow, ...] = (
         "This import was undone and cannot be changed. Import the file again.",
         "import-undone",
         "The import was undone",
+    ),
+    ErrorRow(
+        errors.CannotUndo,
+        409,
+        "A snapshot can’t be undone. Send the file before it again.",
+        "cannot-undo",
+        "This can’t be undone",
+    ),
+    ErrorRow(
+        errors.LargestDrop, 409, largest_drop_text, "largest_drop", "The snapshot would end too many subscriptions"
+    ),
+    ErrorRow(
+        errors.SnapshotUnfinished,
+        409,
+        "The snapshot before is not in force yet. Try again in a minute.",
+        "snapshot-unfinished",
+        "An earlier snapshot is unfinished",
     ),
     ErrorRow(errors.UnknownProvider, 404, _unknown_provider),
     ErrorRow(errors.UnknownExternal, 404, "This reader has no subscription of this provider with this ID."),

@@ -10,9 +10,13 @@ from marshmallow import fields
 
 from service.adapters.redis.imports.import_store import GRANT_IMPORT, ImportManifest
 from service.entrypoints.responses import fields as types
+from service.entrypoints.responses.errors import largest_drop_text
 from service.entrypoints.responses.fields import JsonObject, ResponseSchema
 from service.use_cases.imports.bulk_imports import DryRun
 from service.use_cases.imports.csv_file import ImportSheet, RowMistake
+from service.use_cases.providers.snapshot_file import SnapshotSheet
+from service.use_cases.providers.snapshot_kind import SNAPSHOT
+from service.use_cases.providers.snapshots import SnapshotDryRun
 
 
 class MistakeOut(ResponseSchema):
@@ -67,7 +71,30 @@ class GrantDryRunOut(GrantCounts, DryRunOut):
     """What an import of grants would do."""
 
 
-SCHEMAS: Mapping[str, tuple[type[ImportOut], type[DryRunOut]]] = {GRANT_IMPORT: (GrantImportOut, GrantDryRunOut)}
+class SnapshotCounts(ResponseSchema):
+    new = fields.Integer(attribute="counts.new", required=True)
+    changed = fields.Integer(attribute="counts.changed", required=True)
+    ended = fields.Integer(attribute="counts.ended", required=True)
+    unchanged = fields.Integer(attribute="counts.unchanged", required=True)
+
+
+class SnapshotOut(SnapshotCounts, ImportOut):
+    """A snapshot of a provider."""
+
+    provider = fields.String(attribute="manifest.about.provider", required=True)
+
+
+class SnapshotDryRunOut(SnapshotCounts, DryRunOut):
+    """What a snapshot would do. `refused` says why it would be refused, and `message` in words."""
+
+    refused = fields.String(required=True, allow_none=True)
+    message = fields.String(required=True, allow_none=True)
+
+
+SCHEMAS: Mapping[str, tuple[type[ImportOut], type[DryRunOut]]] = {
+    GRANT_IMPORT: (GrantImportOut, GrantDryRunOut),
+    SNAPSHOT: (SnapshotOut, SnapshotDryRunOut),
+}
 """The schemas of each kind of import and of its dry run."""
 
 
@@ -81,11 +108,18 @@ def write_import(manifest: ImportManifest) -> JsonObject:
     return SCHEMAS[manifest.kind][0].write(row)
 
 
-def write_dry_run(kind: str, sheet: ImportSheet[Any], found: DryRun) -> JsonObject:
-    """Return what an import would do, and the mistakes in its file."""
+def write_dry_run(kind: str, sheet: ImportSheet[Any], found: DryRun, **more: Any) -> JsonObject:
+    """Return what an import would do, and the mistakes in its file; `more` is what the kind's answer has besides."""
     errors = sorted(sheet.mistakes, key=_LINE)
-    row = {"id": None, "state": "staged", "sheet": sheet, "counts": found.counts, "errors": errors}
+    row = {"id": None, "state": "staged", "sheet": sheet, "counts": found.counts, "errors": errors, **more}
     return SCHEMAS[kind][1].write(row)
+
+
+def write_snapshot_dry_run(sheet: SnapshotSheet, done: SnapshotDryRun) -> JsonObject:
+    """Return what a snapshot would do, and whether it would be refused."""
+    refused = "largest_drop" if done.refused is not None else None
+    message = largest_drop_text(done.refused) if done.refused is not None else None
+    return write_dry_run(SNAPSHOT, sheet, done.found, refused=refused, message=message)
 
 
 def write_mistakes(rows: Sequence[tuple[int, str, str]]) -> list[JsonObject]:

@@ -15,10 +15,10 @@ from service.adapters.redis.client.keys import import_tag
 from service.adapters.redis.imports.import_store import ImportManifest, ImportStore
 from service.adapters.redis.staff.approvals import Approval, Approvals
 from service.domain import grant_rules
-from service.domain.errors import NoLongerPossible, UndoneImport, UnknownImport, WrongRows
+from service.domain.errors import CannotUndo, NoLongerPossible, UndoneImport, UnknownImport, WrongRows
 from service.use_cases.grants.approvals import ApprovalKind
 from service.use_cases.imports.csv_file import ImportSheet
-from service.use_cases.imports.kinds import AnyKind, PlanContext, undo_entry_id
+from service.use_cases.imports.kinds import AnyKind, PlanContext, SecondAdminRule, undo_entry_id
 from service.use_cases.imports.pacing import UNPACED, Pace, retry_while_unavailable
 from service.use_cases.imports.runner import ImportRunner, Progress
 from service.use_cases.imports.staging import ImportStaging
@@ -64,12 +64,23 @@ class BulkImports:
         """Return how many imports are staged or unfinished, by state."""
         return self.store.count_open()
 
-    def dry_run(self, kind: str, sheet: ImportSheet[Any], now: float, pace: Pace = UNPACED, **about: Any) -> DryRun:
+    def dry_run(
+        self,
+        kind: str,
+        sheet: ImportSheet[Any],
+        now: float,
+        pace: Pace = UNPACED,
+        *,
+        rule: SecondAdminRule | None = None,
+        **about: Any,
+    ) -> DryRun:
         """Return what an import would do; add to the sheet the mistakes that only the store reveals."""
         found, counts, actions = self.kinds[kind], Counter[str](), dict[int, str]()
         for line, row in found.plan(sheet, PlanContext("", now, pace, about)):
             counts[row.action] += 1
-            if len(actions) < SHOWN_LINES:
+            if rule is not None:
+                rule.add(row)
+            if 0 < line <= SHOWN_LINES:
                 actions[line] = row.action
         return DryRun({name: counts[name] for name in found.results}, actions)
 
@@ -98,7 +109,7 @@ class BulkImports:
         context = PlanContext(import_id, now, pace, about)
         manifest = self.staging.stage(self.kinds[kind], sheet, actor, context, rule)
         if not rule.is_needed():
-            return self._commit(manifest, None, now)
+            return self.commit(manifest, now)
         approval = self.approvals.request(
             KIND,
             {"import": manifest.id},
@@ -113,8 +124,8 @@ class BulkImports:
         self.store.save_approval(manifest.id, approval.id)
         return PendingImport(manifest, approval)
 
-    def _commit(self, manifest: ImportManifest, approval: str | None, now: float) -> ImportManifest:
-        """Commit an import once; from then on some process applies it."""
+    def commit(self, manifest: ImportManifest, now: float, approval: str | None = None) -> ImportManifest:
+        """Commit a staged import once; from then on some process applies it."""
         after = {**manifest.about, "rows": manifest.rows, **manifest.planned}
         if approval:
             after["approval"] = approval
@@ -149,7 +160,7 @@ class BulkImports:
             raise NoLongerPossible(mistakes)
         manifest = self.find(approval.payload["import"])
         if manifest.state == "staged":
-            manifest = self._commit(self.staging.restage(manifest, self.kinds[manifest.kind], now), approval.id, now)
+            manifest = self.commit(self.staging.restage(manifest, self.kinds[manifest.kind], now), now, approval.id)
         return manifest
 
     # After the commit.
@@ -162,8 +173,12 @@ class BulkImports:
         return manifest
 
     def undo(self, import_id: str, reason: str, actor: Actor, now: float, kind: str | None = None) -> ImportManifest:
-        """Commit the undo of an import, which takes back only what it did. Raises: UnknownImport, UndoneImport."""
+        """Commit the undo of an import, which takes back only what it did. Raises: UnknownImport, UndoneImport,
+        CannotUndo.
+        """
         manifest = self.find(import_id, kind)
+        if not self.kinds[manifest.kind].can_undo:
+            raise CannotUndo
         if manifest.state == "undone":
             raise UndoneImport
         before, after = {"state": manifest.public_state}, {"state": "undone"}

@@ -61,7 +61,7 @@ class ImportChunk(Generic[Row]):
 
 
 class SecondAdminRule:
-    """Whether an import needs a second admin: by default none does."""
+    """Considers all rows of a plan: whether the import needs a second admin, which by default none does."""
 
     def add(self, row: Any) -> None:
         """Consider a planned row."""
@@ -83,6 +83,9 @@ class ImportKind(ABC, Generic[Entry, Row]):
     row_type: type[Row]
     results: tuple[str, ...]
     """The actions that a plan counts, in the order in which they are shown."""
+    only_counted: frozenset[str] = frozenset()
+    """Actions of rows that need no work and no undo, so that they are not staged."""
+    can_undo = True
 
     @abstractmethod
     def plan(self, sheet: ImportSheet[Entry], context: PlanContext) -> Iterator[PlannedLine[Row]]:

@@ -37,7 +37,8 @@ class ImportStaging:
             for _, row in kind.plan(sheet, context):
                 counts[row.action] += 1
                 rule.add(row)
-                yield row
+                if row.action not in kind.only_counted:
+                    yield row
 
         planned, chunks = rows(), 0
         while chunk := list(islice(planned, self._chunk_size)):
@@ -58,7 +59,7 @@ class ImportStaging:
             chunks=chunks,
             cursor=0,
             planned=dict(counts),
-            counted={},
+            counted={name: counts[name] for name in kind.only_counted},
             approval=None,
             about=context.about,
         )

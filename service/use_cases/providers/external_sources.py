@@ -45,18 +45,12 @@ class ExternalSources:
     audit: AuditWriter
     known: RecentEntitlements
 
-    def find_provider(self, name: str) -> Provider:
-        """Return a provider of the configuration. Raises: UnknownProvider."""
-        if name not in self.catalogue.providers:
-            raise UnknownProvider(list(self.catalogue.providers))
-        return self.catalogue.providers[name]
-
     def write_source(self, report: ExternalReport, plan: str, until: int | None) -> External:
         """Store that a reader has a source until an end (epoch seconds), or until it is ended; a repeat changes nothing.
 
         Another reader who had it loses it. Raises: UnknownProvider, InvalidFields.
         """
-        self.find_provider(report.provider)
+        find_provider(self.catalogue, report.provider)
         if plan not in self.catalogue.plans:
             known = ", ".join(self.catalogue.plans)
             raise InvalidFields([("plan", f"there is no plan {plan!r}; there are {known}")])
@@ -72,7 +66,7 @@ class ExternalSources:
 
     def end_source(self, report: ExternalReport, reason: str | None = None) -> External:
         """End a source at once; one that has ended stays as it is. Raises: UnknownProvider, UnknownExternal."""
-        self.find_provider(report.provider)
+        find_provider(self.catalogue, report.provider)
         while True:
             heir, entry, current = self._load(report)
             if current is None:
@@ -112,7 +106,7 @@ class ExternalSources:
             )
         if outcome.verdict in ("merged", "stale"):
             return False
-        if isinstance(outcome.before, External) and _gives_less(outcome.before, source):
+        if isinstance(outcome.before, External) and gives_less(outcome.before, source):
             self._forget_access(reader, now)
         if entry is not None and (former := self._owner_of(entry)) != tag:
             self._take_from(former, report, source, number)
@@ -145,7 +139,14 @@ class ExternalSources:
         self.known.refresh(reader_hash(reader), lambda: load_held(self.readers, self.catalogue, reader, now))
 
 
-def _gives_less(before: External, after: External) -> bool:
+def find_provider(catalogue: Catalogue, name: str) -> Provider:
+    """Return a provider of the configuration. Raises: UnknownProvider."""
+    if name not in catalogue.providers:
+        raise UnknownProvider(list(catalogue.providers))
+    return catalogue.providers[name]
+
+
+def gives_less(before: External, after: External) -> bool:
     """Return whether a change can take access from the reader."""
     return before.plan != after.plan or after.ended_at is not None or end_order(after.until) < end_order(before.until)
 

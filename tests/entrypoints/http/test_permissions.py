@@ -64,6 +64,8 @@ RIGHTS: dict[tuple[str, str], Demand] = {
     ("GET", "/v1/stories/<any_id:story>"): "viewer",
     ("PUT", "/v1/readers/<reader>/external/<provider>/<any_id:external_id>"): "granter",
     ("DELETE", "/v1/readers/<reader>/external/<provider>/<any_id:external_id>"): "granter",
+    ("PUT", "/v1/providers/<provider>/snapshot"): "granter",
+    ("GET", "/v1/providers/<provider>/snapshot/<import_id>"): "viewer",
     ("GET", "/v1/keys"): "viewer",
     ("POST", "/v1/keys"): "owner",
     ("DELETE", "/v1/keys/<name>"): "owner",

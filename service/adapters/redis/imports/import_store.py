@@ -117,6 +117,7 @@ class ImportStore(StoreRecords):
             "cursor": manifest.cursor,
             "planned": _json.encode(manifest.planned),
             "about": _json.encode(manifest.about),
+            **manifest.counted,
         }
         parts = [part for pair in said.items() for part in pair]
         self._link.pipeline([(key, (b"HSET", key, *parts)), (key, (b"EXPIRE", key, STAGED_FOR))])

@@ -3,7 +3,7 @@
 A reader's record holds the source itself. Only here it can be found by its provider and ID, so this is what a report is
 compared with: a source that moves to another reader, and one that is missing from a snapshot.
 
-    {provider:<name>}state      hash: `number`, of the last report
+    {provider:<name>}state      hash: `number` of the last report, and of the last snapshot `import`, `at` and `refused`
     {provider:<name>}sources:…  hash, by partition of the ID: ID → [1, n, tag, plan, start, until, ended_at]
 
 `tag` is the hash of the reader's ID when the source was written; they may have been merged since (`find_heirs`). `n` orders the
@@ -13,7 +13,8 @@ report. No reader's ID is stored here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -29,7 +30,7 @@ from service.domain.sources import External
 NUMBER, WRITE, FIELD = load("next_provider_number"), load("write_provider_sources"), load("replace_field")
 
 SCHEMA = 1
-_PARTITIONS_A_READ = 16
+PARTITIONS_A_READ = 16
 
 _encode = msgspec.json.Encoder().encode
 
@@ -45,9 +46,29 @@ class ProviderSource(msgspec.Struct, array_like=True, frozen=True):
     until: int | None
     ended_at: int | None
 
+    def is_running_at(self, now: float) -> bool:
+        """Return whether it has not ended at `now`."""
+        return self.ended_at is None and (self.until is None or now < self.until)
+
     def as_source(self, provider: str, external_id: str) -> External:
         """Return the source as the reader's record holds it."""
         return External(f"{provider}:{external_id}", self.plan, self.start, self.until, self.ended_at)
+
+
+class SnapshotRefusal(NamedTuple):
+    """A snapshot that was refused: when (epoch seconds), and how many of the running sources it would have ended."""
+
+    at: int
+    ending: int
+    running: int
+
+
+class SnapshotState(NamedTuple):
+    """The last snapshot: its import, when it was committed (epoch seconds), and the one that was refused since."""
+
+    import_id: str | None
+    at: int | None
+    refused: SnapshotRefusal | None
 
 
 _decode = msgspec.json.Decoder(ProviderSource).decode
@@ -73,15 +94,24 @@ class ProviderSources(StoreRecords):
         """Return the source with this ID, running or ended."""
         return _unpack(self._read_one(b"HGET", self._key(provider, external_id), external_id.encode()))
 
+    def find_many(self, provider: str, external_ids: Sequence[str]) -> dict[str, ProviderSource]:
+        """Return those of these sources that exist, by ID."""
+        keys = [self._key(provider, name) for name in external_ids]
+        asked = [(key, (b"HGET", key, name.encode())) for key, name in zip(keys, external_ids, strict=True)]
+        replies = zip(external_ids, self._link.read(asked) if asked else (), strict=True)
+        return {name: entry for name, stored in replies if (entry := _unpack(stored)) is not None}
+
+    def load_partitions(self, provider: str, numbers: Sequence[int]) -> list[dict[str, ProviderSource]]:
+        """Return the sources of these partitions, each by ID."""
+        keys = [self.keys.provider(provider, f"sources:{number}") for number in numbers]
+        replies = self._link.read([(key, (b"HGETALL", key)) for key in keys])
+        found = [[(field.decode(), _unpack(value)) for field, value in field_pairs(reply)] for reply in replies]
+        return [{name: entry for name, entry in pairs if entry is not None} for pairs in found]
+
     def iterate(self, provider: str) -> Iterator[dict[str, ProviderSource]]:
-        """Yield all sources of a provider, a partition at a time, in the order of `partition_of_source`."""
-        keys = [self.keys.provider(provider, f"sources:{number}") for number in range(PROVIDER_PARTITIONS)]
-        for start in range(0, len(keys), _PARTITIONS_A_READ):
-            for reply in self._link.read(
-                [(key, (b"HGETALL", key)) for key in keys[start : start + _PARTITIONS_A_READ]]
-            ):
-                found = ((field.decode(), _unpack(value)) for field, value in field_pairs(reply))
-                yield {name: entry for name, entry in found if entry is not None}
+        """Yield all sources of a provider, a partition at a time."""
+        for start in range(0, PROVIDER_PARTITIONS, PARTITIONS_A_READ):
+            yield from self.load_partitions(provider, range(start, start + PARTITIONS_A_READ))
 
     def write(self, provider: str, entries: Mapping[str, ProviderSource]) -> dict[str, ProviderSource | None]:
         """Write entries by ID, unless a newer one is stored. Return the entries that were replaced, or are newer."""
@@ -116,6 +146,34 @@ class ProviderSources(StoreRecords):
             for tag, heir in zip(asked, heirs, strict=True)
             if heir is not None
         }
+
+    # Snapshots.
+
+    def load_snapshot_state(self, provider: str) -> SnapshotState:
+        """Return what is known of the last snapshot."""
+        key = self.keys.provider(provider, "state")
+        last, at, refused = self._read_one(b"HMGET", key, b"import", b"at", b"refused")
+        return SnapshotState(
+            import_id=last.decode() if last else None,
+            at=int(at) if at else None,
+            refused=SnapshotRefusal(*msgspec.json.decode(refused)) if refused else None,
+        )
+
+    def replace_last_snapshot(self, provider: str, seen: str | None, import_id: str) -> bool:
+        """Make an import the last snapshot if `seen` still is; else another one came between."""
+        key = self.keys.provider(provider, "state")
+        if seen is None:
+            return bool(self._call(b"HSETNX", key, b"import", import_id))
+        return bool(self._link.run(FIELD, [key], ["import", seen, import_id]))
+
+    def save_snapshot_time(self, provider: str, now: float) -> None:
+        """Record that a snapshot was committed."""
+        key = self.keys.provider(provider, "state")
+        self._link.pipeline([(key, (b"HSET", key, b"at", int(now))), (key, (b"HDEL", key, b"refused"))])
+
+    def save_refusal(self, provider: str, refusal: SnapshotRefusal) -> None:
+        """Record that a snapshot was refused, because it would have ended too much."""
+        self._call(b"HSET", self.keys.provider(provider, "state"), b"refused", _encode(refusal))
 
     def _key(self, provider: str, external_id: str) -> bytes:
         return self.keys.provider(provider, f"sources:{partition_of_source(external_id)}")

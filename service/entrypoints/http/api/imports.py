@@ -39,7 +39,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         Wrong rows are named with line and field, and nothing is imported then.
         """
         dry_run = inputs.flag("dry_run")
-        _require_csv()
+        require_csv()
         body = inputs.raw(grant_file.FORMAT.most_bytes)
 
         def work() -> idempotency.Reply:
@@ -69,7 +69,8 @@ def register(routes: ApiRoutes, service: Service) -> None:
         return write_import(imports.undo(import_id, reason, guards.actor(), service.clock(), GRANT_IMPORT)), 202
 
 
-def _require_csv() -> None:
+def require_csv() -> None:
+    """Check the type of a body that is a file. Raises: `Problem` 415."""
     kind = request.mimetype.lower()
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if kind != "text/csv" or charset not in ("utf-8", "utf8"):

@@ -1,19 +1,32 @@
-"""`/v1/readers/{reader}/external/{provider}/{id}`: one subscription that is not Stripe's."""
+"""Subscriptions that are not Stripe's: one (`/v1/readers/{reader}/external/{provider}/{id}`), or a provider's whole set."""
 
 from __future__ import annotations
 
 from service.bootstrap import Service
 from service.entrypoints.http import guards, inputs
-from service.entrypoints.http.routes import ApiRoutes
+from service.entrypoints.http.api.imports import DRY_RUN, require_csv
+from service.entrypoints.http.routes import ApiRoutes, query
 from service.entrypoints.responses.fields import JsonObject, ReasonMaybeIn
+from service.entrypoints.responses.imports import (
+    SnapshotDryRunOut,
+    SnapshotOut,
+    write_import,
+    write_snapshot_dry_run,
+)
 from service.entrypoints.responses.providers import ExternalIn, ExternalOut, write_external
-from service.use_cases.providers.external_sources import ExternalReport
+from service.use_cases.imports.pacing import Pace
+from service.use_cases.providers import snapshot_file
+from service.use_cases.providers.external_sources import ExternalReport, find_provider
 
+FORCE = query("force", "Take it although it ends more than largest_drop.", {"type": "boolean", "default": False})
+CSV = {
+    "text/csv": {"schema": {"type": "string"}, "example": "id,reader,plan,until\n4711,r-1042,supporter,2027-06-30\n"}
+}
 ONE = "/v1/readers/<reader>/external/<provider>/<any_id:external_id>"
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    """Add the routes of a single source; its ID may hold slashes."""
+    """Add the routes of a single source, whose ID may hold slashes, and of snapshots."""
     external, catalogue = service.external_sources, service.settings.catalogue
 
     @routes.add(f"PUT {ONE}", "granter", ExternalOut, takes=ExternalIn, refuses=(404,))
@@ -22,7 +35,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
         A repeat changes nothing. A subscription with this ID that another reader has moves to this one.
         """
-        external.find_provider(provider)
+        find_provider(catalogue, provider)
         data, now = inputs.load(ExternalIn), service.clock()
         until = None if data.get("until") is None else int(data["until"])
         report = ExternalReport(provider, external_id, reader, guards.actor(), now)
@@ -34,3 +47,38 @@ def register(routes: ApiRoutes, service: Service) -> None:
         reason, now = inputs.reason(ReasonMaybeIn), service.clock()
         report = ExternalReport(provider, external_id, reader, guards.actor(), now)
         return write_external(external.end_source(report, reason), reader, catalogue, now)
+
+    _register_snapshots(routes, service)
+
+
+def _register_snapshots(routes: ApiRoutes, service: Service) -> None:
+    snapshots, catalogue = service.snapshots, service.settings.catalogue
+
+    @routes.add(
+        "PUT /v1/providers/<provider>/snapshot",
+        "granter",
+        {200: SnapshotDryRunOut, 202: SnapshotOut},
+        takes=CSV,
+        parameters=(DRY_RUN, FORCE),
+        refuses=(404, 409),
+    )
+    def put_snapshot(provider: str) -> tuple[JsonObject, int]:
+        """Take the whole set of a provider's subscriptions: `id,reader,plan,until`, at most 500 000 rows and 64 MiB.
+
+        What is missing from it ends. An empty `until` means: until it is missing. Wrong rows are named with line and field, and
+        nothing is changed then. A set that ends more than `largest_drop` is refused, unless it is forced.
+        """
+        find_provider(catalogue, provider)
+        dry_run, force = inputs.flag("dry_run", "force"), inputs.flag("force", "dry_run")
+        require_csv()
+        body, now, pace = inputs.raw(snapshot_file.FORMAT.most_bytes), service.clock(), Pace()
+        sheet = snapshot_file.read(body, catalogue, now, pace)
+        if dry_run:
+            return write_snapshot_dry_run(sheet, snapshots.dry_run(provider, sheet, now, pace, force=force)), 200
+        done = snapshots.submit(provider, sheet, guards.actor(), now, pace, force=force)
+        return write_import(done), 202
+
+    @routes.add("GET /v1/providers/<provider>/snapshot/<import_id>", "viewer", SnapshotOut, refuses=(404,))
+    def show_snapshot(provider: str, import_id: str) -> JsonObject:
+        """The progress of a snapshot."""
+        return write_import(snapshots.find(provider, import_id))

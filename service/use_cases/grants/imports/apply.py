@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from service.adapters.recent_entitlements import RecentEntitlements
-from service.adapters.redis.grants.grant_import_rows import GrantImportWriter, GrantRow, GrantVerdict, GrantWrite
+from service.adapters.redis.grants.grant_import_rows import GrantImportWriter, GrantRow, GrantVerdict
 from service.adapters.redis.grants.grants import GrantEndIndex
 from service.adapters.redis.imports.import_store import ImportManifest, ImportStore, ImportTurn
+from service.adapters.redis.imports.source_writer import SourceWrite
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.readers import source_codec
 from service.domain.sources import Grant
@@ -46,7 +47,7 @@ class GrantChunks:
     _undone: dict[str, bool] = field(default_factory=dict, init=False)
 
     def _write(
-        self, manifest: ImportManifest, turn: ImportTurn, writes: Sequence[GrantWrite], entry: str | None, now: float
+        self, manifest: ImportManifest, turn: ImportTurn, writes: Sequence[SourceWrite], entry: str | None, now: float
     ) -> list[GrantVerdict]:
         """Write grants in the name of an audit entry, and return the verdict on each."""
         verdicts = self.writer.write_grants(writes, turn, manifest.created_at, f"audit:{entry}", now)
@@ -87,7 +88,7 @@ class GrantChunks:
                     due.append(place)
         extended = [place for place in due if rows[place].action == "extended"]
         states = dict(zip(extended, self.states.load([rows[place] for place in extended]), strict=True))
-        conflicts, writes = list[int](), dict[int, GrantWrite]()
+        conflicts, writes = list[int](), dict[int, SourceWrite]()
         for place in due:
             row, state = rows[place], states.get(place)
             if state is None:
@@ -243,7 +244,7 @@ def _new_grant(manifest: ImportManifest, row: GrantRow, now: float) -> Grant:
     )
 
 
-def _grant_write(tag: bytes, grant: Grant, number: int, reader: str | None = None) -> GrantWrite:
+def _grant_write(tag: bytes, grant: Grant, number: int, reader: str | None = None) -> SourceWrite:
     record = source_codec.encode(grant, number)
     place: Literal["reader", "past"] = "reader" if grant.revoked_at is None else "past"
-    return GrantWrite(tag, source_codec.field_of(grant), number, record, place, reader or "")
+    return SourceWrite(tag, source_codec.field_of(grant), number, record, place, reader or "")

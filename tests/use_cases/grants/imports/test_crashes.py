@@ -101,7 +101,7 @@ def test_import_killed_at_any_command_is_nothing_or_complete(bench: Bench) -> No
         for import_id in _all(bench):
             undone(bench, import_id)(surviving)
         assert as_before(bench), failure.passed
-    assert {"commit_import", "acquire_import_turn", "write_import_grants"} <= names
+    assert {"commit_import", "acquire_import_turn", "write_import_sources"} <= names
     assert committed > 8
     assert bench.service.audit_verifier.verify().fault is None
 
@@ -126,7 +126,7 @@ def test_undo_killed_at_any_command_is_nothing_or_complete(bench: Bench) -> None
             undone(bench, result.id)(surviving)
         assert as_before(bench), failure.passed
         assert surviving.find(result.id).counted["taken_back"] == len(READERS), failure.passed
-    assert {"commit_import", "acquire_import_turn", "write_import_grants"} <= names
+    assert {"commit_import", "acquire_import_turn", "write_import_sources"} <= names
     assert step > 8
 
 
@@ -155,7 +155,7 @@ def test_manual_change_during_an_import_is_kept(bench: Bench, changed: int | Non
 
     def die_once_extended(operation: str) -> None:
         """On a slow machine a chunk has few rows, so this one may be in a later chunk."""
-        if operation == "write_import_grants" and [one.until for one in bench.grants("r-1")] == [LATE_AT]:
+        if operation == "write_import_sources" and [one.until for one in bench.grants("r-1")] == [LATE_AT]:
             raise Killed
 
     with pytest.raises(Killed):
@@ -178,7 +178,7 @@ def test_worker_slower_than_its_lease_writes_nothing(bench: Bench) -> None:
         overtaken.extend(_all(bench))
         undone(bench, overtaken[0])(bench.imports())
 
-    result = imported(bench)(bench.imports(bench.link(before=once("write_import_grants", undo_it))))
+    result = imported(bench)(bench.imports(bench.link(before=once("write_import_sources", undo_it))))
     assert isinstance(result, ImportManifest)
     assert overtaken == [result.id]
     assert result.state == "undone"
@@ -187,7 +187,7 @@ def test_worker_slower_than_its_lease_writes_nothing(bench: Bench) -> None:
 
 def test_lease_from_before_the_server_clock_went_back_counts_as_expired(bench: Bench) -> None:
     with pytest.raises(Killed):
-        imported(bench)(bench.imports(bench.link(after=once("write_import_grants", die))))
+        imported(bench)(bench.imports(bench.link(after=once("write_import_sources", die))))
     (import_id,) = _all(bench)
     store = bench.service.store
     key = store.keys.import_state(import_id)

@@ -1,0 +1,101 @@
+"""Take a snapshot of a provider: refuse one that shrank too much, and commit it after the one before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from service.adapters.crypto import new_id
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.imports.import_store import ImportManifest
+from service.adapters.redis.providers.provider_sources import ProviderSources, SnapshotRefusal
+from service.domain.catalogue import Catalogue
+from service.domain.errors import LargestDrop, SnapshotUnfinished, UnknownImport, WrongRows
+from service.use_cases.imports.bulk_imports import BulkImports, DryRun
+from service.use_cases.imports.kinds import PlanContext
+from service.use_cases.imports.pacing import UNPACED, Pace
+from service.use_cases.providers.external_sources import find_provider
+from service.use_cases.providers.snapshot_file import SnapshotSheet
+from service.use_cases.providers.snapshot_kind import SNAPSHOT, SnapshotDrop
+
+_TRIES = 10
+"""How often a snapshot is compared anew because another of the same provider came first."""
+
+
+class SnapshotDryRun(NamedTuple):
+    """What a snapshot would do, and why it would be refused."""
+
+    found: DryRun
+    refused: LargestDrop | None
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Snapshots of all providers. Raises: StoreUnavailable and UnknownProvider from every method."""
+
+    catalogue: Catalogue
+    sources: ProviderSources
+    imports: BulkImports
+
+    def dry_run(
+        self, provider: str, sheet: SnapshotSheet, now: float, pace: Pace = UNPACED, *, force: bool = False
+    ) -> SnapshotDryRun:
+        """Return what a snapshot would do. Raises: SnapshotUnfinished."""
+        share, drop = find_provider(self.catalogue, provider).largest_drop, SnapshotDrop()
+        self._finish_last(provider)
+        found = self.imports.dry_run(SNAPSHOT, sheet, now, pace, rule=drop, provider=provider)
+        # Of a file with mistakes it is not known what it lacks.
+        return SnapshotDryRun(found, None if force or sheet.mistakes else drop.refusal(share))
+
+    def submit(
+        self,
+        provider: str,
+        sheet: SnapshotSheet,
+        actor: Actor,
+        now: float,
+        pace: Pace = UNPACED,
+        *,
+        force: bool = False,
+    ) -> ImportManifest:
+        """Stage a snapshot and commit it. Raises: WrongRows, LargestDrop unless `force` is set, SnapshotUnfinished."""
+        share = find_provider(self.catalogue, provider).largest_drop
+        if sheet.mistakes:
+            raise WrongRows(sheet.mistakes)
+        kind, staging = self.imports.kinds[SNAPSHOT], self.imports.staging
+        for _ in range(_TRIES):
+            last, drop = self._finish_last(provider), SnapshotDrop()
+            context = PlanContext(new_id("im", now), now, pace, {"provider": provider})
+            manifest = staging.stage(kind, sheet, actor, context, drop)
+            refusal = drop.refusal(share)
+            if refusal is not None and not force:
+                self.imports.store.discard(manifest.id)
+                self.sources.save_refusal(provider, SnapshotRefusal(int(now), refusal.ending, refusal.running))
+                raise refusal
+            if self.sources.replace_last_snapshot(provider, last, manifest.id):
+                break
+            self.imports.store.discard(manifest.id)  # It was compared with a set that another snapshot has changed.
+        else:
+            raise SnapshotUnfinished
+        if refusal is not None:
+            manifest = replace(manifest, about={**manifest.about, "forced": True})
+        committed = self.imports.commit(manifest, now)
+        self.sources.save_snapshot_time(provider, now)
+        return committed
+
+    def find(self, provider: str, import_id: str) -> ImportManifest:
+        """Return a snapshot of this provider. Raises: UnknownImport."""
+        find_provider(self.catalogue, provider)
+        manifest = self.imports.find(import_id, SNAPSHOT)
+        if manifest.about["provider"] != provider:
+            raise UnknownImport
+        return manifest
+
+    def _finish_last(self, provider: str) -> str | None:
+        """Return the last snapshot's import, once it is in force. Raises: SnapshotUnfinished."""
+        last = self.sources.load_snapshot_state(provider).import_id
+        manifest = self.imports.store.find(last) if last is not None else None
+        if manifest is not None and manifest.state == "applying":
+            manifest = self.imports.finish(manifest.id)
+            if manifest.state == "applying":
+                raise SnapshotUnfinished
+        return last

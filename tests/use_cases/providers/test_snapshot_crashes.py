@@ -1,0 +1,159 @@
+"""Test snapshots killed at any write, and beside other reports: nothing before the commit, everything after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from service.adapters.redis.imports.import_store import ImportManifest
+from service.domain.errors import LargestDrop
+from service.domain.sources import External
+from service.use_cases.imports.bulk_imports import BulkImports
+from service.use_cases.providers import snapshot_file
+from service.use_cases.providers.external_sources import ExternalReport
+from service.use_cases.providers.snapshot_kind import SNAPSHOT, ProviderSnapshots
+from service.use_cases.providers.snapshots import Snapshots
+from tests.stepped_link import Failure, Killed, Step
+from tests.use_cases.grants.imports.conftest import ANN, Bench, bench_at
+
+BEFORE = [f"{number},r-{number},supporter," for number in range(7)]
+AFTER = [*BEFORE[:2], "2,r-2,quiet,", "3,r-4,supporter,", "8,r-8,supporter,", "9,r-9,quiet,"]
+"""One changes, one moves, three end, two are new."""
+READS = frozenset({"HGETALL", "HMGET", "HGET", "EXISTS"})
+
+
+@pytest.fixture
+def bench(tmp_path: Path, valkey_url: str) -> Iterator[Bench]:
+    made = bench_at(tmp_path, valkey_url)
+    yield made
+    for link in made.links:
+        link.close()
+    made.service.close()
+
+
+def submit(bench: Bench, imports: BulkImports, rows: list[str], *, force: bool = True) -> ImportManifest:
+    service = bench.service
+    body = "".join(f"{row}\n" for row in ["id,reader,plan,until", *rows]).encode()
+    sheet = snapshot_file.read(body, service.settings.catalogue, bench.clock())
+    kind = imports.kinds[SNAPSHOT]
+    assert isinstance(kind, ProviderSnapshots)
+    snapshots = Snapshots(service.settings.catalogue, kind.sources, imports)
+    return snapshots.submit("print", sheet, ANN, bench.clock(), force=force)
+
+
+def apply(bench: Bench, imports: BulkImports, rows: list[str]) -> ImportManifest:
+    return imports.finish(submit(bench, imports, rows).id)
+
+
+def running(bench: Bench) -> list[str]:
+    """Return the rows of what readers hold now."""
+    found = []
+    for number in range(10):
+        sources = [kept.source for kept in bench.service.readers.load_all(f"r-{number}")]
+        found += [
+            f"{source.id.removeprefix('print:')},r-{number},{source.plan},"
+            for source in sources
+            if isinstance(source, External) and source.is_running_at(bench.clock())
+        ]
+    return sorted(found)
+
+
+def at_writes(step: Step) -> Step:
+    def only(operation: str) -> None:
+        if operation not in READS:
+            step(operation)
+
+    return only
+
+
+def once(name: str, work: Callable[[str], object]) -> Step:
+    done: list[str] = []
+
+    def step(operation: str) -> None:
+        if operation == name and not done:
+            done.append(name)
+            work(name)
+
+    return step
+
+
+def die(_: str) -> None:
+    raise Killed
+
+
+@pytest.mark.full
+def test_snapshot_killed_at_any_write_is_nothing_or_complete(bench: Bench) -> None:
+    failure, step, names, committed = Failure(), 0, set[str](), 0
+    link, surviving = bench.link(at_writes(failure)), bench.imports()
+    while step == 0 or failure.struck:
+        step += 1
+        apply(bench, surviving, BEFORE)
+        assert running(bench) == sorted(BEFORE)
+        failure.arm(step)
+        with suppress(Killed):
+            apply(bench, bench.imports(link), AFTER)
+        names |= set(failure.passed)
+        surviving.finish_all()
+        whole = running(bench) == sorted(AFTER)
+        assert whole or running(bench) == sorted(BEFORE), failure.passed
+        committed += whole
+    assert {"commit_import", "acquire_import_turn", "write_import_sources", "replace_field"} <= names
+    assert committed > 8
+    assert bench.service.audit_verifier.verify().fault is None
+
+
+def test_killed_snapshot_is_finished_before_the_next_is_compared(bench: Bench) -> None:
+    apply(bench, bench.imports(), BEFORE)
+    with pytest.raises(Killed):
+        apply(bench, bench.imports(bench.link(after=once("write_import_sources", die))), AFTER)
+    done = apply(bench, bench.imports(), AFTER)
+    assert (done.counted["unchanged"], done.counted["new"], done.counted["ended"]) == (len(AFTER), 0, 0)
+    assert running(bench) == sorted(AFTER)
+
+
+def test_report_while_a_snapshot_is_applied_stands(bench: Bench) -> None:
+    """Report one source to another reader, and end another, between the commit and the writes of the snapshot."""
+    apply(bench, bench.imports(), BEFORE)
+    service, now = bench.service, bench.clock()
+
+    def report(_: str) -> None:
+        external = service.external_sources
+        external.write_source(ExternalReport("print", "8", "r-0", ANN, now), "quiet", None)
+        external.write_source(ExternalReport("print", "6", "r-6", ANN, now), "quiet", None)
+        external.end_source(ExternalReport("print", "0", "r-0", ANN, now))
+
+    apply(bench, bench.imports(bench.link(after=once("commit_import", report))), AFTER)
+    assert running(bench) == sorted([*AFTER[1:4], "9,r-9,quiet,", "8,r-0,quiet,", "6,r-6,quiet,"])
+
+
+def test_report_between_read_and_write_of_a_snapshot_stands(bench: Bench) -> None:
+    apply(bench, bench.imports(), BEFORE)
+
+    def report(_: str) -> None:
+        moved = ExternalReport("print", "3", "r-9", ANN, bench.clock())
+        bench.service.external_sources.write_source(moved, "quiet", None)
+
+    apply(bench, bench.imports(bench.link(after=once("write_import_sources", report))), AFTER)
+    assert [row for row in running(bench) if row.startswith("3,")] == ["3,r-9,quiet,"]
+
+
+def test_snapshot_compared_with_a_set_that_changed_is_compared_again(bench: Bench) -> None:
+    apply(bench, bench.imports(), BEFORE)
+    imports = bench.imports(bench.link(before=once("SADD", lambda _: apply(bench, bench.imports(), AFTER))))
+    done = imports.finish(submit(bench, imports, BEFORE).id)
+    assert (done.counted["new"], done.counted["ended"], done.counted["unchanged"]) == (0, 2, 2)
+    assert running(bench) == sorted(BEFORE)
+
+
+def test_refused_snapshot_leaves_nothing_staged(bench: Bench) -> None:
+    apply(bench, bench.imports(), BEFORE)
+    with pytest.raises(LargestDrop):
+        submit(bench, bench.imports(), BEFORE[:3], force=False)
+    assert bench.imports().count_open() == {}
+    state = bench.service.provider_sources.load_snapshot_state("print")
+    assert (state.refused is not None, state.at) == (True, int(bench.clock()))
+    apply(bench, bench.imports(), BEFORE)
+    assert bench.service.provider_sources.load_snapshot_state("print").refused is None
