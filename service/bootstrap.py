@@ -33,6 +33,7 @@ from service.adapters.redis.providers.provider_sources import ProviderSources
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.reader_lifecycle.erasure import Eraser
 from service.adapters.redis.reader_lifecycle.merges import Merges
+from service.adapters.redis.readers.customer_rows import CustomerRows
 from service.adapters.redis.readers.erased_readers import ERASURE, ErasedReaders
 from service.adapters.redis.readers.history import HistoryRetention, ReaderHistory
 from service.adapters.redis.readers.readers import Readers
@@ -47,6 +48,7 @@ from service.adapters.redis.staff.admin_keys import AdminKeys
 from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.story_passes.passes import GiftAllowances, Passes
 from service.adapters.redis.stripe_objects.invitations import Invitations
+from service.adapters.redis.stripe_objects.link_imports import LinkImportWriter
 from service.settings.settings import Settings
 from service.use_cases.access.check import AccessCheck
 from service.use_cases.access.decision_ids import VALID_FOR, DecisionIds
@@ -90,7 +92,9 @@ from service.use_cases.reporting.usage_counters import UsageCounters
 from service.use_cases.story_passes.passes import ReaderGifts
 from service.use_cases.story_passes.public_keys import PublicPassKeys
 from service.use_cases.story_passes.validation import PassValidator
+from service.use_cases.subscriptions.bulk_fan_out import BulkFanOut
 from service.use_cases.subscriptions.event_processor import EventProcessor, untraced
+from service.use_cases.subscriptions.link_kind import LinkImports
 from service.use_cases.subscriptions.owned_groups import OwnedGroups
 from service.use_cases.subscriptions.subscription_admin import SubscriptionAdmin
 
@@ -279,7 +283,7 @@ def _service(adapters: Adapters) -> Service:
     access_check = _access_check(a, PassValidator(pass_tokens, a.passes))
     decision_ids = DecisionIds(partial(a.secrets.sealer, "decision"), catalogue, DecisionOverflow(a.store, VALID_FOR))
     profiles = ReaderProfiles(catalogue, a.store, a.readers)
-    imports, grant_changes = _imports(a), GrantChanges(catalogue, a.readers, a.grants, a.approvals)
+    imports, grant_changes = _imports(a, event_processor), GrantChanges(catalogue, a.readers, a.grants, a.approvals)
     state_metrics = StateMetrics(a.store, a.metrics.state, a.audit, imports, a.approvals, clock=a.clock)
     approval_workflow = ApprovalWorkflow(a.approvals, grant_changes.approval_kinds() | imports.approval_kinds())
     prices = PriceCache(a.gateway, catalogue)
@@ -359,9 +363,9 @@ def _explainer(a: Adapters, check: AccessCheck, decision_ids: DecisionIds, profi
     )
 
 
-def _imports(a: Adapters) -> BulkImports:
+def _imports(a: Adapters, processor: EventProcessor) -> BulkImports:
     store = ImportStore(a.store, partial(a.secrets.sealer, "import"))
-    kinds = {kind.name: kind for kind in import_kinds(a, store, Pace())}
+    kinds = {kind.name: kind for kind in import_kinds(a, processor, store, Pace())}
     runner = ImportRunner(store, kinds, a.clock, lease=LEASE, report=logs.report_failed_import)
     return BulkImports(store, ImportStaging(store, CHUNK_SIZE), runner, kinds, a.audit, a.approvals)
 
@@ -377,7 +381,7 @@ def _external_sources(a: Adapters) -> ExternalSources:
     )
 
 
-def import_kinds(a: Adapters, store: ImportStore, pace: Pace) -> list[AnyKind]:
+def import_kinds(a: Adapters, processor: EventProcessor, store: ImportStore, pace: Pace) -> list[AnyKind]:
     """Return every kind of import."""
     writer, planner = ImportSourceWriter(a.store), GrantPlanner(a.store)
     chunks = GrantChunks(
@@ -393,7 +397,9 @@ def import_kinds(a: Adapters, store: ImportStore, pace: Pace) -> list[AnyKind]:
     snapshots = ProviderSnapshots(
         a.provider_sources, writer, a.erased, ReaderIndex(a.store), a.recent_entitlements, pace
     )
-    return [GrantImports(a.settings.catalogue, planner, chunks), snapshots]
+    fan_out = BulkFanOut(processor.objects, CustomerRows(a.store), processor.owners, processor.object_refresh)
+    links = LinkImports(LinkImportWriter(a.store), a.erased, fan_out, pace)
+    return [GrantImports(a.settings.catalogue, planner, chunks), links, snapshots]
 
 
 def _erasure(a: Adapters, imports: BulkImports, groups: OwnedGroups) -> Erasure:

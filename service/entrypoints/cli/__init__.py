@@ -15,7 +15,7 @@ import click
 from service.domain.errors import DomainError, StoreUnavailable
 from service.entrypoints.responses.errors import problem_of
 
-GROUPS = ("approvals", "audit", "events", "grants", "keys", "passes", "readers", "seats", "stories")
+GROUPS = ("approvals", "audit", "events", "grants", "keys", "links", "passes", "readers", "seats", "stories")
 COMMANDS = {
     **{name: name for name in (*GROUPS, "backup", "explain", "serve", "worker")},
     "check-config": "serve",

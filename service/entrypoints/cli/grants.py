@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from service.adapters.redis.imports.import_store import GRANT_IMPORT, ImportManifest
+from service.adapters.redis.imports.import_store import GRANT_IMPORT
 from service.adapters.redis.staff.approvals import Approval
-from service.bootstrap import Service
-from service.domain.errors import WrongRows
 from service.domain.sources import Grant
 from service.entrypoints.cli import context as session
+from service.entrypoints.cli import imports
 from service.entrypoints.cli.context import Invocation, Output
-from service.entrypoints.responses.administration import write_approval, write_submitted_import
-from service.entrypoints.responses.imports import write_dry_run, write_import, write_mistakes
+from service.entrypoints.responses.administration import write_approval
 from service.entrypoints.responses.lists import GRANTS
 from service.entrypoints.responses.readers import GRANT_STATUSES, write_grant
 from service.use_cases.grants.grant_changes import to_grant_request
 from service.use_cases.grants.imports import grant_file
-from service.use_cases.imports.bulk_imports import PendingImport
-
-_SHOWN = 50
-"""Mistakes of a file printed; `--json` prints all of them."""
 
 reader_option = click.option("--reader", required=True, type=session.READER_ID, help="The reader's id.")
 
@@ -123,39 +115,20 @@ def _line(grant: dict[str, Any]) -> str:
 
 
 @grants.command("import")
-@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Only say what it would do.")
-@click.option("--template", is_flag=True, help="Print a file to start from.")
+@imports.file_argument
+@imports.dry_run_option
+@imports.template_option
 @session.uses_service
 def import_file(run: Invocation, file: Path | None, dry_run: bool, template: bool) -> Output:
     """Give grants to many readers, all or none, from a CSV with the columns reader, plan, until and reason.
 
     `until` is a date, a span, a time, or never. Start from `paywall grants import --template > grants.csv`.
     """
+    catalogue = session.settings().catalogue
     if template:
-        text = grant_file.template(session.settings().catalogue)
-        return Output({"template": text}, text.rstrip())
-    if file is None:
-        raise click.UsageError("Give a FILE, or --template for one to start from.")
-    with file.open("rb") as opened:
-        body = opened.read(grant_file.FORMAT.most_bytes + 1)
-    sheet = grant_file.read(body, run.service.settings.catalogue, run.now)
-    if dry_run:
-        found = write_dry_run(GRANT_IMPORT, sheet, run.service.imports.dry_run(GRANT_IMPORT, sheet, run.now))
-        return Output(found, _counted(found), status=1 if found["errors"] else 0)
-    try:
-        done = run.service.imports.submit(GRANT_IMPORT, sheet, run.actor, run.now)
-    except WrongRows as wrong:
-        errors = write_mistakes(wrong.rows)
-        if not session.wants_json():
-            session.fail("\n".join([*_lines(errors), "Nothing was imported."]))
-        return Output({"errors": errors}, "", status=1)
-    if isinstance(done, PendingImport):
-        found, text = write_submitted_import(done), f"{done.approval.id} waits for a second admin"
-    else:
-        found = write_import(_finished(run.service, done))
-        text = f"{found['id']} is {found['state']}"
-    return Output(found, f"{text}: {_counted(found)}")
+        return imports.template_output(grant_file.template(catalogue))
+    body = imports.read_file(file, grant_file.FORMAT)
+    return imports.import_sheet(run, GRANT_IMPORT, grant_file.read(body, catalogue, run.now), dry_run)
 
 
 @grants.command("import-show")
@@ -163,8 +136,7 @@ def import_file(run: Invocation, file: Path | None, dry_run: bool, template: boo
 @session.uses_service
 def show_import(run: Invocation, import_id: str) -> Output:
     """Show how far an import is, or its undoing."""
-    found = write_import(run.service.imports.find(import_id, GRANT_IMPORT))
-    return Output(found, f"{found['id']} is {found['state']}: {_counted(found)}{_undone(found)}")
+    return imports.show(run, import_id, GRANT_IMPORT)
 
 
 @grants.command("import-undo")
@@ -173,41 +145,4 @@ def show_import(run: Invocation, import_id: str) -> Output:
 @session.uses_service
 def undo_import(run: Invocation, import_id: str, reason: str) -> Output:
     """Undo an import: take back what it gave, and nothing that an admin changed since."""
-    begun = run.service.imports.undo(import_id, reason, run.actor, run.now, GRANT_IMPORT)
-    found = write_import(_finished(run.service, begun))
-    return Output(found, f"{found['id']} is {found['state']}{_undone(found)}")
-
-
-def _finished(service: Service, manifest: ImportManifest) -> ImportManifest:
-    """Finish committed work, with a bar; a crash or Ctrl-C leaves the rest to a running `serve` or worker."""
-    if session.wants_json():
-        return service.imports.finish(manifest.id)
-    with click.progressbar(length=max(manifest.chunks, 1), label=manifest.id, file=sys.stderr) as bar:
-        done = service.imports.finish(manifest.id, _to(bar))
-        bar.update(bar.length - bar.pos if bar.length else 0)
-        return done
-
-
-def _to(bar: Any) -> Callable[[int, int], None]:
-    def moved(done: int, of: int) -> None:
-        bar.length = of
-        bar.update(done - bar.pos)
-
-    return moved
-
-
-def _counted(found: dict[str, Any]) -> str:
-    counts = f"{found['rows']} rows, {found['new']} new, {found['extended']} extended, {found['unchanged']} unchanged"
-    return "\n".join(
-        [counts + (f", {len(found['errors'])} wrong" if found["errors"] else ""), *_lines(found["errors"])]
-    )
-
-
-def _undone(found: dict[str, Any]) -> str:
-    counts = found["undo"]
-    return f"; {counts['taken_back']} taken back, {counts['left_alone']} changed since and left" if counts else ""
-
-
-def _lines(wrong: list[dict[str, Any]]) -> list[str]:
-    lines = [f"line {each['line']}, {each['field']}: {each['message']}" for each in wrong[:_SHOWN]]
-    return lines + ([f"… and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else [])
+    return imports.undo(run, import_id, reason, GRANT_IMPORT)

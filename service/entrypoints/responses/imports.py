@@ -9,6 +9,7 @@ from typing import Any
 from marshmallow import fields
 
 from service.adapters.redis.imports.import_store import GRANT_IMPORT, ImportManifest
+from service.adapters.redis.stripe_objects.link_imports import LINK_IMPORT
 from service.entrypoints.responses import fields as types
 from service.entrypoints.responses.errors import largest_drop_text
 from service.entrypoints.responses.fields import JsonObject, ResponseSchema
@@ -91,9 +92,24 @@ class SnapshotDryRunOut(SnapshotCounts, DryRunOut):
     message = fields.String(required=True, allow_none=True)
 
 
+class LinkCounts(ResponseSchema):
+    new = fields.Integer(attribute="counts.new", required=True)
+    changed = fields.Integer(attribute="counts.changed", required=True)
+    unchanged = fields.Integer(attribute="counts.unchanged", required=True)
+
+
+class LinkImportOut(LinkCounts, ImportOut):
+    """An import of links."""
+
+
+class LinkDryRunOut(LinkCounts, DryRunOut):
+    """What an import of links would do."""
+
+
 SCHEMAS: Mapping[str, tuple[type[ImportOut], type[DryRunOut]]] = {
     GRANT_IMPORT: (GrantImportOut, GrantDryRunOut),
     SNAPSHOT: (SnapshotOut, SnapshotDryRunOut),
+    LINK_IMPORT: (LinkImportOut, LinkDryRunOut),
 }
 """The schemas of each kind of import and of its dry run."""
 

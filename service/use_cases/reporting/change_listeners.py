@@ -6,7 +6,7 @@ reads them checks the records of readers and objects again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from service.adapters.redis.grants.grants import GrantEndIndex
@@ -115,15 +115,16 @@ class ObjectChangeListener:
             with suppress(StoreUnavailable):
                 self._notes.add_price(bought, now)
 
-    def owner_saved(self, seen: StoredObject, owner: Owner) -> None:
-        """Record a payment without a reader; remove it when it has one."""
-        facts = seen.facts
-        if owner.reader is None and facts is not None and is_paid_for(facts, self._catalogue, self._clock()):
-            with suppress(StoreUnavailable):
-                self._notes.add_object("ownerless", seen.name, self._clock())
-        elif owner.reader is not None and seen.owner.reader is None:
-            with suppress(StoreUnavailable):
-                self._notes.remove_objects("ownerless", [seen.name])
+    def owners_saved(self, saved: Sequence[tuple[StoredObject, Owner]]) -> None:
+        """Record payments without a reader; remove those that have one now."""
+        found = [seen.name for seen, owner in saved if owner.reader is not None and seen.owner.reader is None]
+        with suppress(StoreUnavailable):
+            if found:
+                self._notes.remove_objects("ownerless", found)
+            for seen, owner in saved:
+                facts = seen.facts if owner.reader is None else None
+                if facts is not None and is_paid_for(facts, self._catalogue, self._clock()):
+                    self._notes.add_object("ownerless", seen.name, self._clock())
 
 
 def unknown_prices(name: str, facts: StripeFacts, catalogue: Catalogue) -> list[UnknownPrice]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,19 +80,30 @@ class OwnerResolver(StoreRecords):
 
     def resolve_owner_of(self, obj: StoredObject) -> ResolvedOwner:
         """Return the owner of an object under the current ID, and who it would be without links."""
-        owner, unlinked = (owner_by_claims(obj, with_links=with_links) for with_links in (True, False))
-        current, reader = self._under_current_id(obj, owner)
-        without = current if unlinked == owner else self._under_current_id(obj, unlinked)[0]
-        return ResolvedOwner(current, without, reader)
+        return self.resolve_owners_of([obj])[0]
 
-    def _under_current_id(self, obj: StoredObject, owner: Owner) -> tuple[Owner, StoredReader | None]:
+    def resolve_owners_of(self, objects: Sequence[StoredObject]) -> list[ResolvedOwner]:
+        """Return the owners of several objects in one round trip, each as `resolve_owner_of` does."""
+        owners = [[owner_by_claims(obj, with_links=links) for links in (True, False)] for obj in objects]
+        named = list(dict.fromkeys(owner.reader for pair in owners for owner in pair if owner.reader is not None))
+        readers = dict(zip(named, self.find_readers(named), strict=True)) if named else {}
+        found = []
+        for obj, (owner, unlinked) in zip(objects, owners, strict=True):
+            current, reader = self._under_current_id(obj, owner, readers)
+            without = current if unlinked == owner else self._under_current_id(obj, unlinked, readers)[0]
+            found.append(ResolvedOwner(current, without, reader))
+        return found
+
+    def _under_current_id(
+        self, obj: StoredObject, owner: Owner, readers: Mapping[str, StoredReader]
+    ) -> tuple[Owner, StoredReader | None]:
         """Return the owner under the current ID, and that reader as stored.
 
         An object that was created before its reader was erased is unassigned, unless an admin has linked it since.
         """
         if owner.reader is None:
             return UNASSIGNED, None
-        reader = self.find_reader(owner.reader)
+        reader = readers[owner.reader]
         created = obj.facts.created if obj.facts else 0
         if reader.erased_at is not None and owner.how != "link" and created <= reader.erased_at:
             return UNASSIGNED, reader

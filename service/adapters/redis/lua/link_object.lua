@@ -10,5 +10,6 @@ if h[1] == ARGV[1] then return {0, h[2] or ''} end
 redis.call('RPUSH', KEYS[3], ARGV[4])
 local rev = redis.call('HINCRBY', KEYS[1], 'n', 1)
 redis.call('HSET', KEYS[1], 'link', ARGV[1], 'rev', rev, 'facts', rev)
+redis.call('HDEL', KEYS[1], 'imports')
 redis.call('ZADD', KEYS[2], 'NX', ARGV[2], ARGV[3])
 return {1, h[2] or ''}

@@ -23,6 +23,7 @@ from service.adapters.redis.readers.readers import field_pairs
 from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.inbox import ref_from
+from service.adapters.redis.stripe_objects.link_imports import pack_imports, unpack_imports
 from service.adapters.redis.stripe_objects.objects import owner_from, pack_unlinked_owner
 from service.domain.errors import NewerSchema, StoreUnavailable
 from service.domain.ownership import UNASSIGNED
@@ -240,6 +241,9 @@ def _without_object(key: bytes, field: bytes, value: bytes, gone: _Gone) -> byte
     """Return a field of an object (`objects`) without the reader."""
     if field in (b"link", b"known") or (field.startswith(b"linked:") and not field.endswith(b"#")):
         return b"" if gone.has(value) else None
+    if field == b"imports":
+        entries = [[one[0], "" if gone.has(one[1]) else one[1]] if one[1:] else one for one in unpack_imports(value)]
+        return pack_imports(entries) if entries != unpack_imports(value) else None
     if field == b"unlinked":
         return pack_unlinked_owner(UNASSIGNED) if gone.has(owner_from(value).reader) else None
     if field == b"owner":

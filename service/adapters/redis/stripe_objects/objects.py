@@ -12,6 +12,7 @@ objects whose copies are out of date, the refresh queue those that have to be re
     facts     … that every copy must have        owner      [reader, how, as_gift]
     shown     rev that all copies have           link       the reader whom an admin named; empty: unlinked again
     unlinked  the owner as it would be without links, while it differs from `owner`
+    imports   the imports behind the link (`lua/link_imported_object.lua`)
     lease     a read is under way until (ms)     session:…, customer, payment, known, linked:…, paid: from related objects
 """
 
@@ -20,11 +21,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 from service.adapters.redis.client.keys import PARTITIONS, partition_of, partition_tag
 from service.adapters.redis.client.link import Command
-from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.scripts import ScriptCall, load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.readers.readers import field_pairs
@@ -109,6 +110,24 @@ class StoredObject:
         return self.rev == self.number(b"shown")
 
 
+class NewOwner(NamedTuple):
+    """An object as it was seen, its owner with and without links, and who is about to hold a copy."""
+
+    seen: StoredObject
+    owner: Owner
+    unlinked: Owner
+    holders: Sequence[str]
+
+
+class WrittenCopies(NamedTuple):
+    """Whose copies of an object were written at a rev, and who held one before."""
+
+    name: str
+    rev: int
+    holders: Sequence[str]
+    former: Sequence[str]
+
+
 def owner_from(text: bytes) -> Owner:
     return Owner(*facts_codec.unpack_row(text)) if text else UNASSIGNED
 
@@ -128,8 +147,8 @@ class ObjectListener(Protocol):
     def object_applied(self, name: str, facts: StripeFacts, now: float) -> None:
         """Handle the new facts of an object."""
 
-    def owner_saved(self, seen: StoredObject, owner: Owner) -> None:
-        """Handle the new owner of an object."""
+    def owners_saved(self, saved: Sequence[tuple[StoredObject, Owner]]) -> None:
+        """Handle the new owners of objects."""
 
 
 class Objects(StoreRecords):
@@ -236,18 +255,33 @@ class Objects(StoreRecords):
 
         Returns the rev, or 0 if the object has changed meanwhile.
         """
-        keys = [self.keys.stripe_object(seen.name), self.keys.copy_holders(seen.name)]
-        without = b"" if unlinked == owner else pack_unlinked_owner(unlinked)
-        rev = cast(int, self._link.run(SETTLE, keys, [seen.rev, pack_owner(owner), without, *holders]))
-        if self._listener is not None and rev:
-            self._listener.owner_saved(seen, owner)
-        return rev
+        return self.save_owners([NewOwner(seen, owner, unlinked, holders)])[0]
+
+    def save_owners(self, found: Sequence[NewOwner]) -> list[int]:
+        """Save several owners in one round trip, as `save_owner` does."""
+        calls = []
+        for seen, owner, unlinked, holders in found:
+            without = b"" if unlinked == owner else pack_unlinked_owner(unlinked)
+            keys = (self.keys.stripe_object(seen.name), self.keys.copy_holders(seen.name))
+            calls.append(ScriptCall(SETTLE, keys, (seen.rev, pack_owner(owner), without, *holders)))
+        revs: list[int] = self._link.run_all(calls)
+        if self._listener is not None:
+            saved = zip(revs, found, strict=True)
+            self._listener.owners_saved([(one.seen, one.owner) for rev, one in saved if rev])
+        return revs
 
     def record_copies(self, name: str, rev: int, put: Sequence[str], let_go: Sequence[str], *, last: bool) -> bool:
         """Record which copies were written at this rev; return `False` if the object has changed meanwhile."""
-        queue = self.keys.fan_out_queue(partition_of(name))
-        keys = [self.keys.stripe_object(name), self.keys.copy_holders(name), queue]
-        return bool(self._link.run(SHOWN, keys, [rev, name, int(last), len(put), *put, *let_go]))
+        return self.record_many([WrittenCopies(name, rev, put, let_go)], last=last)[0]
+
+    def record_many(self, written: Sequence[WrittenCopies], *, last: bool) -> list[bool]:
+        """Record the copies of several objects in one round trip, as `record_copies` does."""
+        calls = []
+        for name, rev, put, let_go in written:
+            queue = self.keys.fan_out_queue(partition_of(name))
+            keys = (self.keys.stripe_object(name), self.keys.copy_holders(name), queue)
+            calls.append(ScriptCall(SHOWN, keys, (rev, name, int(last), len(put), *put, *let_go)))
+        return [bool(reply) for reply in self._link.run_all(calls)]
 
     def request_fan_out(self, name: str, now: float, *, above: int = 0) -> None:
         """Give an object a new number, so that its copies are written again. `above`: the number of a copy ahead of it."""
@@ -262,6 +296,12 @@ class Objects(StoreRecords):
     def list_customer_objects(self, customer: str) -> list[str]:
         found = self._read_one(b"SMEMBERS", self.keys.customer_objects(customer))
         return sorted(name.decode() for name in found)
+
+    def list_customers_with_objects(self, names: Sequence[str]) -> set[str]:
+        """Return which of these objects are customers with objects of their own."""
+        keys = {name: self.keys.customer_objects(name.partition(":")[2]) for name in names if name[:9] == "customer:"}
+        replies = self._link.read([(key, (b"EXISTS", key)) for key in keys.values()]) if keys else []
+        return {name for name, exists in zip(keys, replies, strict=True) if exists}
 
 
 def tag_of(name: str) -> bytes:

@@ -259,13 +259,15 @@ def render_reader(
 
 
 def is_known(context: PageContext, reader: str) -> bool:
-    """Return whether a reader has a source, a customer, a used meter or an audit record, or was merged or erased."""
+    """Return whether a reader has a source, a customer, a link, a used meter or an audit record, or was merged or erased."""
     service = context.service
     profile = ReaderOut.write(service.profiles.load_profile(reader, None, context.now))
     if profile["sources"] or profile["customers"] or any(meter["used"] for meter in profile["meters"]):
         return True
     resolved = service.readers.resolve_merged(reader)
     if resolved != reader or service.erased.last_erased_at(reader, resolved):
+        return True
+    if service.readers.list_owned_objects(reader):
         return True
     return bool(load_activity(service.readers, service.audit_log, context.catalogue, reader, complete=False))
 

@@ -1,34 +1,50 @@
-"""`/v1/grants/import`: grants for many readers from a CSV; its progress; its undoing."""
+"""`/v1/grants/import` and `/v1/links/import`: many rows from a CSV; the progress of an import; its undoing."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from flask import Response, request
 
 from service.adapters.redis.imports.import_store import GRANT_IMPORT
+from service.adapters.redis.stripe_objects.link_imports import LINK_IMPORT
 from service.bootstrap import Service
 from service.entrypoints.http import guards, idempotency, inputs
 from service.entrypoints.http.routes import ApiRoutes, query
 from service.entrypoints.responses.administration import write_submitted_import
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.fields import JsonObject, ReasonIn
-from service.entrypoints.responses.imports import GrantDryRunOut, GrantImportOut, write_dry_run, write_import
+from service.entrypoints.responses.imports import (
+    GrantDryRunOut,
+    GrantImportOut,
+    LinkDryRunOut,
+    LinkImportOut,
+    write_dry_run,
+    write_import,
+)
 from service.use_cases.grants.imports import grant_file
+from service.use_cases.imports.csv_file import ImportSheet
 from service.use_cases.imports.pacing import Pace
+from service.use_cases.subscriptions import link_file
 
 DRY_RUN = query("dry_run", "Only say what the import would do.", {"type": "boolean", "default": False})
-_CSV = {
+GRANT_CSV = {
     "text/csv": {"schema": {"type": "string"}, "example": "reader,plan,until,reason\nr-1042,vip,never,press card\n"}
 }
+LINK_CSV = {"text/csv": {"schema": {"type": "string"}, "example": "reader,customer\nr-1042,cus_PmNq4Zx2\n"}}
+
+ReadFile = Callable[[bytes, float, Pace], ImportSheet[Any]]
 
 
-def register(routes: ApiRoutes, service: Service) -> None:
-    imports = service.imports
+def register_grants(routes: ApiRoutes, service: Service) -> None:
+    catalogue = service.settings.catalogue
 
     @routes.add(
         "POST /v1/grants/import",
         "granter",
         {200: GrantDryRunOut, 202: GrantImportOut},
-        takes=_CSV,
+        takes=GRANT_CSV,
         parameters=(DRY_RUN,),
         repeatable=True,
     )
@@ -38,24 +54,16 @@ def register(routes: ApiRoutes, service: Service) -> None:
         Cells are separated by `,` or `;`. `until` is a date, a span such as `30d`, a time with an offset, or `never`.
         Wrong rows are named with line and field, and nothing is imported then.
         """
-        dry_run = inputs.flag("dry_run")
-        require_csv()
-        body = inputs.raw(grant_file.FORMAT.most_bytes)
 
-        def work() -> idempotency.Reply:
-            now, pace = service.clock(), Pace()
-            sheet = grant_file.read(body, service.settings.catalogue, now, pace)
-            if dry_run:
-                return write_dry_run(GRANT_IMPORT, sheet, imports.dry_run(GRANT_IMPORT, sheet, now, pace))
-            done = imports.submit(GRANT_IMPORT, sheet, guards.actor(), now, pace, named=idempotency.token())
-            return write_submitted_import(done), 202
+        def read(body: bytes, now: float, pace: Pace) -> ImportSheet[Any]:
+            return grant_file.read(body, catalogue, now, pace)
 
-        return routes.once(work, most=grant_file.FORMAT.most_bytes)
+        return _import_file(routes, service, GRANT_IMPORT, read, grant_file.FORMAT.most_bytes)
 
     @routes.add("GET /v1/grants/import/<import_id>", "viewer", GrantImportOut, refuses=(404,))
     def show_import(import_id: str) -> JsonObject:
         """Return the progress of an import, or of its undo."""
-        return write_import(imports.find(import_id, GRANT_IMPORT))
+        return write_import(service.imports.find(import_id, GRANT_IMPORT))
 
     @routes.add(
         "DELETE /v1/grants/import/<import_id>", "granter", {202: GrantImportOut}, reason=ReasonIn, refuses=(404, 409)
@@ -65,8 +73,64 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
         What an admin changed or revoked since is left as it is.
         """
-        reason = inputs.reason(ReasonIn) or ""
-        return write_import(imports.undo(import_id, reason, guards.actor(), service.clock(), GRANT_IMPORT)), 202
+        return _undo(service, import_id, GRANT_IMPORT)
+
+
+def register_links(routes: ApiRoutes, service: Service) -> None:
+    @routes.add(
+        "POST /v1/links/import",
+        "granter",
+        {200: LinkDryRunOut, 202: LinkImportOut},
+        takes=LINK_CSV,
+        parameters=(DRY_RUN,),
+        repeatable=True,
+    )
+    def import_links() -> Response:
+        """Link many customers or subscriptions of Stripe's, all or none: `reader,customer` or `reader,subscription`.
+
+        At most 500 000 rows and 64 MiB; cells are separated by `,` or `;`. IDs are not looked up at Stripe. `changed`
+        counts rows that replace a link. Wrong rows are named with line and field, and nothing is imported then.
+        """
+        return _import_file(
+            routes, service, LINK_IMPORT, lambda body, _, pace: link_file.read(body, pace), link_file.FORMAT.most_bytes
+        )
+
+    @routes.add("GET /v1/links/import/<import_id>", "viewer", LinkImportOut, refuses=(404,))
+    def show_link_import(import_id: str) -> JsonObject:
+        """Return the progress of an import of links, or of its undo."""
+        return write_import(service.imports.find(import_id, LINK_IMPORT))
+
+    @routes.add(
+        "DELETE /v1/links/import/<import_id>", "granter", {202: LinkImportOut}, reason=ReasonIn, refuses=(404, 409)
+    )
+    def undo_link_import(import_id: str) -> tuple[JsonObject, int]:
+        """Undo an import of links: each object has the link that it would have without the import.
+
+        What an admin linked or unlinked since is left as it is.
+        """
+        return _undo(service, import_id, LINK_IMPORT)
+
+
+def _import_file(routes: ApiRoutes, service: Service, kind: str, read: ReadFile, most: int) -> Response:
+    """Import the file in the body, or answer what the import would do."""
+    dry_run = inputs.flag("dry_run")
+    require_csv()
+    body = inputs.raw(most)
+
+    def work() -> idempotency.Reply:
+        now, pace = service.clock(), Pace()
+        sheet = read(body, now, pace)
+        if dry_run:
+            return write_dry_run(kind, sheet, service.imports.dry_run(kind, sheet, now, pace))
+        done = service.imports.submit(kind, sheet, guards.actor(), now, pace, named=idempotency.token())
+        return write_submitted_import(done), 202
+
+    return routes.once(work, most=most)
+
+
+def _undo(service: Service, import_id: str, kind: str) -> tuple[JsonObject, int]:
+    reason = inputs.reason(ReasonIn) or ""
+    return write_import(service.imports.undo(import_id, reason, guards.actor(), service.clock(), kind)), 202
 
 
 def require_csv() -> None:

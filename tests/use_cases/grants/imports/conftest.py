@@ -83,7 +83,7 @@ class Bench:
         process = assemble(service.settings, link or service.store.link, self.clock, Metrics())
         process = replace(process, recent_entitlements=service.recent_entitlements)
         store = ImportStore(process.store, lambda: process.secrets.sealer("import"))
-        kinds = {kind.name: kind for kind in import_kinds(process, store, UNPACED)}
+        kinds = {kind.name: kind for kind in import_kinds(process, process.event_processor, store, UNPACED)}
         runner = ImportRunner(store, kinds, self.clock, lease=0.04, report=logs.report_failed_import)
         return BulkImports(store, ImportStaging(store, 3), runner, kinds, process.audit, process.approvals)
 

@@ -1,0 +1,95 @@
+"""Test imports of links and undo killed at any step: nothing before the commit, everything after it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.imports.import_store import ImportManifest
+from service.adapters.redis.stripe_objects.link_imports import LINK_IMPORT
+from service.use_cases.imports.bulk_imports import BulkImports
+from service.use_cases.subscriptions import link_file
+from tests.stepped_link import Failure, Killed
+from tests.use_cases.grants.imports.conftest import Bench, bench_at
+from tests.use_cases.imports.conftest import link_file as file_of
+from tests.use_cases.subscriptions.conftest import NOW, Maker, Stage
+
+ANN = Actor("ann", "127.0.0.1")
+READERS = [f"r-{number}" for number in range(5)]
+
+
+@pytest.fixture
+def bench(tmp_path: Any, valkey_url: str) -> Any:
+    made = bench_at(tmp_path, valkey_url)
+    made.clock.now = float(NOW)
+    yield made
+    for link in made.links:
+        link.close()
+    made.service.close()
+
+
+@pytest.fixture
+def ids(bench: Bench) -> list[str]:
+    """Prepare a link by hand, and two payments: one is unassigned, one is of r-3. Return the import's rows."""
+    service = bench.service
+    service.subscription_admin.link_to_reader("r-0", customer="cus_0", actor=ANN, now=NOW, force=True)
+    make = Maker(Stage(service.store.link, service.settings.catalogue))
+    make.deliver("customer.subscription.created", make.subscription(reader=None))
+    make.deliver("customer.subscription.created", make.subscription("sub_3", reader="r-3", customer="cus_3"))
+    return ["r-1,cus_0", "r-2,cus_1", "r-4,cus_3", "r-4,cus_4"]
+
+
+def state(bench: Bench) -> list[tuple[bool, list[str]]]:
+    """Return the access and the customers of each reader."""
+    readers = bench.service.readers
+    return [(any(kept.source for kept in readers.load_active(name)), readers.list_customers(name)) for name in READERS]
+
+
+def run_import(bench: Bench, imports: BulkImports, rows: list[str]) -> ImportManifest:
+    found = imports.submit(LINK_IMPORT, link_file.read(file_of(*rows)), ANN, bench.clock())
+    assert isinstance(found, ImportManifest)
+    return imports.finish(found.id)
+
+
+def run_undo(bench: Bench, imports: BulkImports, import_id: str) -> None:
+    imports.undo(import_id, "wrong file", ANN, bench.clock())
+    imports.finish(import_id)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("undoing", [False, True])
+def test_links_killed_at_any_command_are_nothing_or_complete(bench: Bench, ids: list[str], undoing: bool) -> None:
+    failure, surviving = Failure(), bench.imports()
+    link, before, step = bench.link(failure), state(bench), 0
+    whole: Any = None
+    while step == 0 or failure.struck:
+        step += 1
+        done = run_import(bench, surviving, ids) if undoing else None
+        whole = whole or (state(bench) if done else None)
+        failure.arm(step)
+        with suppress(Killed):
+            if done is not None:
+                run_undo(bench, bench.imports(link), done.id)
+            else:
+                run_import(bench, bench.imports(link), ids)
+        surviving.finish_all()
+        found = [surviving.find(import_id) for import_id in _imports(bench)]
+        running = [one.id for one in found if one.state == "done"]
+        assert all(one.state in ("staged", "done", "undone") for one in found)
+        if running:
+            whole = whole or state(bench)
+            assert state(bench) == whole != before, failure.passed
+        else:
+            assert state(bench) == before, failure.passed
+        for import_id in running:
+            run_undo(bench, surviving, import_id)
+        assert state(bench) == before, failure.passed
+    assert step > 10
+
+
+def _imports(bench: Bench) -> list[str]:
+    keys = bench.service.store.link.call(b"", b"KEYS", b"*}import")
+    return [bytes(key).decode().split("{i:")[1].split("}")[0] for key in keys]
