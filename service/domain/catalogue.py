@@ -226,7 +226,7 @@ class Catalogue:
         if story.tier is not None:
             return TierOrigin(story.tier, "request")
         for number, rule in enumerate(self.rules, 1):
-            if _matches(rule, story, now):
+            if rule_matches(rule, story, now):
                 return TierOrigin(rule.tier, "rule", number)
         return TierOrigin(self.default_tier, "default")
 
@@ -259,7 +259,8 @@ class Catalogue:
         return {tier.meter for tier in tiers if tier.meter is not None}
 
 
-def _matches(rule: Rule, story: Story, now: float) -> bool:
+def rule_matches(rule: Rule, story: Story, now: float) -> bool:
+    """Return whether a story has one of the sections, one of the tags, and the age that a rule asks for."""
     if rule.sections and story.section not in rule.sections:
         return False
     if rule.tags and not any(tag in rule.tags for tag in story.tags):

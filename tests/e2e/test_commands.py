@@ -235,7 +235,9 @@ def test_check_config_lists_every_mistake_with_its_place(
     for place in ("plans.supporter.features", "offers.notebook.benefits", "meters.stories.window"):
         assert place in done.stdout
     if json_too:
-        assert json.loads(good.stdout) == {"ok": True, "mistakes": []}
+        found = json.loads(good.stdout)
+        assert (found["ok"], found["mistakes"]) == (True, [])
+        assert "paywall.toml: plans.quiet" in [warning["where"] for warning in found["warnings"]]
         assert len(json.loads(done.stdout)["mistakes"]) >= 4
     assert typed(alone, "check-config", str(tmp_path / "none")).returncode == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -16,6 +17,8 @@ from service.entrypoints.processes import supervisor
 from service.entrypoints.processes.listening import CannotServe
 from service.entrypoints.processes.supervisor import Program
 from service.settings.policy_file import read_folder
+from service.settings.policy_lints import lint
+from service.settings.validation import Mistake
 
 WEB = Program("service.entrypoints.processes.web_server", "main")
 WORKER = Program("service.entrypoints.cli.worker", "work")
@@ -42,12 +45,21 @@ def serve(no_worker: bool, as_json: bool) -> None:
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @session.prints
 def check_config(folder: Path | None) -> Output:
-    """Check paywall.toml in DIR (default: PAYWALL_CONFIG or config): every mistake, each with its place."""
+    """Check paywall.toml in DIR (default: PAYWALL_CONFIG or config): every mistake, each with its place.
+
+    A file without mistakes can have warnings: what is allowed, and probably not meant. They leave the exit status 0.
+    """
     place = folder or Path(os.environ.get("PAYWALL_CONFIG", "").strip() or "config")
-    mistakes = read_folder(place).mistakes
-    encoded = [{"where": mistake.where, "message": mistake.message} for mistake in mistakes]
-    text = "\n".join(map(str, mistakes)) or f"{place / 'paywall.toml'}: no mistakes."
-    return Output({"ok": not mistakes, "mistakes": encoded}, text, status=1 if mistakes else 0)
+    reading = read_folder(place)
+    mistakes, warnings = reading.mistakes, lint(reading.catalogue) if reading.catalogue else []
+    lines = list(map(str, mistakes)) or [f"{place / 'paywall.toml'}: no mistakes."]
+    lines += [f"warning: {warning}" for warning in warnings]
+    found = {"mistakes": _encoded(mistakes), "warnings": _encoded(warnings)}
+    return Output({"ok": not mistakes, **found}, "\n".join(lines), status=1 if mistakes else 0)
+
+
+def _encoded(mistakes: Sequence[Mistake]) -> list[dict[str, str]]:
+    return [{"where": mistake.where, "message": mistake.message} for mistake in mistakes]
 
 
 @click.command()

@@ -19,6 +19,7 @@ from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable, StripeFailure
 from service.domain.prices import PriceTag
 from service.domain.times import utc
+from service.settings.policy_lints import lint
 from service.settings.settings import Settings
 from service.use_cases.lists.index_updates import IndexComparison
 from service.use_cases.lists.reader_lists import ReaderLists
@@ -171,6 +172,9 @@ def settings_findings(settings: Settings) -> Iterator[Finding]:
     for name, keys in (("PAYWALL_SITE_KEYS", settings.site_keys), ("PAYWALL_ADMIN_KEYS", settings.admin_keys)):
         if not keys:
             yield Finding("note", "keys", f"{name} is not set: its routes refuse every request")
+    if warnings := lint(settings.catalogue):
+        message = f"{len(warnings)} warning(s), such as {warnings[0]}. `paywall check-config` lists all"
+        yield Finding("note", "paywall.toml", message)
 
 
 def openid_findings(openid: OpenIdSettings | None, clock: Callable[[], float]) -> Iterator[Finding]:
