@@ -21,24 +21,30 @@ help: ## List the commands
 
 .venv/installed: requirements.txt requirements-build.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer, with venv, is needed (Debian: apt-get install python3 python3-venv)"; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(PIP_INSTALL) --no-deps --require-hashes -r requirements.txt -r requirements-build.txt
-	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@echo "1/3 Creating .venv with $(PYTHON) …"
+	@$(PYTHON) -m venv .venv
+	@echo "2/3 Installing the $$(grep -chE '^[a-z].*==' requirements.txt) packages of requirements.txt, and what builds the service …"
+	@$(PIP_INSTALL) --no-deps --require-hashes -r requirements.txt -r requirements-build.txt
+	@echo "3/3 Installing the service itself …"
+	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@echo "Done: .venv/bin/paywall --help. Completion for your shell: .venv/bin/paywall completion bash"
 	@touch $@
 
 .venv/testing: requirements-test.txt .venv/installed
-	$(PIP_INSTALL) --no-deps --require-hashes -r requirements-test.txt
+	@echo "Installing what the tests need …"
+	@$(PIP_INSTALL) --no-deps --require-hashes -r requirements-test.txt
 	@touch $@
 
 .venv/developing: requirements-dev.txt .venv/installed
-	$(PIP_INSTALL) --no-deps --require-hashes -r requirements-dev.txt
+	@echo "Installing ruff, mypy and what else the check needs …"
+	@$(PIP_INSTALL) --no-deps --require-hashes -r requirements-dev.txt
 	$(BIN)/python -m pip --disable-pip-version-check check
 	@touch $@ .venv/testing
 
 install: .venv/installed ## Build .venv from the pinned requirements
 
 demo: .venv/installed ## Run the demo: a newspaper, the service and a Stripe look-alike
-	$(BIN)/paywall demo
+	@$(BIN)/paywall demo
 
 test: .venv/testing ## Run the quick tests
 	HYPOTHESIS_PROFILE=quick $(PYTEST) -m "not full and not load"

@@ -26,6 +26,8 @@ class Layout:
     site_key: str
     admin_key: str
     webhook_secret: str
+    moved: tuple[str, ...] = ()
+    """Which ports were in use, and what is used in their place."""
 
     @property
     def newspaper(self) -> str:
@@ -59,8 +61,14 @@ class Layout:
 def create_layout(folder: Path, service_port: int) -> Layout:
     """Choose the usual port for each process, or a free one if that is in use, and generate new keys."""
     with ExitStack() as sockets:  # bound until all ports are chosen, so that none is chosen twice
-        service, newspaper, stripe = (_port(sockets, port) for port in (service_port, NEWSPAPER_PORT, STRIPE_PORT))
+        wanted = (service_port, NEWSPAPER_PORT, STRIPE_PORT)
+        service, newspaper, stripe = chosen = [_port(sockets, port) for port in wanted]
     return Layout(
+        moved=tuple(
+            f"Port {port} is in use, using {other}."
+            for port, other in zip(wanted, chosen, strict=True)
+            if other != port
+        ),
         folder=folder.absolute(),
         service_port=service,
         newspaper_port=newspaper,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 import urllib.error
@@ -39,6 +40,8 @@ def run(settings: Settings, env: Mapping[str, str], *, as_json: bool = False) ->
     with folder.demo_folder(settings.data), ExitStack() as stack:
         with folder.start_lock(shutdown):
             layout = create_layout(settings.data, settings.port)
+            for note in layout.moved:
+                report(note)
             _write_config(settings, layout)
             other_env = {name: value for name, value in env.items() if not _is_setting(name)}
             service_env = {**other_env, **_service_settings(settings, layout)}
@@ -46,13 +49,26 @@ def run(settings: Settings, env: Mapping[str, str], *, as_json: bool = False) ->
             stack.callback(_stop, children)
             ready = _start(layout, children, service_env, shutdown)
         if ready:
-            command = grant_command(env)
-            json_line = json.dumps(as_json_fields(layout, command)) + "\n"
-            sys.stdout.write(json_line if as_json else welcome_text(layout, command))
+            command, sign_in = grant_command(env), _sign_in_link(service_env)
+            json_line = json.dumps(as_json_fields(layout, command, sign_in)) + "\n"
+            sys.stdout.write(json_line if as_json else welcome_text(layout, command, sign_in))
             sys.stdout.flush()
             supervise(children, shutdown)
     ignore_shutdown_signals()
     return 0
+
+
+def report(progress: str) -> None:
+    """Write how far the start is to standard error: standard output has the result."""
+    sys.stderr.write(f"{progress}\n")
+    sys.stderr.flush()
+
+
+def _sign_in_link(service_env: Mapping[str, str]) -> str | None:
+    """Return a link that signs in to the staff page once; `None` if it cannot be made: the key works in any case."""
+    command = [sys.executable, "-m", "service.entrypoints.cli", "sign-in-link", "--json"]
+    done = subprocess.run(command, env=service_env, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 - our own
+    return str(json.loads(done.stdout)["url"]) if done.returncode == 0 else None
 
 
 def _start(layout: Layout, children: list[Child], service_env: Mapping[str, str], shutdown: ShutdownSignal) -> bool:
@@ -61,12 +77,15 @@ def _start(layout: Layout, children: list[Child], service_env: Mapping[str, str]
     The service starts last, so that it finds two months of data in its store and in the look-alike. Raises: `CannotServe`.
     """
     service, *others = children
+    report("Starting the newspaper and the Stripe look-alike …")
     for child in others:
         child.start()
     if not _wait_until_ready([f"{layout.stripe}/"], others, layout, shutdown):
         return False
+    report("Writing two months of sample data …")
     if not _fill_store(service_env, layout, shutdown):
         return False
+    report("Starting the service …")
     service.start()
     urls = [f"{layout.service}/readyz", f"{layout.newspaper}/static/mark.svg"]
     return _wait_until_ready(urls, children, layout, shutdown)

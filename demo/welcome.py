@@ -15,7 +15,7 @@ READER = "r-1042"
 NAME = "Maya"
 
 
-def welcome_text(layout: Layout, command: str) -> str:
+def welcome_text(layout: Layout, command: str, sign_in: str | None) -> str:
     """Return the text for people. The newspaper's URL and the command each have a line of their own."""
     return f"""
 The demo newspaper, The Daily Ledger, is running. Open it in your browser:
@@ -23,14 +23,15 @@ The demo newspaper, The Daily Ledger, is running. Open it in your browser:
     {layout.newspaper}
 
 1. Read some stories. After two free stories, the paywall hides the reporter's notebook; the facts stay open.
-2. Sign in as {NAME}. Then grant VIP access to {NAME}: run this command in another terminal, in this folder.
+2. Sign in as {NAME} ({READER}). Then grant VIP access to {NAME}: run this command in another terminal, in this folder.
 
 {command}
 
 3. Reload the story. {NAME} now reads everything, without ads. You can also sign in as another reader, press “Support us” and
    pay on the Stripe look-alike; no money moves. On the backstage page, move the clock by a month, fail a payment or refund it.
 
-Staff page:    {layout.service}/admin/ (with two months of sample data; sign in with the key below)
+Staff page:    {sign_in or f"{layout.service}/admin/"}
+               ({"it works once, within ten minutes; later " if sign_in else ""}sign in with the key at {layout.service}/admin/)
 Staff key:     {layout.admin_key}
 Backstage:     {layout.backstage}
 API docs:      {layout.service}/docs
@@ -40,7 +41,7 @@ Press Ctrl-C to stop the demo.
 """
 
 
-def as_json_fields(layout: Layout, command: str) -> dict[str, str]:
+def as_json_fields(layout: Layout, command: str, sign_in: str | None) -> dict[str, str | None]:
     """Return the same facts for programs (`paywall demo --json`)."""
     return {
         "newspaper": layout.newspaper,
@@ -49,6 +50,7 @@ def as_json_fields(layout: Layout, command: str) -> dict[str, str]:
         "stripe": layout.stripe,
         "admin": f"{layout.service}/admin/",
         "admin_key": layout.admin_key,
+        "sign_in": sign_in,
         "site_key": layout.site_key,
         "grant": command,
         "log": str(layout.log),

@@ -91,7 +91,7 @@ def test_passes_commands_match_the_api(serve: Serve) -> None:
     assert parse_json(paywall.command("passes", "show", made["id"], "--json"))["used"] == 1
     assert [item["id"] for item in parse_json(paywall.command("passes", "list", "--json"))["items"]] == [made["id"]]
     plain = paywall.command("passes", "list").stdout
-    assert "1 of 2 openings used" in plain
+    assert "1 of 2 uses" in plain
     assert parse_json(paywall.command("passes", "revoke", made["id"], "--json"))["status"] == "revoked"
     assert paywall.ask("s", visitor="v", **{"pass": made["pass"]})["reason"] == "metered"
     unknown = paywall.command("passes", "show", "sp_none")

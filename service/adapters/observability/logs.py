@@ -1,4 +1,4 @@
-"""Structured logs: one JSON line an event, with a constant event name and identifiers as fields.
+"""Structured logs: one JSON line an event, with a constant event name and identifiers as fields; on a terminal, plain text.
 
 No line names a reader, a visitor, an e-mail address, a payload or a secret: routes are logged as their patterns, and
 `docs/how-to/operations.md` lists what a line holds.
@@ -19,6 +19,8 @@ from typing import Any
 
 import orjson
 
+from service.domain.ids import escape_invisible
+
 
 class Logger:
     """Writes an event at once as a line. A line that a closed pipe or a full disk refuses is lost, and fails no request."""
@@ -33,7 +35,8 @@ class Logger:
         stream = getattr(sys, self.stream)
         # Unbuffered: the interpreter does not retry at its end what could not be written, which would fail.
         with suppress(OSError, ValueError):
-            getattr(stream.buffer, "raw", stream.buffer).write(_line(level, {**fields, "event": event}) + b"\n")
+            write = _readable if stream.isatty() else _line
+            getattr(stream.buffer, "raw", stream.buffer).write(write(level, {**fields, "event": event}) + b"\n")
 
     info = partialmethod(log, logging.INFO)
     warning = partialmethod(log, logging.WARNING)
@@ -79,6 +82,18 @@ def _line(number: int, event: dict[str, Any]) -> bytes:
     if together is None:
         return _encoded(level, time.time(), event)
     return b"\n".join([_encoded(level, at, {**fields, **event}) for at, fields in together])
+
+
+def _readable(number: int, event: dict[str, Any]) -> bytes:
+    """Return an event as text for a terminal: its time, name and fields."""
+    return b"\n".join(_as_text(orjson.loads(line)) for line in _line(number, event).split(b"\n"))
+
+
+def _as_text(event: dict[str, Any]) -> bytes:
+    at, name, level = event.pop("timestamp")[11:19], event.pop("event"), event.pop("level")
+    loud = f"{level.upper()} " if level != "info" else ""
+    text = " ".join([at, f"{loud}{name}", *(f"{field}={value}" for field, value in event.items())])
+    return escape_invisible(text).encode()
 
 
 def _encoded(level: str, now: float, event: dict[str, Any]) -> bytes:

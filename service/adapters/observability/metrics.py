@@ -32,7 +32,7 @@ BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.
 """Seconds: an access check takes less than a millisecond, a request that waits for Stripe some seconds."""
 STRIPE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
-SignInMethod = Literal["key", "openid"]
+SignInMethod = Literal["key", "link", "openid"]
 SignInOutcome = Literal["succeeded", "failed"]
 ProcessKind = Literal["web", "worker"]
 

@@ -13,18 +13,21 @@ from typing import Any, cast
 import click
 
 from service.domain.errors import DomainError, StoreUnavailable
+from service.entrypoints.cli.examples import EXAMPLES
 from service.entrypoints.responses.errors import problem_of
 
 GROUPS = ("approvals", "audit", "events", "grants", "keys", "links", "passes", "readers", "seats", "stories")
 COMMANDS = {
     **{name: name for name in (*GROUPS, "backup", "explain", "serve", "worker")},
     "check-config": "serve",
+    "completion": "completion",
     "demo": "serve",
     "digest": "health",
     "doctor": "health",
     "reconcile": "worker",
     "reindex": "readers",
     "restore": "backup",
+    "sign-in-link": "keys",
 }
 """Command → its module."""
 
@@ -39,7 +42,9 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"{__name__}.{COMMANDS[cmd_name]}")
-        return cast(click.Command, getattr(module, cmd_name.replace("-", "_")))
+        command = cast(click.Command, getattr(module, cmd_name.replace("-", "_")))
+        _describe(command, cmd_name)
+        return command
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Print a refusal or a failed write as a message, and exit with status 1."""
@@ -53,6 +58,17 @@ class LazyGroup(click.Group):
             click.echo(f"{what} could not be written: {error.strerror or type(error).__name__}", err=True)
             _discard_unwritten_output()
             sys.exit(1)
+
+
+def _describe(command: click.Command, words: str) -> None:
+    """Show whole sentences in lists of commands, which click would cut, and the examples of each command in its help."""
+    command.short_help = (command.help or "").partition("\n\n")[0].replace("\n", " ")
+    if examples := EXAMPLES.get(words):
+        command.epilog = "\b\n" + "\n".join(
+            [f"Example{'s' * (len(examples) > 1)}:", *(f"  {line}" for line in examples)]
+        )
+    for name, child in getattr(command, "commands", {}).items():
+        _describe(child, f"{words} {name}")
 
 
 def _message(error: DomainError) -> str:

@@ -54,6 +54,7 @@ def backup(file: Path, force: bool) -> Output:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--replace", is_flag=True, help="Delete what the store holds under the prefix first.")
 @session.prints
+@session.confirms("Delete what the store holds, and restore {file}?", only_with="replace")
 def restore(file: Path, replace: bool) -> Output:
     """Restore a backup into an empty store; with `serve` stopped, and with the same PAYWALL_SECRETS."""
     settings = session.settings()

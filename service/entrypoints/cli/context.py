@@ -137,6 +137,26 @@ def prints(run: Callable[..., Output]) -> Callable[..., None]:
     return command
 
 
+def confirms(question: str, only_with: str | None = None) -> Callable[[Callable[..., Output]], Callable[..., Output]]:
+    """Ask before a command does what cannot be taken back, unless `--yes` is given or nobody is at a terminal.
+
+    `question` can name the command's parameters in braces. `only_with` is an option without which nothing is asked. The
+    answer no exits with status 1.
+    """
+
+    def ask_first(run: Callable[..., Output]) -> Callable[..., Output]:
+        @click.option("--yes", is_flag=True, help="Do not ask first. Without a terminal nothing is asked.")
+        @wraps(run)
+        def command(*args: Any, yes: bool, **given: Any) -> Output:
+            if not yes and sys.stdin.isatty() and (only_with is None or given[only_with]):
+                click.confirm(question.format(**given), abort=True, err=True)
+            return run(*args, **given)
+
+        return command
+
+    return ask_first
+
+
 class Invocation:
     """One run of a command: its service, which opens at the first use, its time and who runs it."""
 

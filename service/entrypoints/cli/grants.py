@@ -100,6 +100,7 @@ def show(run: Invocation, limit: int, import_id: str | None, **given: str | floa
 @session.required_reason_option
 @click.argument("grant_id", metavar="ID")
 @session.uses_service
+@session.confirms("Revoke the grant {grant_id} of {reader}? The reader can lose access at once.")
 def revoke(run: Invocation, reader: str, reason: str, grant_id: str) -> Output:
     """Take a grant back, at once."""
     revoked = run.service.grant_changes.revoke(reader, grant_id, reason, run.actor, run.now)
@@ -143,6 +144,7 @@ def show_import(run: Invocation, import_id: str) -> Output:
 @click.argument("import_id", metavar="ID")
 @session.required_reason_option
 @session.uses_service
+@session.confirms("Undo the import {import_id}? Its readers can lose access.")
 def undo_import(run: Invocation, import_id: str, reason: str) -> Output:
     """Undo an import: take back what it gave, and nothing that an admin changed since."""
     return imports.undo(run, import_id, reason, GRANT_IMPORT)

@@ -1,4 +1,4 @@
-"""`paywall passes …`: links that open one story."""
+"""`paywall passes …`: gift links, which open one story."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from service.use_cases.story_passes.passes import create_story_pass
 
 @click.group()
 def passes() -> None:
-    """Links that open one story for everyone who has them: make, list, show and revoke them."""
+    """Gift links, which open one story for everyone who has them: create, list, show and revoke them."""
 
 
 @passes.command("add")
 @click.option("--story", required=True, type=session.ANY_ID, help="The story's id.")
-@click.option("--openings", required=True, type=int, help="How many people may read by it.")
+@click.option("--openings", required=True, type=int, help="The maximum number of uses.")
 @click.option(
     "--until", required=True, type=session.END, help="The end: 2027-01-01 (that whole day), 30d, 12h or a time."
 )
 @session.required_reason_option
 @session.uses_service
 def add(run: Invocation, story: str, openings: int, until: float, reason: str) -> Output:
-    """Make a link that opens a story; without story_url in paywall.toml, the token that the website takes as "pass"."""
+    """Create a gift link. Without story_url in paywall.toml, it is the token that the website takes as "pass"."""
     # The schema of the route is the rule here too.
     data = check(PassIn, {"story": story, "openings": openings, "until": write_time(until), "reason": reason})
     return _output(run.service, create_story_pass(run.service.passes, data, run.actor, run.now))
@@ -42,16 +42,16 @@ def add(run: Invocation, story: str, openings: int, until: float, reason: str) -
 @session.after_option
 @session.uses_service
 def show_all(run: Invocation, limit: int, after: str | None) -> Output:
-    """List the passes, newest first."""
+    """List the gift links, newest first."""
     page = session.read_list_page(PASSES, limit, after=after)
-    return session.list_output(PASSES.load(run.service, page), _line, "No passes.")
+    return session.list_output(PASSES.load(run.service, page), _line, "No gift links.")
 
 
 @passes.command("show")
 @click.argument("pass_id", metavar="ID", type=session.ANY_ID)
 @session.uses_service
 def show(run: Invocation, pass_id: str) -> Output:
-    """Show a pass, with its link's token."""
+    """Show a gift link, with its token."""
     return _output(run.service, run.service.passes.find(pass_id))
 
 
@@ -59,8 +59,9 @@ def show(run: Invocation, pass_id: str) -> Output:
 @click.argument("pass_id", metavar="ID", type=session.ANY_ID)
 @session.reason_option
 @session.uses_service
+@session.confirms("Revoke the gift link {pass_id}? It then opens the story for nobody.")
 def revoke(run: Invocation, pass_id: str, reason: str | None) -> Output:
-    """Take a pass back, at once, from everyone who has the link."""
+    """Revoke a gift link, at once, for everyone who has it."""
     revoked = run.service.passes.revoke(pass_id, reason, run.actor, run.now)
     found = write_pass(revoked, run.service.pass_tokens, run.now)
     return Output(found, f"Revoked: {_line(found)}")
@@ -73,5 +74,5 @@ def _output(service: Service, story_pass: StoryPass) -> Output:
 
 
 def _line(found: dict[str, Any]) -> str:
-    spent = f"{found['used']} of {found['openings']} openings used"
+    spent = f"{found['used']} of {found['openings']} uses"
     return f"{found['id']}  {found['story']}  {found['status']}, {spent}, until {found['until']}  ({found['actor']})"

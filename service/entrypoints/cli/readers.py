@@ -111,6 +111,7 @@ def link(
 @click.option("--subscription", type=session.SUBSCRIPTION_ID, help="The subscription that is linked (sub_…).")
 @session.reason_option
 @session.uses_service
+@session.confirms("Remove the link to {reader}? The reader can lose access at once.")
 def unlink(run: Invocation, reader: str, customer: str | None, subscription: str | None, reason: str | None) -> Output:
     """Remove a link to READER; then the owner is as if there had never been a link."""
     target = _one_of(customer, subscription)
@@ -131,6 +132,7 @@ def _one_of(customer: str | None, subscription: str | None) -> dict[str, str]:
 @click.option("--from", "gone", required=True, type=session.READER_ID, help="The reader that goes.")
 @session.reason_option
 @session.uses_service
+@session.confirms("Merge {gone} into {reader}? This cannot be undone.")
 def merge(run: Invocation, reader: str, gone: str, reason: str | None) -> Output:
     """Merge another reader into READER: what was the other's is READER's. It cannot be undone."""
     run.service.subscription_admin.merge_readers(reader, gone, run.actor, run.now, reason=reason)
@@ -151,6 +153,7 @@ def export(run: Invocation, reader: str) -> Output:
 @click.option("--reason", required=True, type=session.REASON, help="Why; it stands in the audit log, without the id.")
 @click.option("--force", is_flag=True, help="Also while a subscription pays for this reader.")
 @session.uses_service
+@session.confirms("Erase {reader} for good? This cannot be undone.")
 def erase(run: Invocation, reader: str, reason: str, force: bool) -> Output:
     """Erase a reader everywhere; a hash of the id stays, so that Stripe does not bring them back."""
     done = run.service.erasure.erase(reader, reason, run.actor, run.now, force=force)

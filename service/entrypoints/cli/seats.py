@@ -37,6 +37,7 @@ def assign(run: Invocation, subscription: str, reader: str) -> Output:
 @click.argument("reader", type=session.READER_ID)
 @session.reason_option
 @session.uses_service
+@session.confirms("Take the seat of {reader}? The reader can lose access at once.")
 def remove(run: Invocation, subscription: str, reader: str, reason: str | None) -> Output:
     """Take READER's seat back; taken again, nothing changes."""
     admin = run.service.subscription_admin

@@ -33,7 +33,8 @@ from service.entrypoints.http.rsgi import RsgiApp
 from service.entrypoints.http.wsgi import Web, web
 from service.entrypoints.processes.lifecycle import SHUTDOWN_SIGNALS, exit_now, follow_parent, open_supervisor
 from service.entrypoints.processes.listening import numeric_address
-from service.settings.settings import load_settings
+from service.settings.settings import Settings, load_settings
+from service.use_cases.operations.doctor import WEBHOOK_PATH, settings_findings
 
 UNREAD_FOR = 30
 """Seconds for which a client may leave an answer unread."""
@@ -167,9 +168,34 @@ def main() -> NoReturn:
     server.on_startup(partial(follow_parent, signal.SIGKILL))
     signal.pthread_sigmask(signal.SIG_BLOCK, SHUTDOWN_SIGNALS)  # the processes that it starts inherit this
     call_once_on(SHUTDOWN_SIGNALS, server.signal_handler_interrupt)
-    log().info("listening", host=settings.host, port=settings.port, workers=settings.workers)
+    _announce(settings)
     server.serve(target_loader=_loader, wrap_loader=False)
     exit_now(0)
+
+
+def _announce(settings: Settings) -> None:
+    """Write where the service listens, and which settings are missing: a line of the log, or for a person at a terminal."""
+    missing = [finding.message for finding in settings_findings(settings)]
+    if not sys.stdout.isatty():
+        log().info(
+            "listening",
+            host=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            url=settings.url,
+            missing=missing,
+        )
+        return
+    lines = [
+        f"{settings.catalogue.site_name}: the paywall is running. Press Ctrl-C to stop it.",
+        f"  Staff page   {settings.url}/admin/   (sign in with an admin key, or run `paywall sign-in-link`)",
+        f"  API docs     {settings.url}/docs",
+        f"  Webhooks     {settings.url}{WEBHOOK_PATH}",
+        *(f"  Missing      {message}." for message in missing),
+        "  `paywall doctor` checks the whole set-up.",
+    ]
+    sys.stdout.write("\n" + "\n".join(lines) + "\n\n")
+    sys.stdout.flush()
 
 
 def call_once_on(signals: Iterable[signal.Signals], act: Callable[[], object]) -> None:

@@ -100,6 +100,7 @@ class Doctor:
         """Return all findings in a fixed order. A store or a Stripe that is unavailable is a finding, not an error."""
         return [
             *settings_findings(self.settings),
+            *policy_findings(self.settings.catalogue),
             *openid_findings(self.settings.openid, self.clock),
             *self._store_findings(),
             *self._stripe_findings(),
@@ -129,13 +130,8 @@ class Doctor:
             yield Finding("wrong", "secrets", f"{message}. Put the former secret behind the others in PAYWALL_SECRETS")
 
     def _stripe_findings(self) -> list[Finding]:
-        found = []
-        if not self.settings.stripe_webhook_secrets:
-            level: Level = "note" if self.gateway is None else "wrong"
-            found.append(Finding(level, "webhook", "STRIPE_WEBHOOK_SECRETS is not set: every webhook is refused"))
         if self.gateway is None:
-            no_key = Finding("note", "stripe", "STRIPE_API_KEY is not set: nothing is read from Stripe or sold")
-            return [*found, no_key, last_received(self._last_event())]
+            return [last_received(self._last_event())]
         catalogue = self.settings.catalogue
         try:
             state = StripeState(
@@ -150,8 +146,8 @@ class Doctor:
             )
         except StripeFailure as error:
             unavailable = Finding("wrong", "stripe", f"the request to Stripe failed ({error.why})")
-            return [*found, unavailable, last_received(self._last_event())]
-        return found + stripe_findings(state, catalogue)
+            return [unavailable, last_received(self._last_event())]
+        return stripe_findings(state, catalogue)
 
     def _last_event(self) -> int | None:
         try:
@@ -172,7 +168,16 @@ def settings_findings(settings: Settings) -> Iterator[Finding]:
     for name, keys in (("PAYWALL_SITE_KEYS", settings.site_keys), ("PAYWALL_ADMIN_KEYS", settings.admin_keys)):
         if not keys:
             yield Finding("note", "keys", f"{name} is not set: its routes refuse every request")
-    if warnings := lint(settings.catalogue):
+    if not settings.stripe_webhook_secrets:
+        level: Level = "note" if settings.stripe_api_key is None else "wrong"
+        yield Finding(level, "webhook", "STRIPE_WEBHOOK_SECRETS is not set: every webhook is refused")
+    if settings.stripe_api_key is None:
+        yield Finding("note", "stripe", "STRIPE_API_KEY is not set: nothing is read from Stripe or sold")
+
+
+def policy_findings(catalogue: Catalogue) -> Iterator[Finding]:
+    """Yield what `paywall.toml` says that is probably not meant."""
+    if warnings := lint(catalogue):
         message = f"{len(warnings)} warning(s), such as {warnings[0]}. `paywall check-config` lists all"
         yield Finding("note", "paywall.toml", message)
 

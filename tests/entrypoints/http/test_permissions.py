@@ -13,6 +13,7 @@ from tests.rsgi_bridge import Bridge
 Demand = Literal["everybody", "site", "viewer", "granter", "owner"]
 
 RIGHTS: dict[tuple[str, str], Demand] = {
+    ("GET", "/"): "everybody",
     ("GET", "/healthz"): "everybody",
     ("GET", "/readyz"): "everybody",
     ("GET", "/metrics"): "everybody",

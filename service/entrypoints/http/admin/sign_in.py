@@ -1,4 +1,4 @@
-"""Sign-in with an API key or with OpenID Connect, and sign-out.
+"""Sign-in with an API key, with a link that works once, or with OpenID Connect, and sign-out.
 
 A key is typed once and not kept. An attempt with OpenID Connect is in a sealed cookie, so that nobody is signed in by a link
 that another person started. A failure leads to the sign-in page, at an address without the provider's code.
@@ -17,6 +17,7 @@ from service.adapters.observability.logs import log
 from service.adapters.openid.attempt import ATTEMPT_SECONDS, SignInAttempt
 from service.adapters.openid.errors import SignInFailed
 from service.adapters.openid.identity import StaffIdentity
+from service.adapters.redis.staff.sign_in_links import SignInLinks
 from service.domain import ids
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.http.admin.page_context import (
@@ -42,6 +43,11 @@ ATTEMPT_PATH = "/admin/sign-in"
 LONGEST_THEN = 1_000
 """Characters of the path to go to after the sign-in; browsers keep cookies of up to 4 096 bytes."""
 
+LINK_ERROR = (
+    "This link was used already, or has expired, or its key is not known here. Create another with "
+    "`paywall sign-in-link`, or sign in with your key."
+)
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(SignInAttempt).decode
 
@@ -49,6 +55,7 @@ _decode = msgspec.json.Decoder(SignInAttempt).decode
 def register(context: PageContext, keyring: Keyring, provider: SignIn | None) -> None:
     """Add sign-in and sign-out; the routes of OpenID Connect answer 404 without a provider."""
     _register_key_sign_in(context, keyring, provider)
+    _register_link_sign_in(context, keyring)
     _register_openid_sign_in(context, provider)
     _register_sign_out(context)
 
@@ -83,6 +90,27 @@ def _register_key_sign_in(context: PageContext, keyring: Keyring, provider: Sign
         context.service.metrics.count_sign_in("key", "succeeded")
         g.started_session = context.sessions.create(principal.name, key=key_digest(key))
         return cast(Response, redirect(_local_path(form_field("then")), 303))
+
+
+def _register_link_sign_in(context: PageContext, keyring: Keyring) -> None:
+    links = SignInLinks(context.service.store)
+
+    @context.page("GET /sign-in/link", None)
+    def sign_in_with_link() -> Response:
+        """Sign in the owner of the key that a link stands for; the link is then used up."""
+        # A browser that fetches ahead, or a program that only looks, must not use it up.
+        looks_only = request.method != "GET" or "prefetch" in request.headers.get("Sec-Purpose", "")
+        redeemed = None if looks_only else links.redeem(query_field("token") or "")
+        principal = keyring.of_digest(redeemed[0]) if redeemed is not None else None
+        if redeemed is None or principal is None:
+            context.service.metrics.count_sign_in("link", "failed")
+            if g.is_new_session:
+                g.started_session = g.session  # The page has the form for a key.
+            return render("sign_in.html", status=403, error=LINK_ERROR)
+        context.service.metrics.count_sign_in("link", "succeeded")
+        log().info("signed_in_by_link", name=principal.name, made_by=redeemed[1])
+        g.started_session = context.sessions.create(principal.name, key=redeemed[0])
+        return cast(Response, redirect(url_for("overview"), 303))
 
 
 def _find_owner(keyring: Keyring, key: str) -> Principal:

@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz`, `/metrics`, `/openapi.json`, `/docs` and the public keys: routes that take no key."""
+"""`/`, `/healthz`, `/readyz`, `/metrics`, `/openapi.json`, `/docs` and the public keys: routes that take no key."""
 
 from __future__ import annotations
 
@@ -32,6 +32,26 @@ class StatusOut(ResponseSchema):
     status = fields.String(required=True)
 
 
+class HomeLinkOut(ResponseSchema):
+    path = fields.String(required=True)
+    name = fields.String(required=True)
+    purpose = fields.String(required=True)
+
+
+class HomeOut(ResponseSchema):
+    links = fields.List(fields.Nested(HomeLinkOut), required=True)
+
+
+LINKS = (
+    ("/admin/", "Staff page", "readers, grants, and what needs attention"),
+    ("/docs", "API documentation", "every route, for people"),
+    ("/openapi.json", "OpenAPI", "the same for programs"),
+    ("/healthz", "Health", "whether this process lives"),
+    ("/readyz", "Readiness", "whether the store can be reached"),
+    ("/metrics", "Metrics", "for Prometheus"),
+)
+"""Path, name and purpose of what can be opened in a browser."""
+
 KEYS_KEPT = 300
 """Seconds for which an edge may cache the public keys; after a rotation of secrets the old ones still verify."""
 
@@ -64,6 +84,7 @@ def _docs(spec: dict[str, Any]) -> str:
 
 def register(routes: ApiRoutes, service: Service) -> None:
     """Add the routes that take no key."""
+    _register_home(routes, service)
 
     @cache
     def description() -> dict[str, Any]:
@@ -111,3 +132,14 @@ def register(routes: ApiRoutes, service: Service) -> None:
         answer = jsonify(service.pass_keys.load())
         answer.headers["Cache-Control"] = f"public, max-age={KEYS_KEPT}"
         return answer
+
+
+def _register_home(routes: ApiRoutes, service: Service) -> None:
+    @routes.add("GET /", None, HomeOut)
+    def home() -> Response | JsonObject:
+        """The addresses of this service, as a page for browsers."""
+        links = [dict(zip(("path", "name", "purpose"), link, strict=True)) for link in LINKS]
+        if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+            page = render_template("home.html", title=f"{service.settings.catalogue.site_name}: paywall", links=links)
+            return Response(page, content_type="text/html; charset=utf-8", headers=DOCS_HEADERS)
+        return HomeOut.write({"links": links})

@@ -19,6 +19,7 @@ RequiredRole = Literal["everyone", "viewer", "granter", "owner"]
 REQUIRED_ROLES: dict[tuple[str, str], RequiredRole] = {
     ("GET", "/sign-in"): "everyone",
     ("POST", "/sign-in"): "everyone",
+    ("GET", "/sign-in/link"): "everyone",
     ("GET", "/sign-in/begin"): "everyone",
     ("GET", "/sign-in/return"): "everyone",
     ("GET", "/static/<digest>/<name>"): "everyone",

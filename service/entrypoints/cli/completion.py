@@ -1,0 +1,27 @@
+"""`paywall completion`: the script by which a shell completes commands and options."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+from service.entrypoints.cli import context as session
+from service.entrypoints.cli.context import Output
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+@session.prints
+def completion(shell: str) -> Output:
+    """Print the script that completes paywall's commands and options in your shell.
+
+    Load it where your shell starts: in ~/.bashrc, in a folder of zsh's fpath, or in fish's folder of completions.
+    """
+    found = get_completion_class(shell)
+    program = click.get_current_context().find_root()
+    if found is None:
+        raise click.UsageError(f"There is no completion for {shell}.")
+    script = found(program.command, {}, "paywall", "_PAYWALL_COMPLETE").source()
+    return Output({"shell": shell, "script": script}, script)
