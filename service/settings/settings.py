@@ -152,12 +152,6 @@ class Settings:
     demo_clock: Path | None = None
     """The file that moves the clock of a `paywall demo`; see `service.adapters.clock`."""
 
-    @property
-    def url(self) -> str:
-        """The address at which this machine reaches the service."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - what it listens on
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
-
 
 def load_settings(env: Mapping[str, str]) -> Settings:
     """Read the settings. Raises: `SettingsError` with every mistake of the environment and of the file."""

@@ -46,6 +46,9 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "keys add": ("paywall keys add support-team --role granter",),
     "keys end": ("paywall keys end support-team", "paywall keys end support-team --yes"),
     "keys list": ("paywall keys list",),
+    "links import": ("paywall links import links.csv --dry-run", "paywall links import links.csv"),
+    "links import-show": ("paywall links import-show im_1a2b3c",),
+    "links import-undo": ('paywall links import-undo im_1a2b3c --reason "Wrong file"',),
     "passes add": (
         'paywall passes add --story harbour-contract --openings 100 --until 14d --reason "Newsletter of the week"',
     ),

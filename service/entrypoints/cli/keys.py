@@ -12,6 +12,7 @@ from service.domain.roles import ADMIN_ROLES
 from service.domain.times import utc
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Invocation, Output
+from service.entrypoints.processes.listening import local_url
 from service.entrypoints.responses.administration import KeyOut
 
 
@@ -70,7 +71,7 @@ def sign_in_link(run: Invocation, name: str | None, url: str | None) -> Output:
     settings = run.service.settings
     name, role, digest = _key_for_link(run, name)
     token = SignInLinks(run.service.store).create(digest, run.actor.name)
-    public = settings.openid.public_url if settings.openid is not None else settings.url
+    public = settings.openid.public_url if settings.openid is not None else local_url(settings.host, settings.port)
     link = f"{url or public}/admin/sign-in/link?token={token}"
     expires = utc(run.now + VALID_FOR)
     text = f"This link signs you in as {name} ({role}), once, until {expires}:\n\n    {link}\n"

@@ -21,6 +21,12 @@ def numeric_address(host: str) -> str:
     return str(found[0][4][0])
 
 
+def local_url(host: str, port: int) -> str:
+    """Return the address at which this machine reaches a service that listens there."""
+    name = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104 - all addresses
+    return f"http://{name}:{port}"
+
+
 def check_port(host: str, port: int) -> None:
     """Check that a server can listen there. Raises: `CannotServe`."""
     deadline = time.monotonic() + PORT_FREE_WITHIN

@@ -32,7 +32,7 @@ from service.bootstrap import Service, build
 from service.entrypoints.http.rsgi import RsgiApp
 from service.entrypoints.http.wsgi import Web, web
 from service.entrypoints.processes.lifecycle import SHUTDOWN_SIGNALS, exit_now, follow_parent, open_supervisor
-from service.entrypoints.processes.listening import numeric_address
+from service.entrypoints.processes.listening import local_url, numeric_address
 from service.settings.settings import Settings, load_settings
 from service.use_cases.operations.doctor import WEBHOOK_PATH, settings_findings
 
@@ -175,22 +175,22 @@ def main() -> NoReturn:
 
 def _announce(settings: Settings) -> None:
     """Write where the service listens, and which settings are missing: a line of the log, or for a person at a terminal."""
-    missing = [finding.message for finding in settings_findings(settings)]
+    url, missing = local_url(settings.host, settings.port), [each.message for each in settings_findings(settings)]
     if not sys.stdout.isatty():
         log().info(
             "listening",
             host=settings.host,
             port=settings.port,
             workers=settings.workers,
-            url=settings.url,
+            url=url,
             missing=missing,
         )
         return
     lines = [
         f"{settings.catalogue.site_name}: the paywall is running. Press Ctrl-C to stop it.",
-        f"  Staff page   {settings.url}/admin/   (sign in with an admin key, or run `paywall sign-in-link`)",
-        f"  API docs     {settings.url}/docs",
-        f"  Webhooks     {settings.url}{WEBHOOK_PATH}",
+        f"  Staff page   {url}/admin/   (sign in with an admin key, or run `paywall sign-in-link`)",
+        f"  API docs     {url}/docs",
+        f"  Webhooks     {url}{WEBHOOK_PATH}",
         *(f"  Missing      {message}." for message in missing),
         "  `paywall doctor` checks the whole set-up.",
     ]

@@ -29,6 +29,7 @@ ANSWERS: Mapping[str, str] = {
     "InviteOut": "The invitation that was withdrawn.",
     "GroupOut": "The seats of the group.",
     "GrantImportOut": "The import and its progress.",
+    "HomeOut": "The addresses.",
     "JwksOut": "The public keys, as a JSON Web Key Set.",
     "KeyOut": "The key, without its secret.",
     "LinkedOut": "The link.",
