@@ -10,6 +10,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,7 @@ MEANINGS = {
 """Type → what it means, where the message of its exception doesn't say it in general."""
 
 
+@cache
 def pages() -> Mapping[str, str]:
     """Return each page by its file name."""
     spec = description()
@@ -112,6 +114,7 @@ def pages() -> Mapping[str, str]:
     return found | {"problems.md": problems_page(), "commands.md": commands_page()}
 
 
+@cache
 def description() -> Spec:
     app = web(build(load_settings({"PAYWALL_CONFIG": str(ROOT / "config")}), "redis://127.0.0.1:1")).flask
     found: Spec = Client(app).get("/openapi.json").get_json()
@@ -201,14 +204,14 @@ def api_page(spec: Spec, caller: str) -> str:
     _, title, introduction = INTRODUCTIONS[caller]
     tags = CALLERS[caller] + (CALLERS["Stripe"] if caller == "Operations" else ())
     chosen = [one for tag in tags for one in operations_of(spec) if one[2]["tags"][0] == tag]
-    lines = [f"# {title}", "", NOTE, "", introduction, ""]
+    lines = [f"# {title}", "", introduction, ""]
     lines += ["Times are UTC. `/docs` of a running service has the same, with a `curl` command for each route.", ""]
     for path, method, operation in chosen:
         lines.append(f"- [{method} {path}](#{slug(f'{method} {path}')}): {operation['summary']}")
     page = ApiPage(spec)
     for path, method, operation in chosen:
         lines += page.route(path, method, operation)
-    return "\n".join(lines).rstrip() + "\n"
+    return finished(lines)
 
 
 # ---------------------------------------------------------------------------------------------- problems and commands
@@ -221,14 +224,14 @@ def problems_page() -> str:
         if row.kind is not None:
             said = row.message if isinstance(row.message, str) else first_sentence(row.error.__doc__ or "")
             rows[row.kind] = (row.status, row.title or STATUSES[row.status][1], MEANINGS.get(row.kind, said))
-    lines = [PROBLEMS.replace("\n\n", f"\n\n{NOTE}\n\n", 1), "| type | status | title | meaning |", "|---|---|---|---|"]
+    lines = [PROBLEMS, "| type | status | title | meaning |", "|---|---|---|---|"]
     for kind, (status, title, meaning) in sorted(rows.items(), key=lambda one: (one[1][0], one[0])):
         lines.append(f"| `{kind}` | {status} | {title} | {cell(meaning)} |")
-    return "\n".join(lines) + "\n"
+    return finished(lines)
 
 
 def commands_page() -> str:
-    lines = [COMMANDS.replace("\n\n", f"\n\n{NOTE}\n\n", 1)]
+    lines = [COMMANDS]
     context = click.Context(main, info_name="paywall")
     for path, command in commands(main, context, ()):
         if isinstance(command, click.Group):
@@ -243,7 +246,7 @@ def commands_page() -> str:
         ]
         if options:
             lines += ["| option | description |", "|---|---|", *(option_row(one, inner) for one in options), ""]
-    return "\n".join(lines).rstrip() + "\n"
+    return finished(lines)
 
 
 def commands(
@@ -272,6 +275,10 @@ def option_row(option: click.Option, context: click.Context) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------------- words
+
+
+def finished(lines: list[str]) -> str:
+    return "\n".join(lines).rstrip() + f"\n\n{NOTE}\n"
 
 
 def first_sentence(text: str) -> str:
