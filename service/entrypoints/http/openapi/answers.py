@@ -40,6 +40,8 @@ ANSWERS: Mapping[str, str] = {
     "ReaderOut": "What the reader holds.",
     "ReceiptOut": "The event is recorded, or doesn't concern this service.",
     "ReturnedOut": "Whether the purchase is in effect.",
+    "SnapshotDryRunOut": "What the file would do, and the mistakes in it. Nothing is changed.",
+    "SnapshotOut": "The file and its progress.",
     "StatusOut": "All is well.",
     "StoryOut": "What is known of the story.",
     "UnlinkedOut": "The link that was removed.",

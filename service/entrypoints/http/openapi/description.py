@@ -123,7 +123,8 @@ def _read_field(_: Any, item: fields.Field[Any], **__: Any) -> Spec:
 
 def describe_api(app: Flask, title: str) -> Spec:
     """Return the OpenAPI 3.1 document of an app's routes."""
-    spec = APISpec(title=title, version="1", openapi_version="3.1.0", plugins=[_ReadPlugin()], info=_INFO)
+    plugin = _ReadPlugin()
+    spec = APISpec(title=title, version="1", openapi_version="3.1.0", plugins=[plugin], info=_INFO)
     for name, (kind, words) in _SECURITY.items():
         details = {"scheme": "bearer"} if kind == "http" else {"in": "header", "name": "Stripe-Signature"}
         spec.components.security_scheme(name, {"type": kind, "description": words, **details})
@@ -140,7 +141,8 @@ def describe_api(app: Flask, title: str) -> Spec:
             paths.setdefault(path, {})[method.lower()] = _operation(view, _PATH_PARAMETER.findall(str(rule)))
     for path, operations in sorted(paths.items()):
         spec.path(path=path, operations=operations)
-    return _completed(spec.to_dict())
+    assert plugin.converter is not None
+    return _completed(spec.to_dict(), {name: key[0] for key, name in plugin.converter.refs.items()})
 
 
 def problem_types(status: int) -> list[str]:
@@ -157,12 +159,12 @@ def operations_of(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
             yield path, method.upper(), operation
 
 
-def _completed(spec: Spec) -> Spec:
+def _completed(spec: Spec, classes: Mapping[str, type]) -> Spec:
     """Return a description with servers and tags, and with words and examples for all that it names."""
     spec["servers"] = [{"url": "/", "description": "The service that serves this description."}]
     spec["tags"] = [{"name": name, "description": words} for name, words in TAGS.items()]
     spec["x-tagGroups"] = [{"name": caller, "tags": list(tags)} for caller, tags in CALLERS.items()]
-    examples = Examples(spec["components"]["schemas"])
+    examples = Examples(spec["components"]["schemas"], classes)
     examples.describe_properties()
     for path, method, operation in operations_of(spec):
         examples.describe_operation(operation)

@@ -19,7 +19,7 @@ PROPERTIES: Mapping[str, Described] = {
     **readers.PROPERTIES,
     **reporting.PROPERTIES,
 }
-"""Name of a property, or `Schema.name` for one in a single schema, which takes precedence → its words and example."""
+"""Name of a property → its words and example. `Schema.name`, for one schema and those that inherit it, takes precedence."""
 
 Spec = dict[str, Any]
 _END = r"\Z"
@@ -28,8 +28,9 @@ _END = r"\Z"
 class Examples:
     """Examples of the schemas in a description, composed from those of their properties."""
 
-    def __init__(self, schemas: Mapping[str, Spec]) -> None:
+    def __init__(self, schemas: Mapping[str, Spec], classes: Mapping[str, type]) -> None:
         self._schemas = schemas
+        self._names = {name: (name, *(kind.__name__ for kind in classes[name].__mro__)) for name in schemas}
 
     def describe_properties(self) -> None:
         """Give each property of each schema its description and its example."""
@@ -37,7 +38,8 @@ class Examples:
             for name, item in spec.get("properties", {}).items():
                 if "pattern" in item:  # OpenAPI's regular expressions are ECMAScript's, and match anywhere.
                     item["pattern"] = f"^{item['pattern'].removeprefix('^').removesuffix('$').removesuffix(_END)}$"
-                words = PROPERTIES.get(f"{schema}.{name}", PROPERTIES.get(name))
+                keys = (*(f"{kind}.{name}" for kind in self._names[schema]), name)
+                words = next((PROPERTIES[key] for key in keys if key in PROPERTIES), None)
                 if words is not None:
                     item["description"] = words if isinstance(words, str) else words[0]
                     if not isinstance(words, str):
@@ -60,7 +62,8 @@ class Examples:
 
     def _example_of_schema(self, name: str) -> Any:
         composed = {key: self.example_of(item) for key, item in self._schemas[name].get("properties", {}).items()}
-        return {key: value for key, value in (composed | dict(BODIES.get(name, {}))).items() if value is not ...}
+        changed = next((BODIES[kind] for kind in self._names[name] if kind in BODIES), {})
+        return {key: value for key, value in (composed | dict(changed)).items() if value is not ...}
 
     def describe_operation(self, operation: Spec) -> None:
         """Give an operation's parameters, body, and answers their examples."""

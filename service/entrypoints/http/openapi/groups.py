@@ -14,7 +14,6 @@ PROPERTIES: Mapping[str, Described] = {
     "OwnedGroupOut.used": ("How many seats are assigned.", 1),
     "OwnedGroupOut.invites": "The invitations that are open.",
     "InviteOut.id": ("The ID of the invitation.", "iv_7c1e0b94d2a85f63"),
-    "CreatedInviteOut.id": ("The ID of the invitation.", "iv_7c1e0b94d2a85f63"),
     "invite": ("The token of the invitation, for the link that the owner sends.", SIGNED_LINK),
     "InviteIn.until": ("When the invitation expires.", "2027-01-01T00:00:00Z"),
     "HeldSeatOut.since": ("Since when the reader has the seat.", "2026-11-20T09:00:00Z"),

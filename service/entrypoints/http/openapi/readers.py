@@ -9,7 +9,6 @@ from service.entrypoints.http.openapi.samples import HASH, Described
 PROPERTIES: Mapping[str, Described] = {
     "access": ("Whether the reader holds a feature now.", True),
     "ReaderOut.features": "The features that the reader holds now.",
-    "ReaderExportOut.features": "The features that the reader holds now.",
     "feature": ("The name of the feature in `paywall.toml`.", "notebook"),
     "FeatureOut.source": ("The source of the feature, as `type:id`.", "subscription:sub_1MowQVLkdIwHu7ix"),
     "HeldOut.source": ("The source of the feature, as `type:id`.", "subscription:sub_1MowQVLkdIwHu7ix"),
