@@ -19,9 +19,8 @@ from tests.node_packages import WANTED, NodePackages
 from tests.running_service import ADMIN_KEY, SITE_KEY, Paywall
 from tests.store_servers import wait_until
 
-SELLING = {"open_checkout", "returned"}
-"""These ask Stripe, for which no key is set here."""
-ROWS = "reader,plan,until,reason\nr-1042,vip,30d,Press card\n"
+SELLING = {"open_checkout", "returned", "open_portal"}
+"""These ask Stripe, for which no key is set here: they may answer 503."""
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +125,9 @@ def test_service_understands_every_curl_command_of_the_docs(
         for one in operations
     ]
     script = "\n".join(["set -u", *commands])
-    for name in set(re.findall(r"@(\w+\.csv)", script)):
-        (tmp_path / name).write_text(ROWS)
+    for one in operations:
+        for file in re.findall(r"@(\w+\.csv)", one["x-codeSamples"][0]["source"]):
+            (tmp_path / file).write_text(one["requestBody"]["content"]["text/csv"]["example"])
     variables = {
         "PAYWALL": documented.url,
         "SITE_KEY": SITE_KEY,
@@ -147,4 +147,4 @@ def test_service_understands_every_curl_command_of_the_docs(
     found = dict(line.split(" ") for line in done.stdout.splitlines())
     assert set(found) == {operation["operationId"] for operation in operations}
     refused = {name: status for name, status in found.items() if status not in ("200", "201", "202", "404", "409")}
-    assert refused == dict.fromkeys(SELLING, "503")
+    assert {name: status for name, status in refused.items() if name not in SELLING or status != "503"} == {}

@@ -230,8 +230,10 @@ def _answer(operation: str, given: Answer) -> Spec:
 
 
 def _words(operation: str, schema: Any) -> str:
-    name = schema.__name__ if isinstance(schema, type) else operation
-    return "A page of the list." if name.endswith("List") else ANSWERS.get(name, ANSWERS.get(operation, ""))
+    names = [kind.__name__ for kind in schema.__mro__] if isinstance(schema, type) else []
+    if names and names[0].endswith("List"):
+        return "A page of the list."
+    return next((ANSWERS[name] for name in (*names, operation) if name in ANSWERS), "")
 
 
 def _refusal(status: int) -> Spec:
