@@ -15,6 +15,7 @@ from service.adapters.invitation_tokens import InvitationTokens
 from service.adapters.observability import logs
 from service.adapters.observability.metrics import Metrics
 from service.adapters.pass_tokens import PassTokens
+from service.adapters.read_checkpoint import ReadCheckpoint
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.audit.audit import AuditedHash, AuditWriter
 from service.adapters.redis.audit.chain import AuditLog
@@ -94,9 +95,14 @@ from service.use_cases.story_passes.public_keys import PublicPassKeys
 from service.use_cases.story_passes.validation import PassValidator
 from service.use_cases.subscriptions.bulk_fan_out import BulkFanOut
 from service.use_cases.subscriptions.event_processor import EventProcessor, untraced
+from service.use_cases.subscriptions.full_sync import FullSync
 from service.use_cases.subscriptions.link_kind import LinkImports
 from service.use_cases.subscriptions.owned_groups import OwnedGroups
 from service.use_cases.subscriptions.subscription_admin import SubscriptionAdmin
+from service.use_cases.takeover.seat_rows import SeatRows
+from service.use_cases.takeover.stripe_reading import StripeReading
+from service.use_cases.takeover.takeover import Takeover
+from service.use_cases.takeover.takeover_import import TakeoverImports
 
 if TYPE_CHECKING:
     from service.adapters.observability.tracing import Tracing
@@ -158,6 +164,7 @@ class Service(Adapters):
     external_sources: ExternalSources
     snapshots: Snapshots
     imports: BulkImports
+    takeover: Takeover
     event_processor: EventProcessor
     deliveries: DeliveryReceiver
     subscription_admin: SubscriptionAdmin
@@ -282,11 +289,10 @@ def _service(adapters: Adapters) -> Service:
     event_processor, pass_tokens = _event_processor(a), PassTokens(partial(a.secrets.signing_keys, "pass"))
     access_check = _access_check(a, PassValidator(pass_tokens, a.passes))
     decision_ids = DecisionIds(partial(a.secrets.sealer, "decision"), catalogue, DecisionOverflow(a.store, VALID_FOR))
-    profiles = ReaderProfiles(catalogue, a.store, a.readers)
+    profiles, prices = ReaderProfiles(catalogue, a.store, a.readers), PriceCache(a.gateway, catalogue)
     imports, grant_changes = _imports(a, event_processor), GrantChanges(catalogue, a.readers, a.grants, a.approvals)
     state_metrics = StateMetrics(a.store, a.metrics.state, a.audit, imports, a.approvals, clock=a.clock)
     approval_workflow = ApprovalWorkflow(a.approvals, grant_changes.approval_kinds() | imports.approval_kinds())
-    prices = PriceCache(a.gateway, catalogue)
     alerts = Alerts(catalogue, event_processor, a.alert_flags, a.grant_ends)
     subscription_admin, groups = _subscriptions(a, event_processor)
     erasure, retention = _erasure(a, imports, groups), _retention(a)
@@ -303,6 +309,7 @@ def _service(adapters: Adapters) -> Service:
         imports=imports,
         external_sources=_external_sources(a),
         snapshots=Snapshots(catalogue, a.provider_sources, imports),
+        takeover=_takeover(a, imports, event_processor),
         event_processor=event_processor,
         deliveries=DeliveryReceiver(event_processor, a.usage_counters, a.alert_flags),
         subscription_admin=subscription_admin,
@@ -399,7 +406,20 @@ def import_kinds(a: Adapters, processor: EventProcessor, store: ImportStore, pac
     )
     fan_out = BulkFanOut(processor.objects, CustomerRows(a.store), processor.owners, processor.object_refresh)
     links = LinkImports(LinkImportWriter(a.store), a.erased, fan_out, pace)
-    return [GrantImports(a.settings.catalogue, planner, chunks), links, snapshots]
+    grants = GrantImports(a.settings.catalogue, planner, chunks)
+    return [grants, links, snapshots, TakeoverImports(grants, links, SeatRows(processor))]
+
+
+def _takeover(a: Adapters, imports: BulkImports, event_processor: EventProcessor) -> Takeover:
+    account = f"{a.settings.stripe_api_key} {a.settings.stripe_api_base} {a.settings.prefix}"
+    checkpoint = ReadCheckpoint(a.settings.data / "takeover-subscriptions", partial(a.secrets.sealer, "takeover"))
+    return Takeover(
+        catalogue=a.settings.catalogue,
+        imports=imports,
+        planner=GrantPlanner(a.store),
+        reading=StripeReading(a.gateway, event_processor.objects, checkpoint, account),
+        full_sync=FullSync(event_processor),
+    )
 
 
 def _erasure(a: Adapters, imports: BulkImports, groups: OwnedGroups) -> Erasure:

@@ -87,10 +87,14 @@ class Gateway:
             found = [client.v1.events.list({"types": types, "limit": 1}).data for types in events.type_groups()]
             return max((rows[0].created for rows in found if rows), default=None)
 
-    def list_subscriptions(self) -> Iterator[StripeFacts]:
-        """Yield every subscription, also ended ones: without a status Stripe leaves them out."""
+    def list_subscriptions(self, after: str | None = None) -> Iterator[StripeFacts]:
+        """Yield every subscription, the newest first, also ended ones: without a status Stripe leaves them out.
+
+        `after` is the ID of the one after which the list begins.
+        """
+        params: Any = {"status": "all", "limit": PAGE, **({"starting_after": after} if after else {})}
         with self._transport.client("worker") as client:
-            for row in read_pages(client.v1.subscriptions.list({"status": "all", "limit": PAGE})):
+            for row in read_pages(client.v1.subscriptions.list(params)):
                 if facts := translate.subscription_facts(row):
                     cut_off = is_cut_off(row.get("items"))
                     yield requests.read_subscription(client, facts.ref.id) if cut_off else facts

@@ -16,7 +16,19 @@ from service.domain.errors import DomainError, StoreUnavailable
 from service.entrypoints.cli.examples import EXAMPLES
 from service.entrypoints.responses.errors import problem_of
 
-GROUPS = ("approvals", "audit", "events", "grants", "keys", "links", "passes", "readers", "seats", "stories")
+GROUPS = (
+    "approvals",
+    "audit",
+    "events",
+    "grants",
+    "keys",
+    "links",
+    "passes",
+    "readers",
+    "seats",
+    "stories",
+    "takeover",
+)
 COMMANDS = {
     **{name: name for name in (*GROUPS, "backup", "explain", "serve", "worker")},
     "check-config": "serve",

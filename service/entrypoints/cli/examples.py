@@ -74,6 +74,18 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "paywall sign-in-link --key support-team --url https://paywall.example.news",
     ),
     "stories show": ("paywall stories show harbour-contract",),
+    "takeover ghost": (
+        "paywall takeover ghost members.csv --dry-run",
+        "paywall takeover ghost members.csv --config takeover.toml --html report.html",
+    ),
+    "takeover leaky": ("paywall takeover leaky subscribers.csv --dry-run",),
+    "takeover pmp": (
+        "paywall takeover pmp members.csv --dry-run",
+        "paywall takeover pmp members.csv --reader-column username",
+    ),
+    "takeover stripe": ('paywall takeover stripe subscriptions.csv --reader-column "user (metadata)" --dry-run',),
+    "takeover undo": ("paywall takeover undo im_1a2b3c",),
+    "takeover woocommerce": ("paywall takeover woocommerce subscriptions.csv --dry-run",),
     "worker": ("paywall worker", "paywall worker --once"),
 }
 """Command, as its words are typed → command lines."""

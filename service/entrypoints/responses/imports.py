@@ -18,6 +18,7 @@ from service.use_cases.imports.csv_file import ImportSheet, RowMistake
 from service.use_cases.providers.snapshot_file import SnapshotSheet
 from service.use_cases.providers.snapshot_kind import SNAPSHOT
 from service.use_cases.providers.snapshots import SnapshotDryRun
+from service.use_cases.takeover.takeover_import import TAKEOVER_IMPORT
 
 
 class MistakeOut(ResponseSchema):
@@ -106,10 +107,25 @@ class LinkDryRunOut(LinkCounts, DryRunOut):
     """What an import of links would do."""
 
 
+class TakeoverCounts(ResponseSchema):
+    links = fields.Integer(attribute="counts.links", required=True)
+    grants = fields.Integer(attribute="counts.grants", required=True)
+    seats = fields.Integer(attribute="counts.seats", required=True)
+
+
+class TakeoverImportOut(TakeoverCounts, ImportOut):
+    """A take-over, as an approval shows it."""
+
+
+class TakeoverDryRunOut(TakeoverCounts, DryRunOut):
+    """What a take-over would do."""
+
+
 SCHEMAS: Mapping[str, tuple[type[ImportOut], type[DryRunOut]]] = {
     GRANT_IMPORT: (GrantImportOut, GrantDryRunOut),
     SNAPSHOT: (SnapshotOut, SnapshotDryRunOut),
     LINK_IMPORT: (LinkImportOut, LinkDryRunOut),
+    TAKEOVER_IMPORT: (TakeoverImportOut, TakeoverDryRunOut),
 }
 """The schemas of each kind of import and of its dry run."""
 

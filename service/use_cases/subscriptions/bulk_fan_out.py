@@ -28,7 +28,8 @@ class BulkFanOut:
     def fan_out_all(self, names: Sequence[str], now: float, cause: str, step: Callable[[], None]) -> None:
         """Fan out objects and all that depend on them. `step` is called between two of them.
 
-        A customer may have been fanned out before a crash, and its objects not.
+        A customer may have been fanned out before a crash, and its objects not. What has to be read from Stripe, such as a
+        customer with claims, is left to the worker: hundreds of reads would outlast the lease of an import.
         """
         if not names:
             return
@@ -39,7 +40,7 @@ class BulkFanOut:
         plain = [obj for obj in due if _has_no_source(obj) and obj.name not in with_objects]
         shown = self._fan_out_plain(plain)
         for name in [*behind, *(obj.name for obj in due if obj.name not in shown)]:
-            self.refresh.fan_out_objects([name], Job(now, cause))
+            self.refresh.fan_out_objects([name], Job(now, cause, may_read=lambda: False))
             step()
 
     def _fan_out_plain(self, plain: Sequence[StoredObject]) -> set[str]:

@@ -91,6 +91,21 @@ class FullSync:
         if not dry_run:
             self._processor.pending_work.save_moment("sweep", int(now))
 
+    def store_listed(self, facts: StripeFacts, now: float) -> None:
+        """Store a listed object that is unknown, and correct one that differs. It can be repeated.
+
+        What has to be read of an object that was unknown is left to the worker.
+        """
+        stored = self._processor.objects.load(facts.ref.name)
+        what = self._drift(facts, stored)
+        if what == "unknown":
+            self._apply_listed(facts, stored, now)
+        elif what == "differs":
+            self._read(stored.name, now)
+        if what == "unknown" or not stored.is_fanned_out:
+            job = Job(now, "sweep", may_read=lambda: False)
+            self._processor.object_refresh.fan_out_objects([stored.name], job)
+
     def _compare_listed(self, facts: StripeFacts, now: float, found: FullSyncResult, dry_run: bool) -> None:
         stored = self._processor.objects.load(facts.ref.name)
         what = self._drift(facts, stored)
@@ -101,6 +116,7 @@ class FullSync:
             return
         if what == "unknown":
             self._apply_listed(facts, stored, now)
+            self._processor.object_refresh.fan_out_objects([stored.name], Job(now, "sweep"))
         if what == "copy lost":
             self._processor.objects.request_fan_out(stored.name, now)
         found.read += 1
@@ -136,7 +152,6 @@ class FullSync:
         number, _ = processor.objects.begin_read(stored.name, now, wanted=True)
         due, version = next_recheck(facts, processor.catalogue, now), version_of_read(facts, created=0)
         processor.objects.apply(stored.name, number, facts, now, read=False, version=version, due=due, rev=stored.rev)
-        processor.object_refresh.fan_out_objects([stored.name], Job(now, "sweep"))
 
     def _drift(self, facts: StripeFacts, stored: StoredObject) -> DriftKind | None:
         known = stored.facts

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from service.use_cases.takeover.planning import MemberPlan, Person
+from service.use_cases.takeover.reasons import TakeoverReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class AccessDifference:
     reader: str | None
     before: bool
     after: bool
-    reason: str
+    reason: TakeoverReason
 
 
 @dataclass(slots=True)
@@ -38,8 +39,20 @@ class Comparison:
             self.loses += 1
 
 
-def compare(plans: Sequence[MemberPlan], people: Mapping[str, Person]) -> Comparison:
-    """Return the comparison of all readers of an export; a row without a reader's ID stands for one of its own."""
+@dataclass(frozen=True, slots=True)
+class MovedSource:
+    """A source that a link takes from its owner so far, and the row that makes the link."""
+
+    owner: Person
+    source: str
+    plan: MemberPlan
+
+
+def compare(plans: Sequence[MemberPlan], people: Mapping[str, Person], moved: Sequence[MovedSource] = ()) -> Comparison:
+    """Return the comparison of all readers of an export, and of those from whom a link takes their last source.
+
+    A row without a reader's ID stands for a reader of its own.
+    """
     by_reader: dict[str, list[MemberPlan]] = {}
     found = Comparison()
     for plan in plans:
@@ -47,7 +60,15 @@ def compare(plans: Sequence[MemberPlan], people: Mapping[str, Person]) -> Compar
             by_reader.setdefault(plan.reader, []).append(plan)
         elif plan.access:
             found.add(_difference(plan, before=True, after=False, reason=plan.skipped))
-    here = {person.reader: person.has_access for person in people.values()}
+    lost: dict[str, set[str]] = {}
+    for one in moved:
+        lost.setdefault(one.owner.reader, set()).add(one.source)
+    here = {person.reader: bool(person.sources - lost.get(person.reader, set())) for person in people.values()}
+    for one in moved:
+        owner = one.owner
+        if owner.reader not in here and owner.sources and not owner.sources - lost[owner.reader]:
+            here[owner.reader], place = False, one.plan.row
+            found.add(AccessDifference(place.file, place.line, owner.reader, True, False, "linked_to_another_reader"))
     for reader, rows in by_reader.items():
         before, after = any(row.access for row in rows), here[reader] or any(row.opens for row in rows)
         if before == after:
@@ -57,12 +78,12 @@ def compare(plans: Sequence[MemberPlan], people: Mapping[str, Person]) -> Compar
             found.add(_difference(row, before=True, after=False, reason=row.trouble or row.skipped))
         else:
             opening = next((row for row in rows if row.opens), None)
-            reason = "runs_at_stripe" if opening is not None else "has_access_here"
+            reason: TakeoverReason = "runs_at_stripe" if opening is not None else "has_access_here"
             found.add(_difference(opening or rows[0], before=False, after=True, reason=reason))
     found.differences.sort(key=lambda one: (one.file, one.line))
     return found
 
 
-def _difference(plan: MemberPlan, *, before: bool, after: bool, reason: str) -> AccessDifference:
+def _difference(plan: MemberPlan, *, before: bool, after: bool, reason: TakeoverReason) -> AccessDifference:
     reader = plan.member.reader or None
     return AccessDifference(plan.row.file, plan.row.line, reader, before, after, reason)

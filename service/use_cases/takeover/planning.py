@@ -15,15 +15,16 @@ from service.use_cases.subscriptions.projections import seats_paid_for
 from service.use_cases.takeover.export_file import ExportRow
 from service.use_cases.takeover.formats.export_format import ExportedMember
 from service.use_cases.takeover.level_map import LevelCount, LevelMap
+from service.use_cases.takeover.reasons import TakeoverReason
 from service.use_cases.takeover.stripe_view import StripeLink, StripeView, judge
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A reader under the ID that stays after merges, and whether they have access here now."""
+    """A reader under the ID that stays after merges, and the IDs of the sources that give them access here now."""
 
     reader: str
-    has_access: bool
+    sources: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +51,14 @@ class MemberPlan:
     reader: str | None
     access: bool
     plans: tuple[str, ...]
-    trouble: str | None = None
+    trouble: TakeoverReason | None = None
     opens: bool = False
     link: StripeLink | None = None
     repeats_link: bool = False
     """Whether a row before makes the same link."""
     grants: list[PlannedGrant] = field(default_factory=list)
     seat: PlannedSeat | None = None
-    skipped: str = "no_access"
+    skipped: TakeoverReason = "no_access"
     """The reason for which the row counts as skipped, should it change nothing."""
 
     @property
@@ -117,7 +118,7 @@ def _plan_of(level: str, member: ExportedMember, rules: Rules) -> str | None:
     return plan.id if plan is not None else None
 
 
-def _plan_grants(found: MemberPlan, rules: Rules) -> str | None:
+def _plan_grants(found: MemberPlan, rules: Rules) -> TakeoverReason | None:
     """Plan the grants of a member whose access is not carried by Stripe. Return why there are none."""
     member, until = found.member, found.member.until
     if member.end_rule is not None:
@@ -185,7 +186,7 @@ def _settle_link(
 ) -> None:
     known = view.list_linked(link)
     if known is None:
-        _trust_export(plan, rules.catalogue)
+        _trust_export(plan, seats, rules.catalogue)
         return
     outcome = judge(known, rules.catalogue, rules.now)
     opens = outcome.opens
@@ -201,20 +202,28 @@ def _settle_link(
         plan.trouble = outcome.reason
 
 
-def _trust_export(plan: MemberPlan, catalogue: Catalogue) -> None:
+def _trust_export(plan: MemberPlan, seats: Mapping[str, Mapping[str, int]], catalogue: Catalogue) -> None:
     """Where nothing is known of a subscription, assume that it is what the export says."""
-    member = plan.member
+    member, group = plan.member, plan.member.subscription
     if not plan.access or member.carrier != "stripe":
         return
-    opening = [name for name in plan.plans if catalogue.plans[name].features]
-    if opening and all(catalogue.plans[name].seats for name in opening):
-        # Without the subscription's ID no seat can be given.
-        plan.opens = member.subscription is not None
-        plan.trouble = None if plan.opens else "group_not_read"
-        plan.seat = PlannedSeat(member.subscription, member.quantity) if member.subscription else None
+    if not is_for_group(plan, catalogue):
+        plan.opens = any(catalogue.plans[name].features for name in plan.plans)
+        plan.trouble = None if plan.opens else "plan_without_features"
+    elif group is None:  # Without the subscription's ID no seat can be given.
+        plan.trouble = "group_not_read"
     else:
-        plan.opens = bool(opening)
-        plan.trouble = None if opening else "plan_without_features"
+        used = seats.get(group, {})
+        plan.opens = plan.reader in used or len(used) < member.quantity
+        plan.trouble = None if plan.opens else "no_free_seat"
+        if plan.opens and plan.reader not in used:
+            plan.seat = PlannedSeat(group, member.quantity)
+
+
+def is_for_group(plan: MemberPlan, catalogue: Catalogue) -> bool:
+    """Return whether every plan of a row that opens anything is one with seats."""
+    opening = [catalogue.plans[name] for name in plan.plans if catalogue.plans[name].features]
+    return bool(opening) and all(one.seats for one in opening)
 
 
 def _merge_grants(plans: Sequence[MemberPlan]) -> None:

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from service.domain.catalogue import Catalogue
 from service.domain.sources import Holding, Standing
 from service.domain.stripe_facts import StripeFacts
+from service.use_cases.takeover.reasons import TakeoverReason
 
 LinkKind = Literal["customer", "subscription"]
 
@@ -43,7 +44,7 @@ class StripeOutcome:
     """Whether a link opens something here, or why it does not. `group` pays for seats, of which the owner needs one."""
 
     opens: bool
-    reason: str | None = None
+    reason: TakeoverReason | None = None
     group: StripeFacts | None = None
 
 

@@ -154,7 +154,7 @@ class RecordedStripe:
         kept = sorted(self.events, key=lambda event: int(event["created"]))
         yield from [parse_api_event(event) for event in kept if since is None or event["created"] >= since]
 
-    def list_subscriptions(self) -> Iterator[StripeFacts]:
+    def list_subscriptions(self, after: str | None = None) -> Iterator[StripeFacts]:
         self._answer("subscriptions")
         for (kind, name), _ in list(self.objects.items()):
             if kind == "subscription":

@@ -9,7 +9,7 @@ from typing import Any
 from service.domain.catalogue import DAY
 from service.domain.sources import Item, Subscription
 from service.domain.stripe_facts import ObjectRef, OwnerClaims, StripeFacts
-from service.use_cases.takeover.comparison import Comparison, compare
+from service.use_cases.takeover.comparison import Comparison, MovedSource, compare
 from service.use_cases.takeover.export_file import ExportRow
 from service.use_cases.takeover.planning import (
     MemberPlan,
@@ -60,13 +60,14 @@ def _plan(
     levels: str = LEVELS,
     seats: Mapping[str, Mapping[str, int]] | None = None,
     here: Mapping[str, Person] | None = None,
+    moved: Sequence[tuple[Person, str]] = (),
 ) -> tuple[list[MemberPlan], Comparison]:
-    people = {row.member.reader: Person(row.member.reader, False) for row in rows} | dict(here or {})
+    people = {row.member.reader: Person(row.member.reader) for row in rows} | dict(here or {})
     rules = Rules(level_map(levels), catalogue(), NOW)
     plans = [plan_row(row, people, rules) for row in rows]
     choose_links(plans)
     settle(plans, view, seats or {}, rules)
-    return plans, compare(plans, people)
+    return plans, compare(plans, people, [MovedSource(owner, source, plans[0]) for owner, source in moved])
 
 
 def _differences(found: Comparison) -> dict[str, str]:
@@ -239,7 +240,17 @@ def test_rows_without_a_valid_reader_are_named() -> None:
 
 def test_reader_who_has_access_here_keeps_it() -> None:
     rows = [row for row in read_sample("ghost") if row.member.reader.endswith(("12", "14"))]
-    here = {row.member.reader: Person(f"heir-{row.member.reader}", True) for row in rows}
+    here = {row.member.reader: Person(f"heir-{row.member.reader}", frozenset({"gr_1"})) for row in rows}
     plans, found = _plan(rows, here=here)
     assert [one.reason for one in found.differences] == ["has_access_here"]
     assert plans[0].reader == f"heir-{rows[0].member.reader}"
+
+
+def test_owner_from_whom_a_link_takes_the_last_source_loses_access() -> None:
+    rows = read_sample("ghost")[:1]
+    owner = Person("r-before", frozenset({"sub_1"}))
+    assert _differences(_plan(rows, moved=[(owner, "sub_1")])[1]) == {"re-": "linked_to_another_reader"}
+    richer = Person("r-before", frozenset({"sub_1", "gr_1"}))
+    assert _plan(rows, moved=[(richer, "sub_1")])[1].loses == 0
+    outside = Person("r-before", frozenset())
+    assert _plan(rows, moved=[(outside, "sub_1")])[1].loses == 0

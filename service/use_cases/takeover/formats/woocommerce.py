@@ -33,8 +33,9 @@ def _read_row(cells: Cells, context: ReadingContext) -> ExportedMember:
     )
     until, end_rule = _end_of_paid(cells, status, context)
     end, _ = read_end(cells["end_date"], UTC)
+    reader = cells[context.reader_column]
     return ExportedMember(
-        reader=cells[context.reader_column],
+        reader="" if (context.reader_column, reader) == ("customer_id", "0") else reader,  # A guest.
         access=status in GIVES_ACCESS and not (end is not None and end <= context.now),
         levels=tuple(dict.fromkeys(name.strip() for name in _ITEM.findall(cells["order_items"]))) or ("",),
         carrier="grant",

@@ -10,11 +10,17 @@ from typing import Any
 
 import pytest
 
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.imports.import_store import ImportManifest
 from service.adapters.redis.readers import source_codec
 from service.adapters.stripe.webhook import Envelope
 from service.domain.catalogue import DAY
 from service.domain.sources import Subscription
 from service.use_cases.subscriptions.catch_up import CatchUpResult
+from service.use_cases.takeover.export_file import read_file, read_members
+from service.use_cases.takeover.export_formats import FORMATS
+from service.use_cases.takeover.formats.export_format import ReadingContext
+from service.use_cases.takeover.level_map import LevelMap
 from tests.entrypoints.http.admin.conftest import MakeStaff, granted, plain
 from tests.in_process_app import InProcessApp
 from tests.running_service import ADMIN_KEY, in_days
@@ -341,3 +347,19 @@ def test_seats_of_ended_group_are_shown_as_inactive(staff: MakeStaff, admin_app:
     assert "These seats give no access now. The subscription’s status at Stripe is “ canceled ”" in plain(
         ann.get("/seats?id=sub_1")
     )
+
+
+def test_take_over_is_shown_among_the_imports(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    service, now = admin_app.service, admin_app.clock()
+    body = b"id,complimentary_plan,stripe_customer_id,tiers\nr-1,true,,Gold\nr-2,,cus_1,Gold\n"
+    levels = LevelMap(plans={"Gold": "supporter"}, ends={"complimentary": int(now) + DAY})
+    context = ReadingContext(now, service.settings.catalogue.zone, "id")
+    rows = list(read_members(read_file(body), 0, FORMATS["ghost"], context))
+    found = service.takeover.examine(FORMATS["ghost"], rows, levels, now, lambda what, done, of: None)
+    done = service.takeover.commit(found, Actor("cli:ann"), now)
+    assert isinstance(done, ImportManifest)
+    service.takeover.finish(done)
+    ann = staff()
+    page = plain(ann.get(f"/import?id={done.id}"))
+    assert "Links 1 Grants 1 Seats 0" in page
+    wait_until(lambda: done.id in ann.get("/imports").text)

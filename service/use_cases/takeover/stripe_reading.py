@@ -1,0 +1,113 @@
+"""Read what is known of the linked subscriptions: from Stripe by lists where a key is set, else from the store.
+
+A list costs a request for each hundred subscriptions of the account, at the pace that every request to Stripe keeps. What
+has been read is kept in a file, so that a read that was cut off resumes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import islice
+
+from service.adapters.read_checkpoint import ReadCheckpoint, ReadPage
+from service.adapters.redis.stripe_objects import facts_codec
+from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
+from service.domain.stripe_facts import ObjectRef, StripeFacts
+from service.use_cases.imports.pacing import retry_while_unavailable
+from service.use_cases.subscriptions.object_refresh import StripeApi
+from service.use_cases.takeover.stripe_view import StripeLink, StripeView
+
+_PAGE = 100
+_BATCH = 200
+
+Count = Callable[[int], None]
+"""Receives how many subscriptions have been read so far."""
+
+
+@dataclass(frozen=True)
+class StripeReading:
+    """Reads subscriptions. Raises: StripeFailure where a key is set, StoreUnavailable."""
+
+    gateway: StripeApi | None
+    objects: Objects
+    checkpoint: ReadCheckpoint
+    account: str
+    """Names the account and the store, so that a read of another one does not resume."""
+
+    def read(self, links: Collection[StripeLink], now: float, count: Count) -> StripeView:
+        """Return what is known of the subscriptions that these links cover."""
+        if self.gateway is None or not links:
+            return self._from_store(links)
+        return _view(self._read_stripe(self.gateway, links, now, count), complete=True)
+
+    def _read_stripe(
+        self, gateway: StripeApi, links: Collection[StripeLink], now: float, count: Count
+    ) -> Iterator[StripeFacts]:
+        wanted = {(link.kind, link.id) for link in links}
+        what = blake2b("\n".join([self.account, *sorted(map(":".join, wanted))]).encode(), digest_size=16).hexdigest()
+        pages = self.checkpoint.load(what, now)
+        seen = 0
+        if not pages:
+            self.checkpoint.start(what, now)
+        for page in pages:
+            seen += _PAGE
+            for name, text in page.rows:
+                yield facts_codec.unpack_facts(ObjectRef("subscription", name), text.encode())
+        count(seen)
+        if pages:
+            new = _until(gateway.list_subscriptions(), pages[0].first)
+            yield from (facts for facts in new if _is_wanted(facts, wanted))
+        listed = gateway.list_subscriptions(pages[-1].last if pages else None)
+        while page_facts := list(islice(listed, _PAGE)):
+            kept = [facts for facts in page_facts if _is_wanted(facts, wanted)]
+            rows = [(facts.ref.id, facts_codec.pack_facts(facts).decode()) for facts in kept]
+            self.checkpoint.add(ReadPage(page_facts[0].ref.id, page_facts[-1].ref.id, rows))
+            seen += len(page_facts)
+            count(seen)
+            yield from kept
+        self.checkpoint.discard()
+
+    def _from_store(self, links: Collection[StripeLink]) -> StripeView:
+        facts = (obj.facts for _, obj in self.iterate_stored(links))
+        return _view((one for one in facts if one is not None), complete=False)
+
+    def iterate_stored(self, links: Collection[StripeLink]) -> Iterator[tuple[StripeLink, StoredObject]]:
+        """Yield each subscription that is stored here and that a link covers."""
+        named = sorted(links)
+        for start in range(0, len(named), _BATCH):
+            batch = named[start : start + _BATCH]
+            yield from retry_while_unavailable(lambda batch=batch: self._load_stored(batch))  # type: ignore[misc]  # binds the loop's batch
+
+    def _load_stored(self, links: Sequence[StripeLink]) -> list[tuple[StripeLink, StoredObject]]:
+        pairs = [(f"subscription:{link.id}", link) for link in links if link.kind == "subscription"]
+        customers = {f"customer:{link.id}": link for link in links if link.kind == "customer"}
+        for customer in self.objects.list_customers_with_objects(list(customers)):
+            link = customers[customer]
+            names = self.objects.list_customer_objects(link.id)
+            pairs += [(name, link) for name in names if name.startswith("subscription:")]
+        stored = self.objects.load_all([name for name, _ in pairs]) if pairs else []
+        return [(link, obj) for (_, link), obj in zip(pairs, stored, strict=True) if obj.facts is not None]
+
+
+def _is_wanted(facts: StripeFacts, wanted: Collection[tuple[str, str]]) -> bool:
+    return ("subscription", facts.ref.id) in wanted or ("customer", facts.customer or "") in wanted
+
+
+def _until(listed: Iterator[StripeFacts], last: str) -> Iterator[StripeFacts]:
+    """Yield what was created since an earlier read began: the list has the newest first."""
+    for facts in listed:
+        if facts.ref.id == last:
+            return
+        yield facts
+
+
+def _view(found: Iterator[StripeFacts], *, complete: bool) -> StripeView:
+    by_customer: dict[str, list[StripeFacts]] = {}
+    by_id: dict[str, StripeFacts] = {}
+    for facts in found:
+        if facts.ref.id not in by_id:
+            by_customer.setdefault(facts.customer or "", []).append(facts)
+        by_id[facts.ref.id] = facts
+    return StripeView(by_customer, by_id, complete)
