@@ -281,7 +281,8 @@ def _gateway(settings: Settings, metrics: Metrics, tracing: Tracing | None) -> G
 
     metrics.stripe_configured.set(1)
     observe = metrics.observe_stripe if tracing is None else tracing.around_stripe(metrics.observe_stripe)
-    return gateway.Gateway(settings.stripe_api_key, settings.stripe_api_base, transport.RateLimit(), observe)
+    keys = settings.catalogue.reader_metadata
+    return gateway.Gateway(settings.stripe_api_key, settings.stripe_api_base, transport.RateLimit(), observe, keys)
 
 
 def _service(adapters: Adapters) -> Service:
@@ -327,7 +328,20 @@ def _service(adapters: Adapters) -> Service:
         state_metrics=state_metrics,
         background_tasks=_background_tasks(a, event_processor, maintenance, prices, state_metrics),
         worker=_worker(a, event_processor, subscription_admin, maintenance),
-        doctor=Doctor(a.settings, a.store, event_processor.ledger, a.gateway, a.clock, a.erased, a.reader_lists),
+        doctor=_doctor(a, event_processor),
+    )
+
+
+def _doctor(a: Adapters, processor: EventProcessor) -> Doctor:
+    return Doctor(
+        settings=a.settings,
+        store=a.store,
+        ledger=processor.ledger,
+        objects=processor.objects,
+        gateway=a.gateway,
+        clock=a.clock,
+        erased=a.erased,
+        lists=a.reader_lists,
     )
 
 

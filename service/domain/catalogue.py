@@ -13,6 +13,8 @@ from typing import Literal
 
 DAY = 86_400
 HOUR = 3_600
+READER_METADATA = ("reader_id",)
+"""The metadata keys at Stripe that name a reader, unless the policy has others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,8 @@ class Catalogue:
     providers: Mapping[str, Provider] = field(default_factory=dict)
     livemode: bool = False
     leeway: int = 48 * HOUR
+    reader_metadata: tuple[str, ...] = READER_METADATA
+    """In order: the first that holds a valid ID names the reader, and Checkout writes the first."""
     revision: str = ""
     story_url: str | None = None
     """The address of a story, with `{story}` for its ID; links of story passes begin with it."""

@@ -272,6 +272,7 @@ def catalogue_of(policy: dict[str, Any]) -> Catalogue:
         ),
         livemode=policy["stripe"]["livemode"],
         leeway=policy["stripe"]["leeway_hours"] * HOUR,
+        reader_metadata=tuple(policy["stripe"]["reader_metadata"]),
     )
     return replace(made, revision=revision_of(policy))
 
@@ -281,13 +282,14 @@ def revision_of(policy: dict[str, Any]) -> str:
 
     Comments, layout, the order of keys and explicit defaults do not change it. The order of features, plans and offers
     does: readers see them in that order, and the first offer is used where none has the feature's name. Retention, providers,
-    Checkout with its trials, and `story_url` decide nothing, and are left out.
+    Checkout with its trials, `reader_metadata` and `story_url` decide nothing, and are left out.
     """
     deciding = {name: table for name, table in policy.items() if name not in ("retention", "providers", "checkout")}
     deciding["plans"] = {
         plan: {key: value for key, value in table.items() if key != "trial_days"}
         for plan, table in policy["plans"].items()
     }
+    deciding["stripe"] = {name: value for name, value in policy["stripe"].items() if name != "reader_metadata"}
     deciding["site"] = {name: value for name, value in policy["site"].items() if name != "story_url"}
     meaning = deciding | {name: list(deciding[name].items()) for name in ("features", "plans", "offers")}
     text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"))

@@ -20,6 +20,7 @@ from service.settings.validation import (
     quoted,
     wrong_link,
     wrong_locale,
+    wrong_metadata_key,
     wrong_name,
     wrong_origin,
     wrong_price,
@@ -148,9 +149,8 @@ class Items(fields.List[Any]):
         if not isinstance(value, list):
             raise ValidationError(f"must be a list in [brackets], and is {kind(value)}")
         if len(value) < self._least:
-            raise ValidationError(
-                "must name at least one" if self.required else "is empty: name at least one, or leave it out"
-            )
+            wrong = "must name at least one" if self.required else "is empty: name at least one, or leave it out"
+            raise ValidationError(wrong)
         result: list[Any] = super()._deserialize(value, attr, data, **kwargs)
         texts = {i: each for i, each in enumerate(result) if isinstance(each, str)}
         first = {each: i for i, each in reversed(texts.items())}
@@ -337,6 +337,7 @@ class OfferTable(Table):
 class StripeTable(Table):
     livemode = Flag(load_default=False)
     leeway_hours = Count(0, 8_784, load_default=48)
+    reader_metadata = Items(Text(wrong_metadata_key), least=1, load_default=("reader_id",))
 
 
 class CheckoutTable(Table):

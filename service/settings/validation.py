@@ -126,6 +126,15 @@ LOCALES = (
 """The languages of Stripe's Checkout page (docs.stripe.com/api/checkout/sessions/create); `auto` is the browser's."""
 
 
+def wrong_metadata_key(word: str) -> str | None:
+    """Return what makes a text no key of Stripe's metadata, or `None`."""
+    if wrong := wrong_text(word):
+        return wrong
+    if len(word) > 40 or "[" in word or "]" in word:
+        return "must have at most 40 characters, and no square brackets"
+    return "names the recipient of a gift, not who pays" if word in ("gift_recipient", "gift") else None
+
+
 def wrong_locale(word: str) -> str | None:
     if word in LOCALES:
         return None

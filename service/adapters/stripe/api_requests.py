@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import stripe
 
@@ -13,6 +13,7 @@ from service.adapters.stripe import events, translate
 from service.adapters.stripe.errors import none_if_missing
 from service.adapters.stripe.translate import Json, id_of, integer, is_cut_off, rows, timestamp
 from service.adapters.stripe.webhook import Envelope, NotStripe, parse_api_event
+from service.domain.catalogue import READER_METADATA
 from service.domain.errors import NoSuchObject, StripeUnavailable
 from service.domain.payments import Payment, with_totals
 from service.domain.stripe_facts import ObjectKind, ObjectRef, PaymentKind, PaymentRef, StripeFacts
@@ -55,24 +56,35 @@ def checked_id(name: str) -> str:
 # -------------------------------------------------------------------------------------------------- single objects
 
 
-def read_subscription(client: stripe.StripeClient, name: str, paid_at: int | None = None) -> StripeFacts:
+class Reading(NamedTuple):
+    """How objects are read: the metadata keys that name their readers, and of a session when it was paid, if that is known."""
+
+    reader_metadata: Sequence[str] = READER_METADATA
+    paid_at: int | None = None
+
+    def named(self, obj: Json) -> Json:
+        """Return an object whose metadata names the reader as `reader_id`."""
+        return translate.with_reader_id(obj, self.reader_metadata)
+
+
+def read_subscription(client: stripe.StripeClient, name: str, reading: Reading) -> StripeFacts:
     """Return a subscription with all of its items."""
-    found = to_json(client.v1.subscriptions.retrieve(checked_id(name)))
+    found = reading.named(to_json(client.v1.subscriptions.retrieve(checked_id(name))))
     items = None
     if is_cut_off(found.get("items")):
         items = list(read_pages(client.v1.subscription_items.list({"subscription": name, "limit": PAGE})))
     return _with_id(translate.subscription_facts(found, items))
 
 
-def read_session(client: stripe.StripeClient, name: str, paid_at: int | None = None) -> StripeFacts:
+def read_session(client: stripe.StripeClient, name: str, reading: Reading) -> StripeFacts:
     """Return a Checkout session; of a paid one-time payment also what was bought, with refunds and disputes."""
-    found = to_json(client.v1.checkout.sessions.retrieve(checked_id(name), {"expand": ["line_items"]}))
-    facts = _with_id(translate.session_facts(found, paid_at=paid_at))
+    found = reading.named(to_json(client.v1.checkout.sessions.retrieve(checked_id(name), {"expand": ["line_items"]})))
+    facts = _with_id(translate.session_facts(found, paid_at=reading.paid_at))
     if facts.source is None:
         return facts
     lines = _read_lines(client, name, found)
     payment = _read_payment(client, found)
-    starts_at = _read_paid_at(client, found) if paid_at is None else paid_at
+    starts_at = _read_paid_at(client, found) if reading.paid_at is None else reading.paid_at
     return _with_id(translate.session_facts(found, paid_at=starts_at, payment=payment, lines=lines))
 
 
@@ -125,17 +137,17 @@ def _read_paid_at(client: stripe.StripeClient, found: Json) -> int | None:
     return max((when for row in succeeded if (when := timestamp(row.get("created")))), default=None)
 
 
-def read_customer(client: stripe.StripeClient, name: str, paid_at: int | None = None) -> StripeFacts:
-    return _with_id(translate.customer_facts(to_json(client.v1.customers.retrieve(checked_id(name)))))
+def read_customer(client: stripe.StripeClient, name: str, reading: Reading) -> StripeFacts:
+    return _with_id(translate.customer_facts(reading.named(to_json(client.v1.customers.retrieve(checked_id(name))))))
 
 
-def read_entitlements(client: stripe.StripeClient, name: str, paid_at: int | None = None) -> StripeFacts:
+def read_entitlements(client: stripe.StripeClient, name: str, reading: Reading) -> StripeFacts:
     """Return all entitlements of a customer, by the API's list: the `url` in a summary is no path of the API."""
     listed = client.v1.entitlements.active_entitlements.list({"customer": checked_id(name), "limit": PAGE})
     return translate.entitlements_facts(name, list(read_pages(listed)))
 
 
-READERS: dict[ObjectKind, Callable[[stripe.StripeClient, str, int | None], StripeFacts]] = {
+READERS: dict[ObjectKind, Callable[[stripe.StripeClient, str, Reading], StripeFacts]] = {
     "subscription": read_subscription,
     "session": read_session,
     "customer": read_customer,
@@ -227,7 +239,7 @@ def _list_ascending(
     yield from _list_ascending(client, types, middle + 1, until)
 
 
-def list_sessions(client: stripe.StripeClient, since: int) -> Iterator[StripeFacts]:
+def list_sessions(client: stripe.StripeClient, since: int, reading: Reading) -> Iterator[StripeFacts]:
     """Yield completed Checkout sessions created at `since` or later, the newest first, with refunds and disputes.
 
     Sessions of mode subscription are included: their claims count for the subscription. The `paid_at` of a pass is the
@@ -240,7 +252,7 @@ def list_sessions(client: stripe.StripeClient, since: int) -> Iterator[StripeFac
     for row in read_pages(client.v1.checkout.sessions.list(complete)):
         intent, amount = id_of(row.get("payment_intent")), integer(row.get("amount_total")) or 0
         payment = payment_from(intent, amount, refunds.get(intent, []), disputes.get(intent, []))
-        facts = translate.session_facts(row, payment=payment)
+        facts = translate.session_facts(reading.named(row), payment=payment)
         if facts is not None:
             yield facts
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from service.adapters.stripe import translate
 from service.adapters.stripe.translate import Json, id_of, text
 from service.adapters.stripe.webhook import Envelope
+from service.domain.catalogue import READER_METADATA
 from service.domain.sources import TERMINAL
 from service.domain.stripe_facts import EventContent, ObjectRef, PaymentRef
 
@@ -131,7 +132,7 @@ def is_handled(event: Envelope) -> bool:
     return event.type.startswith(_THIN) and (name in HANDLED or name.startswith(_THIN_FAMILIES))
 
 
-def event_content(event: Envelope) -> EventContent:
+def event_content(event: Envelope, reader_metadata: Sequence[str] = READER_METADATA) -> EventContent:
     """Return what an event points at and reports; an empty content for an event that is not handled."""
     if event.thin:
         return _thin_content(event)
@@ -140,7 +141,7 @@ def event_content(event: Envelope) -> EventContent:
         return EventContent()
     if find is _prices:
         return EventContent(prices=True)
-    obj: Json = event.object
+    obj: Json = translate.with_reader_id(event.object, reader_metadata)
     refs = tuple(find(obj))
     if event.type == "customer.deleted":
         obj = {**obj, "deleted": True}  # The event carries the customer as it was before.
@@ -154,7 +155,8 @@ def event_content(event: Envelope) -> EventContent:
     paid_at = event.created if facts.payment is not None and facts.source is not None else None
     if paid_at is not None:
         facts = translate.session_facts(obj, paid_at=paid_at)
-    previous = translate.previous_fingerprint(refs[0].kind, event.previous_attributes)
+    former = translate.with_former_reader_id(event.previous_attributes, event.object, reader_metadata)
+    previous = translate.previous_fingerprint(refs[0].kind, former)
     return EventContent(refs, facts=facts, previous=previous, paid_at=paid_at)
 
 

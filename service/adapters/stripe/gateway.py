@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import stripe
@@ -19,7 +20,9 @@ from service.adapters.stripe.observation import Observe, unobserved
 from service.adapters.stripe.translate import Json, id_of, integer, is_cut_off, mapping, text
 from service.adapters.stripe.transport import Patience, RateLimit, Transport
 from service.adapters.stripe.webhook import Envelope
+from service.domain.catalogue import READER_METADATA
 from service.domain.errors import InvalidFields, NoSuchObject, StripeRefused, StripeUnavailable
+from service.domain.ownership import resolve_owner
 from service.domain.prices import PriceTag
 from service.domain.stripe_facts import ObjectRef, PaymentRef, StripeFacts
 
@@ -41,6 +44,14 @@ class WebhookEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class UnnamedSubscription:
+    """A subscription whose metadata, and its customer's, names no reader; `keys`: the metadata keys that they have."""
+
+    id: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """The account of the key; `clock_ahead`: seconds by which this clock is ahead of Stripe's, `None` if unknown."""
 
@@ -57,8 +68,16 @@ class Gateway:
     waits, `worker` for background work.
     """
 
-    def __init__(self, key: str, base: str | None, rate_limit: RateLimit, observe: Observe = unobserved) -> None:
+    def __init__(
+        self,
+        key: str,
+        base: str | None,
+        rate_limit: RateLimit,
+        observe: Observe = unobserved,
+        reader_metadata: Sequence[str] = READER_METADATA,
+    ) -> None:
         self._transport = Transport(key, base, rate_limit, observe)
+        self._reading = requests.Reading(reader_metadata)
 
     def read_object(self, ref: ObjectRef, *, patience: Patience = "inline", paid_at: int | None = None) -> StripeFacts:
         """Return an object as it is now. `paid_at`: of a one-time session, when an event first reported the payment.
@@ -66,7 +85,7 @@ class Gateway:
         Without `paid_at` a pass starts when its charge was made, or with the session; that costs one more request.
         """
         with self._transport.client(patience) as client:
-            facts = requests.READERS[ref.kind](client, ref.id, paid_at)
+            facts = requests.READERS[ref.kind](client, ref.id, self._reading._replace(paid_at=paid_at))
         if facts.ref != ref:  # A server that answers with another object is not Stripe.
             raise StripeUnavailable("odd_answer")
         return facts
@@ -95,22 +114,35 @@ class Gateway:
         params: Any = {"status": "all", "limit": PAGE, **({"starting_after": after} if after else {})}
         with self._transport.client("worker") as client:
             for row in read_pages(client.v1.subscriptions.list(params)):
-                if facts := translate.subscription_facts(row):
+                if facts := translate.subscription_facts(self._reading.named(row)):
                     cut_off = is_cut_off(row.get("items"))
-                    yield requests.read_subscription(client, facts.ref.id) if cut_off else facts
+                    yield requests.read_subscription(client, facts.ref.id, self._reading) if cut_off else facts
+
+    def list_unnamed_subscriptions(self, most: int) -> list[UnnamedSubscription]:
+        """Return which of the newest `most` subscriptions that have not ended name no reader."""
+        params: Any = {"limit": PAGE, "expand": ["data.customer"]}
+        with self._transport.client("worker") as client:
+            listed = list(islice(read_pages(client.v1.subscriptions.list(params)), most))
+        found = []
+        for row in listed:
+            metadata = [mapping(mapping(obj).get("metadata")) for obj in (row, row.get("customer"))]
+            own, customer = [translate.owner_claims(self._reading.named({"metadata": one})) for one in metadata]
+            if not own.gift_pending and resolve_owner(own, customer=customer).reader is None:
+                found.append(UnnamedSubscription(id_of(row) or "", tuple(dict.fromkeys(chain(*metadata)))))
+        return found
 
     def list_customer_subscriptions(self, customer: str) -> list[StripeFacts]:
         """Return a customer's subscriptions, also ended ones; none for a customer that Stripe does not know."""
         params: Any = {"customer": checked_id(customer), "status": "all", "limit": PAGE}
         with self._transport.client("click") as client:
             found = none_if_missing(lambda: list(read_pages(client.v1.subscriptions.list(params)))) or []
-        listed = [facts for row in found if (facts := translate.subscription_facts(row))]
+        listed = [facts for row in found if (facts := translate.subscription_facts(self._reading.named(row)))]
         return [facts for facts in listed if facts.customer == customer]
 
     def list_sessions(self, since: int) -> Iterator[StripeFacts]:
         """Yield completed Checkout sessions; see `api_requests.list_sessions`."""
         with self._transport.client("worker") as client:
-            yield from requests.list_sessions(client, since)
+            yield from requests.list_sessions(client, since, self._reading)
 
     def find_prices(self, words: Sequence[str], *, patience: Patience = "worker") -> dict[str, PriceTag]:
         """Return the prices of these IDs and lookup keys, by the word that was asked for, without unknown ones."""

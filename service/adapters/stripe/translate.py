@@ -12,6 +12,8 @@ from decimal import Decimal
 from typing import Any
 
 from service.adapters.crypto import claim_digest
+from service.domain.catalogue import READER_METADATA
+from service.domain.ownership import is_reader_id
 from service.domain.payments import Payment, PaymentUpdate, apply_payment
 from service.domain.sources import TERMINAL, Item, Pass, StripeEntitlements, Subscription
 from service.domain.stripe_facts import Fingerprint, ObjectRef, OwnerClaims, StripeFacts
@@ -78,6 +80,34 @@ def rows(value: Any) -> list[Json]:
 def is_cut_off(value: Any) -> bool:
     """Return whether an embedded list goes on beyond what it holds."""
     return mapping(value).get("has_more") is True
+
+
+def with_reader_id(obj: Json, keys: Sequence[str]) -> Json:
+    """Return an object whose metadata names the reader as `reader_id`: of these keys, the first that holds a valid ID."""
+    if tuple(keys) == READER_METADATA:
+        return obj
+    metadata = mapping(obj.get("metadata"))
+    rest = {name: value for name, value in metadata.items() if name not in READER_METADATA}
+    reader = _reader_in(metadata, keys)
+    return {**obj, "metadata": {**rest, "reader_id": reader} if reader else rest}
+
+
+def with_former_reader_id(previous: Json, obj: Json, keys: Sequence[str]) -> Json:
+    """Return `previous_attributes` of an object likewise; they hold only the metadata that changed."""
+    changed = mapping(previous.get("metadata"))
+    if tuple(keys) == READER_METADATA or "metadata" not in previous:
+        return previous
+    rest = {name: value for name, value in changed.items() if name not in READER_METADATA}
+    if not any(key in changed for key in keys):
+        return {**previous, "metadata": rest}
+    former = _reader_in({**mapping(obj.get("metadata")), **changed}, keys)
+    return {**previous, "metadata": {**rest, "reader_id": former}}
+
+
+def _reader_in(metadata: Json, keys: Sequence[str]) -> str | None:
+    """Return the first valid ID; where none is valid, the first text, which names nobody."""
+    values = [value for key in keys if (value := text(metadata.get(key)))]
+    return next((value for value in values if is_reader_id(value)), next(iter(values), None))
 
 
 def owner_claims(obj: Json) -> OwnerClaims:
@@ -297,7 +327,7 @@ _SUBSCRIPTION_FIELDS: dict[str, Callable[[Any], object]] = {
     "current_period_end": integer,
 }
 _SESSION_FIELDS: dict[str, Callable[[Any], object]] = {"status": text, "payment_status": text, "customer": id_of}
-_CLAIMS = ("reader_id", "gift_recipient", "gift")
+_CLAIMS = (*READER_METADATA, "gift_recipient", "gift")
 
 
 def previous_fingerprint(kind: str, attributes: Json) -> Fingerprint:

@@ -72,7 +72,7 @@ class Purchases:
             raise NotForSale("quantity", wrong)
         self._refuse_holder(order.reader, sold, now)
         customer = next(iter(self._readers.list_customers(self._readers.resolve_merged(order.reader))), None)
-        sale = Sale(order, tag, sold, self._catalogue.checkout)
+        sale = Sale(order, tag, sold, self._catalogue.checkout, self._catalogue.reader_metadata[0])
         return open_checkout_page(gateway, sale, customer, partial(self._review, gateway, sale, now))
 
     def has_portal(self, reader: str) -> bool:

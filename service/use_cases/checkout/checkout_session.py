@@ -10,7 +10,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from service.domain.catalogue import CheckoutPolicy, Plan
+from service.domain.catalogue import READER_METADATA, CheckoutPolicy, Plan
 from service.domain.errors import NoSuchObject
 from service.domain.prices import PriceTag
 from service.settings.validation import origin_of
@@ -46,6 +46,13 @@ class Sale:
     tag: PriceTag
     plan: Plan
     policy: CheckoutPolicy
+    reader_key: str = READER_METADATA[0]
+    """The metadata key that names the reader."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The metadata that names the reader, of a session, a subscription and a customer."""
+        return {self.reader_key: self.order.reader}
 
 
 Review = Callable[[str | None], int | None]
@@ -58,15 +65,14 @@ def open_checkout_page(gateway: Gateway, sale: Sale, customer: str | None, revie
     Without a `customer` of the reader, or where Stripe has deleted it, create one that carries the reader's ID. Raises:
     `InvalidFields` for what Stripe refuses.
     """
-    reader = sale.order.reader
-    payer, is_new = (customer, False) if customer else _new_customer(gateway, reader)
+    payer, is_new = (customer, False) if customer else _new_customer(gateway, sale)
     trial_days = review(None if is_new else payer)
     try:
         return _open(gateway, checkout_params(sale, payer, trial_days))
     except NoSuchObject:
         if customer is None:
             raise
-    payer, _ = _new_customer(gateway, reader, instead_of=customer)
+    payer, _ = _new_customer(gateway, sale, instead_of=customer)
     return _open(gateway, checkout_params(sale, payer, trial_days))
 
 
@@ -81,7 +87,7 @@ def checkout_params(sale: Sale, customer: str, trial_days: int | None = None) ->
         "line_items": [line],
         "customer": customer,
         "client_reference_id": order.reader,
-        "metadata": {"reader_id": order.reader},
+        "metadata": sale.metadata,
         "success_url": with_session_id(lowercase_origin(order.return_url)),
         "cancel_url": lowercase_origin(order.cancel_url or order.return_url),
         **_options(sale),
@@ -89,7 +95,7 @@ def checkout_params(sale: Sale, customer: str, trial_days: int | None = None) ->
     if not tag.recurring:
         params["metadata"]["price_id"] = tag.id
         return params
-    params["subscription_data"] = {"metadata": {"reader_id": order.reader}}
+    params["subscription_data"] = {"metadata": sale.metadata}
     if trial_days:
         params["subscription_data"]["trial_period_days"] = trial_days
     return params
@@ -126,8 +132,8 @@ def _open(gateway: Gateway, params: dict[str, Any]) -> str:
     raise NoSuchObject
 
 
-def _new_customer(gateway: Gateway, reader: str, instead_of: str | None = None) -> tuple[str, bool]:
-    params = {"metadata": {"reader_id": reader}}
+def _new_customer(gateway: Gateway, sale: Sale, instead_of: str | None = None) -> tuple[str, bool]:
+    params = {"metadata": sale.metadata}
     return gateway.create_customer(params, _key("customer", params, instead_of))
 
 

@@ -5,6 +5,7 @@ Each finding is one line for the operator: the state, whether it needs a fix, an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -14,9 +15,11 @@ from service.adapters.redis.client.memory import FILLING_FROM, MemoryUse
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.stripe_objects.ledger import Ledger
+from service.adapters.redis.stripe_objects.objects import Objects
 from service.adapters.stripe.events import HANDLED_TYPES
 from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable, StripeFailure
+from service.domain.ids import escape_invisible
 from service.domain.prices import PriceTag
 from service.domain.times import utc
 from service.settings.policy_lints import lint
@@ -26,7 +29,7 @@ from service.use_cases.lists.reader_lists import ReaderLists
 from service.use_cases.operations.store_advisories import known_vulnerabilities, version_tuple
 
 if TYPE_CHECKING:
-    from service.adapters.stripe.gateway import Account, Gateway, WebhookEndpoint
+    from service.adapters.stripe.gateway import Account, Gateway, UnnamedSubscription, WebhookEndpoint
 
 OLDEST_STORE = (7, 2)
 """The oldest version of Redis and of Valkey that the service supports."""
@@ -34,6 +37,8 @@ WEBHOOK_PATH = "/v1/stripe/webhook"
 CLOCK_NOTED = 10
 CLOCK_WRONG = 60
 """Seconds that this machine's clock may be off: signatures are refused from 300 on."""
+MOST_SUBSCRIPTIONS = 1_000
+"""The newest subscriptions at Stripe of which the doctor lists those that name no reader."""
 SAMPLE = 200
 """Readers whose records are compared with the index."""
 LATE = 15 * 60
@@ -49,6 +54,7 @@ SECTIONS = {
     "version": "the-webhook-endpoint",
     "mode": "going-live",
     "price": "products-and-prices",
+    "metadata": "which-reader-a-payment-belongs-to",
     "events": "when-a-payment-opens-nothing",
 }
 """Subject of a finding → the section of the Stripe guide that says what to do."""
@@ -73,7 +79,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class StripeState:
-    """What Stripe and the ledger of events reported. `last_event` and `newest_at_stripe` are `created`, in epoch seconds."""
+    """What Stripe and the ledger of events reported. `last_event` and `newest_at_stripe` are `created`, in epoch seconds.
+
+    `unnamed` are subscriptions whose metadata names no reader, and which belong to nobody here either.
+    """
 
     account: Account
     endpoints: Sequence[WebhookEndpoint]
@@ -82,6 +91,7 @@ class StripeState:
     on_sale: Sequence[PriceTag]
     last_event: int | None
     newest_at_stripe: int | None
+    unnamed: Sequence[UnnamedSubscription] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,7 @@ class Doctor:
     settings: Settings
     store: Store
     ledger: Ledger
+    objects: Objects
     gateway: Gateway | None
     clock: Callable[[], float]
     erased: ErasedReaders
@@ -133,21 +144,29 @@ class Doctor:
         if self.gateway is None:
             return [last_received(self._last_event())]
         catalogue = self.settings.catalogue
+        prices = [name for plan in catalogue.plans.values() for name in plan.prices]
         try:
             state = StripeState(
                 account=self.gateway.read_account(self.clock),
                 endpoints=self.gateway.list_webhook_endpoints(),
-                configured=self.gateway.find_prices(
-                    [name for plan in catalogue.plans.values() for name in plan.prices]
-                ),
+                configured=self.gateway.find_prices(prices),
                 on_sale=self.gateway.list_active_prices(),
                 last_event=self._last_event(),
                 newest_at_stripe=self.gateway.find_newest_event(),
+                unnamed=self._without_owner(self.gateway.list_unnamed_subscriptions(MOST_SUBSCRIPTIONS)),
             )
         except StripeFailure as error:
             unavailable = Finding("wrong", "stripe", f"the request to Stripe failed ({error.why})")
             return [unavailable, last_received(self._last_event())]
         return stripe_findings(state, catalogue)
+
+    def _without_owner(self, found: Sequence[UnnamedSubscription]) -> list[UnnamedSubscription]:
+        """Return those that belong to nobody here: an admin can have linked one, or a session can have named its reader."""
+        try:
+            stored = {obj.ref.id: obj for obj in self.objects.load_all([f"subscription:{one.id}" for one in found])}
+        except StoreUnavailable:
+            stored = {}
+        return [one for one in found if one.id not in stored or stored[one.id].owner.reader is None]
 
     def _last_event(self) -> int | None:
         try:
@@ -216,9 +235,8 @@ def version_findings(server: str, version: str) -> Iterator[Finding]:
 def durability_findings(info: Mapping[str, object]) -> Iterator[Finding]:
     """Yield what the store could lose, by its own settings (`Link.info`)."""
     if "appendonly" not in info:
-        yield Finding(
-            "note", "durability", "the store does not allow reading its settings; see docs/how-to/operations.md"
-        )
+        message = "the store does not allow reading its settings; see docs/how-to/operations.md"
+        yield Finding("note", "durability", message)
         return
     if info.get("appendonly") != "yes":
         message = "appendonly is off: a restart of the store loses grants, audit entries and counted stories"
@@ -248,9 +266,8 @@ def index_finding(found: IndexComparison | None) -> Finding:
     if found.unnamed:
         message = f"{found.unnamed} readers are in no list: an earlier release imported their grants without their IDs"
         return Finding("note", "index", f"{message}. Import their file again, then run paywall reindex")
-    return Finding(
-        "good", "index", f"the lists of readers and grants agree with the records of {found.compared} readers"
-    )
+    message = f"the lists of readers and grants agree with the records of {found.compared} readers"
+    return Finding("good", "index", message)
 
 
 def memory_finding(memory: MemoryUse, setting: str) -> Finding:
@@ -272,6 +289,7 @@ def stripe_findings(state: StripeState, catalogue: Catalogue) -> list[Finding]:
         *_configured_prices(state.configured, catalogue),
         *_products(state.on_sale, catalogue),
         *_unassigned_prices(state.on_sale, catalogue),
+        _unnamed(state.unnamed, catalogue),
         _clock(state.account.clock_ahead),
         _last_event(state.last_event, state.newest_at_stripe),
     ]
@@ -338,6 +356,19 @@ def _unassigned_prices(tags: Sequence[PriceTag], catalogue: Catalogue) -> Iterat
             yield Finding("note", "price", f"{tag.id} is on sale at Stripe and belongs to no plan: it opens nothing")
 
 
+def _unnamed(found: Sequence[UnnamedSubscription], catalogue: Catalogue) -> Finding:
+    """Return which subscriptions name no reader, and which metadata keys they have instead."""
+    wanted = " or ".join(catalogue.reader_metadata)
+    if not found:
+        return Finding("good", "metadata", f"no subscription at Stripe lacks a reader, by {wanted} or a link")
+    examples = ", ".join(one.id for one in found[:5]) + (" and others" if len(found) > 5 else "")
+    counts = Counter(key for one in found for key in one.keys).most_common(10)
+    keys = ", ".join(f"{escape_invisible(key)} ({count})" for key, count in counts) or "no keys at all"
+    message = f"{len(found)} of the newest {MOST_SUBSCRIPTIONS:,} subscriptions at Stripe name no reader by {wanted}"
+    fix = "If one of these keys holds your reader IDs, add it to stripe.reader_metadata. Otherwise link them"
+    return Finding("note", "metadata", f"{message}: {examples}. Their metadata has {keys}. {fix}")
+
+
 def _clock(ahead: float | None) -> Finding:
     if ahead is None:
         return Finding("note", "clock", "Stripe's answer has no time to compare this machine's clock with")
@@ -357,9 +388,8 @@ def _last_event(last: int | None, newest: int | None) -> Finding:
         check = "check that the endpoint's address is reachable from outside, and its secret in STRIPE_WEBHOOK_SECRETS"
         return Finding("wrong", "events", f"Stripe has events since {utc(newest)}, the service received none: {check}")
     if newest - last > LATE:
-        return Finding(
-            "wrong", "events", f"the last event received is of {utc(last)}, Stripe's newest of {utc(newest)}"
-        )
+        message = f"the last event received is of {utc(last)}, Stripe's newest of {utc(newest)}"
+        return Finding("wrong", "events", message)
     return last_received(last)
 
 

@@ -129,7 +129,7 @@ class EventProcessor:
         return DeliveryResult(event.id, "done" if done else "pending", known, prices)
 
     def to_inbox_event(self, envelope: Envelope) -> InboxEvent:
-        content = events.event_content(envelope)
+        content = events.event_content(envelope, self.catalogue.reader_metadata)
         name = envelope.object.get("id") if not envelope.thin else (envelope.related or ("", None))[1]
         return InboxEvent(
             id=envelope.id,

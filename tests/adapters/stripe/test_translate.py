@@ -308,3 +308,43 @@ def test_oversized_or_malformed_values_are_none(made: Any) -> None:
     assert id_of({"id": {"id": "x"}}) is None
     assert text("\udc00") is None
     assert rows({"data": "x"}) == rows(None) == rows("x") == []
+
+
+USER_IDS = ("user_id", "reader_id", "uid")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reader"),
+    [
+        ({"user_id": "u-1", "reader_id": "r-1"}, "u-1"),
+        ({"user_id": "", "reader_id": "r-1"}, "r-1"),
+        ({"user_id": "no/id", "uid": "u-3"}, "u-3"),
+        ({"user_id": "no/id"}, "no/id"),
+        ({"plan": "x"}, None),
+        (None, None),
+    ],
+)
+def test_first_metadata_key_with_a_valid_id_names_the_reader(metadata: Any, reader: str | None) -> None:
+    obj = translate.with_reader_id({"id": "sub_1", "metadata": metadata}, USER_IDS)
+    assert translate.owner_claims(obj).reader_id == reader
+
+
+def test_metadata_key_that_is_not_configured_names_nobody() -> None:
+    obj = translate.with_reader_id({"metadata": {"reader_id": "r-1", "gift": "pending"}}, ("user_id",))
+    assert translate.owner_claims(obj) == OwnerClaims(gift_pending=True)
+
+
+@pytest.mark.parametrize(
+    ("now", "former", "reader"),
+    [
+        ({"user_id": "u-2"}, {"user_id": "u-1"}, {"reader_id": "u-1"}),
+        ({"user_id": "u-2", "uid": "u-9"}, {"user_id": None}, {"reader_id": "u-9"}),
+        ({"user_id": "u-2", "uid": "u-9"}, {"uid": "u-8"}, {"reader_id": "u-2"}),
+        ({"user_id": "u-2"}, {"reader_id": "r-1", "plan": "x"}, {"reader_id": "u-2", "plan": "x"}),
+        ({"user_id": "u-2"}, {"plan": "x"}, {"plan": "x"}),
+    ],
+)
+def test_former_reader_is_named_by_the_same_keys(now: Any, former: Any, reader: Any) -> None:
+    """What did not change is as the object has it now."""
+    found = translate.with_former_reader_id({"metadata": former}, {"metadata": now}, USER_IDS)
+    assert {name: value for name, value in found["metadata"].items() if name in ("reader_id", "plan")} == reader

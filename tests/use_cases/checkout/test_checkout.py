@@ -27,6 +27,7 @@ from service.use_cases.checkout.checkout_session import (
     with_session_id,
 )
 from service.use_cases.checkout.price_cache import PriceCache
+from stripe_lookalike import RunningLookalike
 from stripe_lookalike.errors import ApiError
 from stripe_lookalike.openapi_check import ParameterCheck
 
@@ -41,6 +42,23 @@ def sale_of(catalogue: Catalogue, tag: PriceTag, policy: CheckoutPolicy = PLAIN,
     plan = catalogue.plan_for(tag.id, tag.lookup_key, tag.product)
     assert plan is not None
     return Sale(Order(**{"reader": "r-1", "return_url": BACK, **order}), tag, plan, policy)
+
+
+def test_first_metadata_key_of_the_policy_names_the_reader_on_every_object(
+    lookalike: RunningLookalike, strict: Any, catalogue: Catalogue
+) -> None:
+    keys = ("user_id", "reader_id")
+    gateway = Gateway("sk_test_x", lookalike.url, RateLimit(per_second=1_000, burst=1_000), reader_metadata=keys)
+    sale = replace(sale_of(catalogue, MONTH), reader_key=keys[0])
+    session = session_of(open_checkout_page(gateway, sale, None, lambda payer: None))
+    strict.pay(session)
+    facts = gateway.read_object(ObjectRef("session", session))
+    assert facts.subscription is not None
+    assert facts.customer is not None
+    refs = (ObjectRef("subscription", facts.subscription), ObjectRef("customer", facts.customer))
+    assert [one.claims.reader_id for one in (facts, *map(gateway.read_object, refs))] == ["r-1"] * 3
+    plain = Gateway("sk_test_x", lookalike.url, RateLimit(per_second=1_000, burst=1_000))
+    assert [plain.read_object(ref).claims.reader_id for ref in refs] == [None] * 2
 
 
 def buy(gateway: Gateway, catalogue: Catalogue, tag: PriceTag, *, customer: str | None = None, **how: Any) -> str:

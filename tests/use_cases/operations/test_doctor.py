@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -27,6 +27,7 @@ from service.use_cases.operations.store_advisories import known_vulnerabilities
 from stripe_lookalike import RunningLookalike
 from tests.in_process_app import MakeApp
 from tests.running_service import POLICY
+from tests.use_cases.subscriptions.conftest import Maker
 
 NOW = 1_793_491_200
 GOOD = WebhookEndpoint(
@@ -135,6 +136,28 @@ def test_doctor_reports_missing_webhook_secret_as_wrong_when_selling(
     found = make_app(valkey_url, **selling).service.doctor.findings()
     (webhook,) = [finding for finding in found if finding.subject == "webhook"]
     assert webhook.level == level
+
+
+def test_doctor_lists_subscriptions_that_name_nobody_with_their_metadata_keys(
+    lookalike: RunningLookalike, strict: Any, make_app: MakeApp, valkey_url: str
+) -> None:
+    world, maker = lookalike.lookalike.world, Maker(cast(Any, None))
+    metadata = [{"user_id": "u-1", "plan": "x"}, {"user_id": "u-2"}, {"reader_id": "r-1"}, {"gift": "pending"}, {}]
+    for number, fields in enumerate(metadata):
+        world.add(maker.subscription(f"sub_{number}", customer=f"cus_{number}", metadata=fields))
+        world.add(maker.customer(f"cus_{number}", reader="r-4" if number == 4 else None))
+    env = {"STRIPE_API_KEY": "sk_test_x", "STRIPE_API_BASE": lookalike.url}
+
+    def finding(policy: str) -> Finding:
+        findings = make_app(valkey_url, policy, **env).service.doctor.findings()
+        return next(one for one in findings if one.subject == "metadata")
+
+    found = finding(POLICY)
+    assert found.level == "note"
+    assert "2 of the newest 1,000 subscriptions at Stripe name no reader by reader_id: sub_" in found.message
+    assert "Their metadata has user_id (2), plan (1)." in found.message
+    keys = 'reader_metadata = ["reader_id", "user_id"]'
+    assert finding(f"{POLICY}\n[stripe]\n{keys}\n").level == "good"
 
 
 VULNERABLE = [
