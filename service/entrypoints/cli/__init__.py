@@ -40,6 +40,7 @@ COMMANDS = {
     "reindex": "readers",
     "restore": "backup",
     "sign-in-link": "keys",
+    "test-policy": "policy",
 }
 """Command → its module."""
 
