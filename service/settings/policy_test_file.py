@@ -174,7 +174,8 @@ class CaseTable(Table):
     expect = fields.Nested(ExpectTable, **required('expect = { show = "full" }'))
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
-    def refuse_what_belongs_to_nobody(self, _: dict[str, Any], original: object, **kwargs: Any) -> None:
+    def refuse_what_needs_an_id(self, _: dict[str, Any], original: object, **kwargs: Any) -> None:
+        """Refuse plans, reads and a verified address of a reader or a visitor who is not there."""
         case = original if isinstance(original, dict) else {}
         read = given if isinstance(given := case.get("read"), dict) else {}
         wrong: dict[str, Any] = {}
