@@ -90,11 +90,19 @@ def welcome() -> Response | str:
 
 @account_pages.get("/account")
 def account() -> Response | str:
-    """Show the reader's membership as the decision describes it, and the groups that they own."""
+    """Show the reader's membership from their summary, and the groups that they own.
+
+    The decision adds the free stories that are left and a failed payment, and what was last known during an outage.
+    """
     signed_in = reader()
     if not signed_in:
         return redirect(url_for(".sign_in", next=url_for(".account")), 303)
-    return render_template("account.html", decision=check_access(newspaper().lead), groups=owned_groups(signed_in))
+    return render_template(
+        "account.html",
+        summary=newspaper().paywall.summary(signed_in),
+        decision=check_access(newspaper().lead),
+        groups=owned_groups(signed_in),
+    )
 
 
 @account_pages.post("/manage")

@@ -82,6 +82,13 @@ class Paywall:
         """Return the URL of the customer portal. Raises: `PaywallError`, with status 404 if there is no subscription."""
         return str(self._post("/v1/portal", {"reader": reader, "return_url": return_url}, STRIPE_TIMEOUT)["url"])
 
+    def summary(self, reader: str) -> dict[str, Any] | None:
+        """Return what the reader's account page shows: features, plans with their ends; `None` while it is unknown."""
+        try:
+            return self._call("GET", f"/v1/readers/{quote(reader, safe='')}/summary", None, CHECK_TIMEOUT)
+        except PaywallError:
+            return None
+
     def groups(self, owner: str) -> list[dict[str, Any]]:
         """Return the groups that a reader owns; an empty list if the service is unreachable."""
         try:

@@ -18,18 +18,6 @@ REASONS = {
 }
 """Reason code of a locked story → the sentence above the upsell box."""
 
-SOURCES = {
-    "subscription": "A subscription",
-    "stripe_entitlement": "A subscription",
-    "external": "A subscription",
-    "pass": "A pass",
-    "seat": "A seat in a group",
-    "grant": "A membership from the newsroom",
-    "gift": "A gift",
-    "institution": "Access through your institution",
-}
-"""Source type → its name on the account page."""
-
 FEATURES = {
     "notebook": "The notebook behind every story",
     "no_ads": "Stories without ads",
@@ -37,9 +25,6 @@ FEATURES = {
     "newsmaker_events": "A seat at the Newsmaker evenings",
 }
 """Feature → its name on the account page, which shows an unknown feature's ID."""
-
-PLANS = {"supporter": "Supporter", "day_pass": "Day pass", "newsroom": "Group", "vip": "VIP"}
-"""Plan → its name, as in the paywall's configuration."""
 
 ZERO_DECIMAL_CURRENCIES = {"jpy", "krw", "clp", "vnd", "isk", "xaf", "xof", "pyg", "ugx"}
 CURRENCY_SIGNS = {"usd": "$", "eur": "€", "gbp": "£"}
@@ -108,4 +93,4 @@ def register(app: Flask) -> None:
     """Add the filters and texts to the app's templates."""
     filters = (price, day, short_time, long_time, weekday, meter_text, title_of)
     app.jinja_env.filters.update({each.__name__: each for each in filters})
-    app.jinja_env.globals.update(REASONS=REASONS, SOURCES=SOURCES, FEATURES=FEATURES, PLANS=PLANS)
+    app.jinja_env.globals.update(REASONS=REASONS, FEATURES=FEATURES)

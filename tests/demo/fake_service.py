@@ -11,7 +11,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 SITE_KEY = "site-key-of-the-fake"
 PLANS = {
@@ -188,7 +188,18 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return None
+        if url.path.endswith("/summary"):
+            with lock:
+                return self._summary(unquote(url.path.split("/")[3]))
         return self._answer(200, {"title": "the portal"})
+
+    def _summary(self, reader: str) -> None:
+        if settings["mode"] != "normal":
+            return self._answer(503, {"title": "unavailable"})
+        plan = _plan(reader)
+        held_plans = [{"plan": plan, "name": NAMES.get(plan, plan), "until": "2031-01-01T00:00:00Z", "renews": True}]
+        found = {"reader": reader, "access": bool(plan), "features": PLANS[plan] if plan else []}
+        return self._answer(200, found | {"plans": held_plans if plan else [], "portal": plan == "supporter"})
 
     def _call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         base = f"http://{self.headers['Host']}"

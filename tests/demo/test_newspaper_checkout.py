@@ -106,14 +106,23 @@ def test_invalid_choice_shows_a_note(browser: Browser, choice: str) -> None:
     assert 'class="note"' in page.text
 
 
-def test_account_page_lists_entitlements_with_source_and_end(browser: Browser, service: Service) -> None:
+def test_account_page_lists_entitlements_with_plan_and_end(browser: Browser, service: Service) -> None:
     service.gives("r-1042", "supporter")
     browser.sign_in("r-1042")
     page = browser.open("/account").text
     assert "A seat at the Newsmaker evenings" in page
-    assert "A subscription (Supporter)" in page
+    assert "<dt>Supporter</dt><dd>Renews on" in page
     assert "31 December 2030, 19:00" in page, "on the city's clock"
     assert browser.submit("/manage").url == f"{service.url}/portal"
+
+
+def test_account_page_offers_the_portal_only_to_who_has_one(browser: Browser, service: Service) -> None:
+    browser.sign_in("r-1042")
+    assert "Manage subscription" not in browser.open("/account").text
+    service.gives("r-1042", "vip")
+    assert "Manage subscription" not in browser.open("/account").text
+    service.gives("r-1042", "supporter")
+    assert "Manage subscription" in browser.open("/account").text
 
 
 def test_manage_without_subscription_shows_a_note(browser: Browser) -> None:

@@ -74,7 +74,7 @@ def test_printed_grant_command_opens_the_story_after_the_meter(demo: Demo, until
     assert AD not in page
     assert AUTOPLAY not in page
     assert "Your seat" in maya.get("/events")
-    assert "A membership from the newsroom (VIP)" in maya.get("/account")
+    assert "<dt>VIP</dt><dd>Until" in maya.get("/account")
 
 
 def test_staff_page_shows_the_demo_month(demo: Demo, until: Until) -> None:

@@ -164,7 +164,7 @@ def test_browser_pays_reads_cancels_and_is_locked_after_the_period(walk: Walk, u
     expect(page.get_by_text("Ends on")).to_be_visible()
     walk.keep("portal")
     page.get_by_role("link", name="Back to The Daily Ledger").click()
-    expect(page.get_by_text("A subscription (Supporter)")).to_be_visible()
+    expect(page.get_by_text("Supporter", exact=True).first).to_be_visible()
     walk.backstage("A month later")
     walk.account()
     walk.reloaded(until, page.get_by_text("No membership yet").is_visible)
