@@ -30,8 +30,8 @@ The demo newspaper, The Daily Ledger, is running. Open it in your browser:
 3. Reload the story. {NAME} now reads everything, without ads. You can also sign in as another reader, press “Support us” and
    pay on the Stripe look-alike; no money moves. On the backstage page, move the clock by a month, fail a payment or refund it.
 
-Staff page:    {sign_in or f"{layout.service}/admin/"}
-               ({"it works once, within ten minutes; later " if sign_in else ""}sign in with the key at {layout.service}/admin/)
+Staff page:    {layout.service}/admin/ (with two months of sample data)
+Sign-in link:  {f"{sign_in} (works once, within ten minutes)" if sign_in else "none; use the key"}
 Staff key:     {layout.admin_key}
 Backstage:     {layout.backstage}
 API docs:      {layout.service}/docs

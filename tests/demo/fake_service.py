@@ -197,9 +197,11 @@ class Handler(BaseHTTPRequestHandler):
         if settings["mode"] != "normal":
             return self._answer(503, {"title": "unavailable"})
         plan = _plan(reader)
-        held_plans = [{"plan": plan, "name": NAMES.get(plan, plan), "until": "2031-01-01T00:00:00Z", "renews": True}]
-        found = {"reader": reader, "access": bool(plan), "features": PLANS[plan] if plan else []}
-        return self._answer(200, found | {"plans": held_plans if plan else [], "portal": plan == "supporter"})
+        found: dict[str, Any] = {"reader": reader, "access": False, "features": [], "plans": [], "portal": False}
+        if plan is not None:
+            named = {"plan": plan, "name": NAMES.get(plan, plan), "until": "2031-01-01T00:00:00Z", "renews": True}
+            found |= {"access": True, "features": PLANS[plan], "plans": [named], "portal": plan == "supporter"}
+        return self._answer(200, found)
 
     def _call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         base = f"http://{self.headers['Host']}"

@@ -32,7 +32,7 @@ def anchors(page: Path) -> set[str]:
     found: set[str] = set()
     for heading in re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text("utf-8")), re.MULTILINE):
         words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
-        slug = re.sub(r"[^\w\- ]", "", words).strip().replace(" ", "-")
+        slug = re.sub(r"[^\w\- ]", "", words.strip()).replace(" ", "-")
         number = 1
         base = slug
         while slug in found:

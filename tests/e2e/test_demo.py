@@ -54,7 +54,17 @@ def test_demo_prints_the_newspaper_url_on_its_own_line(demo: Demo) -> None:
     lines = [line.strip() for line in demo.printed.splitlines()]
     assert demo.paper in lines
     assert "The Daily Ledger" in demo.visit().get("/")
-    assert demo.complaints == ""
+    progress = [
+        line for line in demo.complaints.splitlines() if not re.fullmatch(r"Port \d+ is in use, using \d+\.", line)
+    ]
+    assert [line.partition(" ")[0] for line in progress] == ["Starting", "Writing", "Starting"]
+
+
+def test_printed_link_signs_in_to_the_staff_page_once(demo: Demo) -> None:
+    link = next(word for word in demo.printed.split() if "/admin/sign-in/link?" in word)
+    found = [requests.get(link, timeout=60).url for _ in range(2)]
+    assert found[0].endswith("/admin/")
+    assert "/admin/sign-in/link" in found[1], "it was used"
 
 
 def test_printed_grant_command_opens_the_story_after_the_meter(demo: Demo, until: Until) -> None:
@@ -258,6 +268,7 @@ def test_demo_picks_free_ports_when_the_default_is_in_use(tmp_path: Path) -> Non
         taken.listen()
         port = taken.getsockname()[1]
         layout = create_layout(tmp_path, port)
+    assert f"Port {port} is in use, using {layout.service_port}." in layout.moved
     ports = {layout.service_port, layout.newspaper_port, layout.stripe_port}
     assert port not in ports
     assert len(ports) == 3
