@@ -95,7 +95,7 @@ def _profile(found: dict[str, Any]) -> str:
 def link(
     run: Invocation, reader: str, customer: str | None, subscription: str | None, force: bool, reason: str | None
 ) -> Output:
-    """Link a customer or a subscription of Stripe's to this reader, above all metadata."""
+    """Link a Stripe customer or subscription to this reader. This overrides all metadata."""
     target = _one_of(customer, subscription)
     linked = run.service.subscription_admin.link_to_reader(
         reader, **target, actor=run.actor, now=run.now, reason=reason, force=force
