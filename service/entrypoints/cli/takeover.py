@@ -79,6 +79,8 @@ def _take_over(
     accept_losses: bool,
     html: Path | None,
 ) -> Output:
+    if html is not None and not html.parent.is_dir():
+        raise click.UsageError(f"There is no folder {html.parent} for the page.")
     catalogue, names = session.settings().catalogue, [str(file) for file in files]
     config = config or (Path(FILE) if Path(FILE).exists() else None)
     levels = read_level_map(config.read_bytes(), catalogue) if config else LevelMap()

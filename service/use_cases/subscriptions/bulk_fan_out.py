@@ -28,18 +28,18 @@ class BulkFanOut:
     def fan_out_all(self, names: Sequence[str], now: float, cause: str, step: Callable[[], None]) -> None:
         """Fan out objects and all that depend on them. `step` is called between two of them.
 
-        A customer may have been fanned out before a crash, and its objects not. What has to be read from Stripe, such as a
-        customer with claims, is left to the worker: hundreds of reads would outlast the lease of an import.
+        The objects of a customer are fanned out even if the customer reports nothing new to them: a process may have been
+        killed in between. What has to be read from Stripe, such as a customer with claims, is left to the worker: hundreds
+        of reads would outlast the lease of an import.
         """
         if not names:
             return
         loaded, with_objects = self.objects.load_all(names), self.objects.list_customers_with_objects(names)
-        done = [obj for obj in loaded if obj.is_fanned_out and obj.name in with_objects]
-        behind = [name for obj in done for name in self.objects.list_customer_objects(obj.ref.id)]
         due = [obj for obj in loaded if not obj.is_fanned_out]
-        plain = [obj for obj in due if _has_no_source(obj) and obj.name not in with_objects]
-        shown = self._fan_out_plain(plain)
-        for name in [*behind, *(obj.name for obj in due if obj.name not in shown)]:
+        shown = self._fan_out_plain([obj for obj in due if _has_no_source(obj) and obj.name not in with_objects])
+        owned = [obj.ref.id for obj in loaded if obj.name in with_objects]
+        behind = [name for customer in owned for name in self.objects.list_customer_objects(customer)]
+        for name in [*(obj.name for obj in due if obj.name not in shown), *behind]:
             self.refresh.fan_out_objects([name], Job(now, cause, may_read=lambda: False))
             step()
 

@@ -284,6 +284,12 @@ def test_wrong_usage_exits_with_2(publisher: Publisher, arguments: tuple[str, ..
     publisher.run(*arguments, status=2)
 
 
+def test_page_that_could_not_be_written_is_refused_before_anything_else(publisher: Publisher) -> None:
+    page = publisher.folder / "missing" / "report.html"
+    publisher.run("leaky", str(EXPORTS / "leaky.csv"), "--accept-losses", "--html", str(page), status=2)
+    assert _audit(publisher.app()) == []
+
+
 def test_undo_of_what_is_no_take_over_is_refused(publisher: Publisher) -> None:
     assert "import" in publisher.run("undo", "im_unknown", status=1).stderr.lower()
 

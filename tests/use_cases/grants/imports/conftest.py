@@ -109,12 +109,12 @@ def bench(tmp_path: Path, store_url: str) -> Iterator[Bench]:
     made.service.close()
 
 
-def bench_at(folder: Path, url: str) -> Bench:
+def bench_at(folder: Path, url: str, policy: str = POLICY) -> Bench:
     place = folder / os.urandom(4).hex()
     place.mkdir()
     clock = Clock()
     clock.now = float(int(clock.now))
-    service = service_over(load_settings(environment(place, POLICY, {"REDIS_URL": url})), url, clock)
+    service = service_over(load_settings(environment(place, policy, {"REDIS_URL": url})), url, clock)
     assert service.store.link.wait(60)
     return Bench(service, clock)
 
