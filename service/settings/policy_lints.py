@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 
 from service.domain.catalogue import Catalogue, Offer, Rule, Story, Tier, rule_matches
+from service.domain.decision import Identity
+from service.domain.meter import MeterUse, Tally, window_at
 from service.domain.next_steps import Situation
 from service.settings.validation import Mistake, quoted
 
@@ -83,8 +85,13 @@ def _offers_that_open_nothing(catalogue: Catalogue) -> Warnings:
 
 
 def _opens(catalogue: Catalogue, offer: Offer, tier: Tier) -> bool:
-    """Return whether the ladder opens a story of this tier for whoever holds one of the offer's plans."""
-    asked = Situation(Story("", tier=tier.name), catalogue, 0)
+    """Return whether the ladder opens a story of this tier for whoever has used up the meter and gets one of the plans."""
+    meters = {}
+    if tier.meter is not None:
+        policy = catalogue.meters[tier.meter]
+        read = Tally({b"%d" % number: 0 for number in range(policy.readers)})
+        meters[tier.meter] = MeterUse(policy, window_at(policy, 0), b"story", read, None)
+    asked = Situation(Story("", tier=tier.name), catalogue, 0, Identity.SIGNED_IN, meters=meters)
     return any(asked.opens_by_plan(catalogue.plans[name]) for name in offer.plans)
 
 
