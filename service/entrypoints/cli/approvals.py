@@ -13,22 +13,22 @@ from service.entrypoints.responses.administration import write_approval
 
 @click.group()
 def approvals() -> None:
-    """What waits for a second admin, where [grants] in paywall.toml requires one."""
+    """Pending approvals by a second admin, where [grants] in paywall.toml requires one."""
 
 
 @approvals.command("list")
 @session.uses_service
 def show(run: Invocation) -> Output:
-    """List what waits, newest first."""
+    """List the pending approvals, newest first."""
     found = [write_approval(one) for one in run.service.approvals.list_waiting(run.now)]
-    return Output({"items": found}, "\n".join(map(_line, found)) or "Nothing waits.")
+    return Output({"items": found}, "\n".join(map(_line, found)) or "No pending approvals.")
 
 
 @approvals.command("confirm")
 @click.argument("approval_id", metavar="ID")
 @session.uses_service
 def confirm(run: Invocation, approval_id: str) -> Output:
-    """Confirm what another admin asked for, and do it."""
+    """Approve what another admin requested, and do it."""
     approval, outcome = run.service.approval_workflow.confirm(approval_id, run.actor, run.now)
     done = write_approval(approval, "confirmed", outcome, run.now)
     return Output(done, f"Confirmed: {_line(done)}")
@@ -39,7 +39,7 @@ def confirm(run: Invocation, approval_id: str) -> Output:
 @session.reason_option
 @session.uses_service
 def refuse(run: Invocation, approval_id: str, reason: str | None) -> Output:
-    """Refuse what another admin asked for, or withdraw what you asked for."""
+    """Reject what another admin requested, or withdraw your own request."""
     refused = run.service.approvals.refuse(approval_id, run.actor, reason, run.now)
     done = write_approval(refused, "refused")
     return Output(done, f"Refused: {_line(done)}")

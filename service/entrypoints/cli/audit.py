@@ -127,9 +127,9 @@ def _verdict(found: dict[str, Any]) -> str:
 @audit.command("prune")
 @click.option("--older-than", "age", type=AGE, required=True, help="Like 400d.")
 @session.uses_service
-@session.confirms("Delete the older records for good?")
+@session.confirms("Delete the older records?")
 def prune(run: Invocation, age: int) -> Output:
-    """Let records go that are older, behind a signed checkpoint; verify then begins there. Export them first."""
+    """Delete older records behind a signed checkpoint, where verify then begins. Export them first."""
     check = run.service.audit_verifier
     try:
         gone = check.prune(run.now - age, run.now)

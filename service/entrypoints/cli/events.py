@@ -22,7 +22,7 @@ def events() -> None:
 @events.command("list")
 @session.limit_option
 @session.after_option
-@click.option("--dead", is_flag=True, help="Only those that were given up.")
+@click.option("--dead", is_flag=True, help="Only those that failed after ten attempts.")
 @session.uses_service
 def list_all(run: Invocation, limit: int, after: str | None, dead: bool) -> Output:
     """List Stripe's events, the newest first."""

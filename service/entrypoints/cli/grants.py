@@ -24,7 +24,7 @@ reader_option = click.option("--reader", required=True, type=session.READER_ID, 
 
 @click.group()
 def grants() -> None:
-    """Give VIP access, list it, take it back."""
+    """Grant access, such as VIP, list grants, and change or revoke them."""
 
 
 @grants.command("add")
@@ -37,7 +37,7 @@ def grants() -> None:
 @click.option("--from", "from_", type=session.MOMENT, help="The start; now if it is not given.")
 @session.uses_service
 def add(run: Invocation, reader: str, no_end: bool, **fields: Any) -> Output:
-    """Give a reader a plan or single features, with a reason and an end."""
+    """Grant a reader a plan or single features, with a reason and an expiry date."""
     _require_end(fields["until"], no_end)
     if (fields["plan"] is None) == (not fields["features"]):
         raise click.UsageError("Give either --plan or --feature.")
@@ -53,7 +53,7 @@ def add(run: Invocation, reader: str, no_end: bool, **fields: Any) -> Output:
 @click.argument("grant_id", metavar="ID")
 @session.uses_service
 def change(run: Invocation, reader: str, reason: str, until: float | None, no_end: bool, grant_id: str) -> Output:
-    """Give a grant another end: extend it or shorten it."""
+    """Change the expiry date of a grant: extend it or shorten it."""
     _require_end(until, no_end)
     done = run.service.grant_changes.change(reader, grant_id, until, reason, run.actor, run.now)
     return _output(done, "Changed", reader, run.now)
@@ -102,7 +102,7 @@ def show(run: Invocation, limit: int, import_id: str | None, **given: str | floa
 @session.uses_service
 @session.confirms("Revoke the grant {grant_id} of {reader}? The reader can lose access at once.")
 def revoke(run: Invocation, reader: str, reason: str, grant_id: str) -> Output:
-    """Take a grant back, at once."""
+    """Revoke a grant, at once."""
     revoked = run.service.grant_changes.revoke(reader, grant_id, reason, run.actor, run.now)
     return _output(revoked, "Revoked", reader, run.now)
 

@@ -29,7 +29,7 @@ def keys() -> None:
 def add(run: Invocation, name: str, role: str, reason: str | None) -> Output:
     """Create a key and print it. It is shown this once."""
     secret = run.service.admin_keys.create(name, role, reason, run.actor, run.now)
-    text = f"{name} is a {role} now. The key, shown this once:\n{secret}"
+    text = f"{name} has the role {role}. Copy the key now; you won't see it again:\n{secret}"
     return Output({"name": name, "role": role, "key": secret}, text)
 
 

@@ -132,7 +132,7 @@ def _one_of(customer: str | None, subscription: str | None) -> dict[str, str]:
 @click.option("--from", "gone", required=True, type=session.READER_ID, help="The reader that goes.")
 @session.reason_option
 @session.uses_service
-@session.confirms("Merge {gone} into {reader}? This cannot be undone.")
+@session.confirms("Merge {gone} into {reader}? You cannot undo this.")
 def merge(run: Invocation, reader: str, gone: str, reason: str | None) -> Output:
     """Merge another reader into READER: what was the other's is READER's. It cannot be undone."""
     run.service.subscription_admin.merge_readers(reader, gone, run.actor, run.now, reason=reason)
@@ -153,7 +153,7 @@ def export(run: Invocation, reader: str) -> Output:
 @click.option("--reason", required=True, type=session.REASON, help="Why; it stands in the audit log, without the id.")
 @click.option("--force", is_flag=True, help="Also while a subscription pays for this reader.")
 @session.uses_service
-@session.confirms("Erase {reader} for good? This cannot be undone.")
+@session.confirms("Erase {reader}? You cannot undo this.")
 def erase(run: Invocation, reader: str, reason: str, force: bool) -> Output:
     """Erase a reader everywhere; a hash of the id stays, so that Stripe does not bring them back."""
     done = run.service.erasure.erase(reader, reason, run.actor, run.now, force=force)

@@ -12,7 +12,7 @@ from service.use_cases.subscriptions.subscription_admin import SeatGroup
 
 @click.group()
 def seats() -> None:
-    """The seats of a group's subscription: list, give, take back."""
+    """The seats of a group's subscription: list, assign and remove them."""
 
 
 @seats.command("list")
@@ -28,7 +28,7 @@ def show(run: Invocation, subscription: str) -> Output:
 @click.argument("reader", type=session.READER_ID)
 @session.uses_service
 def assign(run: Invocation, subscription: str, reader: str) -> Output:
-    """Give READER a seat; given again, nothing changes."""
+    """Assign a seat to READER. If READER has one, nothing changes."""
     return _output(run.service.subscription_admin.assign_seat(subscription, reader, run.actor, run.now))
 
 
@@ -37,16 +37,16 @@ def assign(run: Invocation, subscription: str, reader: str) -> Output:
 @click.argument("reader", type=session.READER_ID)
 @session.reason_option
 @session.uses_service
-@session.confirms("Take the seat of {reader}? The reader can lose access at once.")
+@session.confirms("Remove the seat of {reader}? The reader can lose access at once.")
 def remove(run: Invocation, subscription: str, reader: str, reason: str | None) -> Output:
-    """Take READER's seat back; taken again, nothing changes."""
+    """Remove READER's seat. If READER has none, nothing changes."""
     admin = run.service.subscription_admin
     return _output(admin.release_seat(subscription, reader, run.actor, run.now, reason=reason))
 
 
 def _output(group: SeatGroup) -> Output:
     found = GroupOut.write(group)
-    lines = [f"{found['subscription']}: {found['used']} of {found['quantity']} seats given"]
+    lines = [f"{found['subscription']}: {found['used']} of {found['quantity']} seats assigned"]
     lines += [f"  {seat['reader']} since {seat['since']}" for seat in found["seats"]]
-    lines += [f"  {seat['reader']} lost the seat given at {seat['since']}" for seat in found["removed"]]
+    lines += [f"  {seat['reader']} lost the seat of {seat['since']}" for seat in found["removed"]]
     return Output(found, "\n".join(lines))

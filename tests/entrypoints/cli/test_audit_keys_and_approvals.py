@@ -134,7 +134,7 @@ def test_approvals_commands_list_confirm_and_refuse(service: Paywall) -> None:
     assert run_json(service, "approvals", "confirm", longer["approval"])["outcome"]["grant"]["until"] is None
     (left,) = run_json(service, "approvals", "list")["items"]
     run(service, "approvals", "refuse", left["approval"], "--reason", "no")
-    assert run(service, "approvals", "list").stdout == "Nothing waits.\n"
+    assert run(service, "approvals", "list").stdout == "No pending approvals.\n"
     changed = run_json(service, "grants", "change", "--reader", "r-1", "--until", SOONER, "--reason", "y", grant)
     assert changed["until"] == SOONER
     run(

@@ -107,7 +107,7 @@ def test_seats_commands_assign_list_and_remove_seats(service: Paywall, sold: Sol
     assert "no plan with seats" in run(service, "seats", "give", "sub_1", "r-3", status=1).stderr
     assert "knows this subscription" in run(service, "seats", "list", "sub_no", status=1).stderr
     text = run(service, "seats", "take", "sub_g", "r-2", "--reason", "left us").stdout
-    assert text == "sub_g: 0 of 1 seats given\n"
+    assert text == "sub_g: 0 of 1 seats assigned\n"
     assert [entry["reason"] for entry in entries(service, "seat.take")] == ["left us"]
     assert service.reader("r-2")["access"] is False
 

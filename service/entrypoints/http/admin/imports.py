@@ -26,7 +26,7 @@ from service.entrypoints.http.admin.page_context import (
     render,
     submit_once,
 )
-from service.entrypoints.http.admin.request_inputs import checked_id, form_field, required_reason
+from service.entrypoints.http.admin.request_inputs import checked_id, form_field, require_confirmation, required_reason
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.imports import write_dry_run, write_import
 from service.entrypoints.responses.labels import APPROVAL_REQUESTED
@@ -110,6 +110,7 @@ def _register_progress(context: PageContext) -> None:
     @context.form("POST /import/undo", "granter", import_progress)
     def undo_import() -> Outcome:
         name = checked_id(form_field("id"), "import")
+        require_confirmation("readers can lose access")
         imports.undo(name, required_reason(), guards.actor(), context.now)
         return "The undo has started. It removes only what this import granted.", url_for("import_progress", id=name)
 

@@ -10,7 +10,12 @@ from service.domain.errors import DomainError
 from service.domain.roles import ADMIN_ROLES
 from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import Outcome, PageContext, refusal_of, render
-from service.entrypoints.http.admin.request_inputs import form_field, optional_reason, submitted_fields
+from service.entrypoints.http.admin.request_inputs import (
+    form_field,
+    optional_reason,
+    require_confirmation,
+    submitted_fields,
+)
 from service.entrypoints.responses.administration import KeyIn, KeyOut
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.fields import check
@@ -39,6 +44,7 @@ def register(context: PageContext) -> None:
 
     @context.form("POST /keys/end", "owner", keys)
     def revoke_key() -> Outcome:
+        require_confirmation("everyone who uses the key loses access at once")
         admin_keys.end(request.form.get("name", ""), optional_reason(), guards.actor(), context.now)
         context.on_keys_changed()
         return "API key revoked. Everyone who signed in with it is signed out.", url_for("keys")

@@ -128,7 +128,9 @@ def test_file_is_validated_imported_and_undone(open_browser: OpenBrowser, lived:
     ann.press("button[name=go]").sees("Done")
     assert show(lived, "r-import-59") == "full"
     shot(ann, "walk-import-done")
-    ann.fold("Undo this import").type("#reason-undo", "the wrong list").send("button.danger", "The undo has started")
+    ann.fold("Undo this import").type("#reason-undo", "the wrong list").tick("input[name=sure]").send(
+        "button.danger", "The undo has started"
+    )
     ann.page.wait_for_selector(".badge:has-text('Undone')")
     assert show(lived, "r-import-59") == "upsell"
 
