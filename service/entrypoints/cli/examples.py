@@ -86,6 +86,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "takeover stripe": ('paywall takeover stripe subscriptions.csv --reader-column "user (metadata)" --dry-run',),
     "takeover undo": ("paywall takeover undo im_1a2b3c",),
     "takeover woocommerce": ("paywall takeover woocommerce subscriptions.csv --dry-run",),
+    "test-policy": ("paywall test-policy cases.toml",),
     "worker": ("paywall worker", "paywall worker --once"),
 }
 """Command, as its words are typed → command lines."""
