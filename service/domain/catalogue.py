@@ -17,9 +17,16 @@ READER_METADATA = ("reader_id",)
 """The metadata keys at Stripe that name a reader, unless the policy has others."""
 
 
+MeterLimits = tuple[tuple[str, int], ...]
+"""Pairs of a meter and how many stories it allows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A named set of features, and what a reader pays for it (`prices`: Stripe price IDs or lookup keys)."""
+    """A named set of features and limits of meters, and what readers pay for it (`prices`: Stripe price IDs or lookup keys).
+
+    While a reader holds the plan, `meters` are their limits where these are higher than the meter's own.
+    """
 
     id: str
     name: str
@@ -32,6 +39,7 @@ class Plan:
     gifts_per_month: int = 0
     trial_days: int | None = None
     """Free days of a subscription, for a reader who never held this plan by one."""
+    meters: MeterLimits = ()
 
     @property
     def is_on_sale(self) -> bool:

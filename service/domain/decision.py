@@ -13,7 +13,7 @@ from math import ceil
 from typing import Any, Literal
 
 from service.domain import meter as metering
-from service.domain.catalogue import Catalogue, Story, Tier
+from service.domain.catalogue import Catalogue, MeterPolicy, Story, Tier
 from service.domain.sources import RANK, Holding, Reason, Standing
 
 FOREVER = float("inf")
@@ -40,6 +40,8 @@ class Entitlements:
     changes_at: int | None
     holdings: tuple[Holding, ...] = field(default=(), compare=False)
     """Those that are active now or later, from which a later moment can be resolved."""
+    limits_change_at: int | None = field(default=None, compare=False)
+    """When a plan that has limits of meters next begins or ends."""
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -55,6 +57,23 @@ class Entitlements:
             return found[0] if found else None
         return min(found, key=precedence)
 
+    def meter_limit(self, policy: MeterPolicy, now: float) -> metering.MeterLimit:
+        """Return the highest of the readers' limit and those of the plans held; of equal ones, what lasts longest."""
+        if not any(holding.meters for holding in self.holdings):
+            return metering.MeterLimit(policy.readers)
+        best, stories = None, policy.readers
+        limits = [(holding, dict(holding.meters).get(policy.name, 0)) for holding in self.holdings]
+        for holding, limit in limits:
+            higher = limit > stories or (
+                limit == stories and best is not None and precedence(holding) < precedence(best)
+            )
+            if higher and holding.is_active_at(now):
+                best, stories = holding, limit
+        # Of the holdings that begin later, those with a higher limit change it.
+        turns = [holding.start for holding, limit in limits if limit > stories] + [best.until if best else None]
+        ahead = min((turn for turn in turns if turn is not None), default=None)
+        return metering.MeterLimit(stories, best.plan if best else None, ahead)
+
 
 def precedence(holding: Holding) -> tuple[float, int, str, str]:
     """Return a sort key, best holding first: the latest end (no end is latest), then the reason, the ID and the plan."""
@@ -63,22 +82,30 @@ def precedence(holding: Holding) -> tuple[float, int, str, str]:
 
 
 def resolve_entitlements(holdings: Iterable[Holding], features: Iterable[str], now: float) -> Entitlements:
-    """Return the features that these holdings open at `now`, in the order of `features` (the catalogue's)."""
+    """Return what these holdings give at `now`; the features are in the order of `features` (the catalogue's)."""
     best: dict[str, Holding] = {}
     ahead: list[int] = []
     lasting: list[Holding] = []
+    limited: list[int] = []
     for holding in holdings:
+        turn: int | None = None
         if holding.is_active_at(now):
-            lasting.append(holding)
+            turn = holding.until
             for name in holding.features:
                 if name not in best or precedence(holding) < precedence(best[name]):
                     best[name] = holding
         elif holding.becomes_active_after(now) and holding.start is not None:
-            lasting.append(holding)
-            ahead.append(holding.start)
+            turn = holding.start
+            if holding.features:
+                ahead.append(turn)
+        else:
+            continue
+        lasting.append(holding)
+        if holding.meters and turn is not None:
+            limited.append(turn)
     ahead += [holding.until for holding in best.values() if holding.until is not None]
     held = {name: best[name] for name in features if name in best}
-    return Entitlements(held, min(ahead, default=None), tuple(lasting))
+    return Entitlements(held, min(ahead, default=None), tuple(lasting), min(limited, default=None))
 
 
 NO_ENTITLEMENTS = Entitlements({}, None)
@@ -153,6 +180,7 @@ def decide(
         catalogue.tier_turns_at(story, now),
         source.until if source else None,
         used.resets_at if used else None,
+        used.limit_changes_at if used else None,
     ]
     return Decision(
         show="full" if opened else "upsell",
@@ -338,7 +366,7 @@ def _meter_step(decision: Decision, name: str) -> DecisionStep:
     meter = decision.meter
     if meter is None:
         return DecisionStep("meter", {"meter": name}, "nobody to meter")
-    values = {
+    values: dict[str, Any] = {
         "meter": meter.name,
         "limit": meter.limit,
         "used": meter.used,
@@ -346,4 +374,6 @@ def _meter_step(decision: Decision, name: str) -> DecisionStep:
         "counted": meter.counted,
         "resets_at": meter.resets_at,
     }
+    if meter.plan is not None:
+        values["plan"] = meter.plan
     return DecisionStep("meter", values, "metered" if decision.reason is Reason.METERED else "used up")

@@ -7,10 +7,10 @@ shorter. In a rolling window each story counts for its own length of time. All m
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from math import floor
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from service.domain.catalogue import MeterPolicy
 from service.domain.times import LAST_WINDOW, day_begins
@@ -70,6 +70,14 @@ VisitorRefusal = Literal["store_memory", "address_limit"]
 """Why a new visitor is not counted: the store is filling up, or their address has too many new visitors."""
 
 
+class MeterLimit(NamedTuple):
+    """How many stories a meter allows, by which plan (`None`: the meter's own limit), and when that can change."""
+
+    stories: int
+    plan: str | None = None
+    changes_at: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class MeterStanding:
     """The meter of a reader or visitor with respect to one story: the limit, the use, and whether it is counted."""
@@ -82,6 +90,9 @@ class MeterStanding:
     resets_at: int | None
     counted: bool = False
     """Whether this request counted it."""
+    plan: str | None = None
+    """The plan whose limit is in force; `None` for the meter's own limit."""
+    limit_changes_at: int | None = field(default=None, compare=False)
 
     @property
     def left(self) -> int:
@@ -103,7 +114,7 @@ def merge_counted(policy: MeterPolicy, own: Mapping[bytes, int], joining: Mappin
 
 def meter_standing(
     policy: MeterPolicy,
-    limit: int,
+    limit: MeterLimit,
     read: Mapping[bytes, int],
     story: bytes,
     window: MeterWindow,
@@ -111,7 +122,10 @@ def meter_standing(
     counted: bool = False,
 ) -> MeterStanding:
     """Return how many free stories are used, whether this one is among them, and when the meter next resets."""
-    return MeterStanding(policy.name, limit, len(read), story in read, resets_at(policy, read, window), counted)
+    resets = resets_at(policy, read, window)
+    return MeterStanding(
+        policy.name, limit.stories, len(read), story in read, resets, counted, limit.plan, limit.changes_at
+    )
 
 
 def resets_at(policy: MeterPolicy, read: Mapping[bytes, int], window: MeterWindow) -> int | None:
@@ -138,7 +152,7 @@ class MeterUse:
     marks: tuple[bytes, ...] = ()
     """Of the reader, and of those merged into them: stories that joined another reader's do not count."""
 
-    def standing(self, limit: int, *, counted: bool = False) -> MeterStanding | None:
+    def standing(self, limit: MeterLimit, *, counted: bool = False) -> MeterStanding | None:
         """Return the standing against a limit; `None` where there is nobody to meter."""
         if self.reader is None and (self.visitor is None or self.policy.visitors == 0):
             return None

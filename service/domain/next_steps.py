@@ -22,7 +22,7 @@ from service.domain.decision import (
     find_reason,
     resolve_entitlements,
 )
-from service.domain.meter import MeterStanding, MeterUse
+from service.domain.meter import MeterLimit, MeterStanding, MeterUse
 from service.domain.sources import Holding, Reason, Standing
 from service.domain.times import LAST_SECOND
 
@@ -80,15 +80,20 @@ class Situation:
         return replace(self, identity=Identity.SIGNED_IN, entitlements=NO_ENTITLEMENTS, meters=meters)
 
     def opens_by_plan(self, plan: Plan) -> bool:
-        """Return whether a plan by itself opens the story once it is held."""
-        return self._opens(self.tier, _entitlements_of(plan), None, None)
+        """Return whether a plan by itself opens the story once it is held: by a feature, or by its limit of the meter."""
+        tier = self.tier
+        use, limit = self.meters.get(tier.meter or ""), dict(plan.meters).get(tier.meter or "")
+        meter = use.standing(MeterLimit(limit)) if use is not None and limit is not None else None
+        return self._opens(tier, _entitlements_of(plan), meter, None)
 
     def openings(self) -> Iterator[float]:
         """Yield every moment at which something begins that can open the story, in no order; some lie in the past."""
         yield from self.catalogue.age_limits(self.story, self.now)
-        yield from (holding.start for holding in self.entitlements.holdings if holding.start is not None)
+        holdings = self.entitlements.holdings
+        yield from (holding.start for holding in holdings if holding.start is not None)
         for use in self.meters.values():
-            yield from use.openings({self._limit(use)})
+            limits = {limit for held in holdings for name, limit in held.meters if name == use.policy.name}
+            yield from use.openings({use.policy.visitors if use.reader is None else use.policy.readers, *limits})
 
     @property
     def _usable_pass(self) -> Holding | None:
@@ -102,9 +107,10 @@ class Situation:
         use = self.meters.get(tier.meter) if tier.meter is not None else None
         return use.standing(self._limit(use)) if use is not None else None
 
-    @staticmethod
-    def _limit(use: MeterUse) -> int:
-        return use.policy.visitors if use.reader is None else use.policy.readers
+    def _limit(self, use: MeterUse) -> MeterLimit:
+        if use.reader is None:
+            return MeterLimit(use.policy.visitors)
+        return self.entitlements.meter_limit(use.policy, self.now)
 
 
 def next_steps(asked: Situation) -> tuple[NextStep, ...]:

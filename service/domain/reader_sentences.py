@@ -11,6 +11,7 @@ from datetime import datetime
 
 from service.domain.catalogue import Catalogue
 from service.domain.decision import Decision
+from service.domain.meter import MeterStanding
 from service.domain.sources import Reason
 from service.domain.times import LAST_DAY
 
@@ -50,14 +51,19 @@ def _metered(decision: Decision, catalogue: Catalogue) -> str:
     meter = decision.meter
     if meter is None:
         return "This is one of your free stories."
-    return f"This is one of your {meter.limit} free stories; {meter.left} left{_again(decision, catalogue)}."
+    return f"This is one of your {_stories(meter, catalogue)}; {meter.left} left{_again(decision, catalogue)}."
 
 
 def _used_up(decision: Decision, catalogue: Catalogue) -> str:
     meter = decision.meter
     if meter is None:
         return "You have read all your free stories."
-    return f"You have read your {meter.limit} free stories{_again(decision, catalogue)}."
+    return f"You have read your {_stories(meter, catalogue)}{_again(decision, catalogue)}."
+
+
+def _stories(meter: MeterStanding, catalogue: Catalogue) -> str:
+    plan = catalogue.plans.get(meter.plan) if meter.plan is not None else None
+    return f"{meter.limit} free stories" if plan is None else f"{meter.limit} stories with {plan.name}"
 
 
 def _again(decision: Decision, catalogue: Catalogue) -> str:

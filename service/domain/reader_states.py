@@ -34,7 +34,7 @@ def summarize_holdings(holdings: Sequence[Holding], now: float) -> ReaderState:
     shown = live or holdings
     turns = [turn for holding in holdings for turn in _turns(holding)]
     return ReaderState(
-        access=any(holding.is_active_at(now) for holding in holdings),
+        access=any(holding.features and holding.is_active_at(now) for holding in holdings),
         plans=tuple(sorted({holding.plan for holding in shown if holding.plan})),
         sources=tuple(sorted({holding.type for holding in shown})),
         standing=min(standings, key=_BEST_FIRST.index),

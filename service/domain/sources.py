@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from service.domain.catalogue import DAY, HOUR, Catalogue, Plan
+from service.domain.catalogue import DAY, HOUR, Catalogue, MeterLimits, Plan
 
 
 class Standing(StrEnum):
@@ -56,7 +56,7 @@ def end_order(until: float | None) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What one source opens by one plan.
+    """What one source opens by one plan: features, and limits of `meters`.
 
     `until` is `None` where it has no end, `reason` is `None` where it opens nothing. `start` delays access only where
     `waits` is true (a scheduled grant): Stripe's clock may be ahead of ours, and a purchase opens stories at once.
@@ -78,6 +78,7 @@ class Holding:
     actor: str | None = None
     renews: bool = False
     """Whether Stripe bills it again at the period's end. `until` then includes the leeway."""
+    meters: MeterLimits = ()
 
     def standing_at(self, now: float) -> Standing:
         """Return the standing at `now`: `base`, until the end is reached or while a scheduled start lies ahead."""
@@ -96,16 +97,17 @@ class Holding:
         return "scheduled" if self._is_scheduled(now) else self.status
 
     def is_active_at(self, now: float) -> bool:
-        """Return whether it opens a feature at `now`: it has started, has not ended, and is in good standing or grace."""
+        """Return whether it gives anything at `now`: it has started, has not ended, and is in good standing or grace."""
         return self._can_open and not self._is_scheduled(now) and not self._is_expired(now)
 
     def becomes_active_after(self, now: float) -> bool:
-        """Return whether it is scheduled to open a feature later."""
+        """Return whether it is scheduled to give anything later."""
         return self._can_open and self._is_scheduled(now) and not self._is_expired(now)
 
     @property
     def _can_open(self) -> bool:
-        return self.reason is not None and bool(self.features) and self.base in (Standing.GOOD, Standing.GRACE)
+        gives = self.reason is not None and bool(self.features or self.meters)
+        return gives and self.base in (Standing.GOOD, Standing.GRACE)
 
     def _is_scheduled(self, now: float) -> bool:
         return self.waits and self.start is not None and now < self.start
@@ -170,11 +172,9 @@ class Subscription:
     @property
     def scheduled_end(self) -> int | None:
         """Return when it is set to end: `cancel_at`, or the period's end with `cancel_at_period_end`; else `None`."""
-        if self.cancel_at is not None:
+        if self.cancel_at is not None or not self.cancel_at_period_end:
             return self.cancel_at
-        if self.cancel_at_period_end and self.items:
-            return max(item.end for item in self.items)
-        return None
+        return max((item.end for item in self.items), default=None)
 
     @property
     def has_started(self) -> bool:
@@ -189,9 +189,7 @@ class Subscription:
             by_plan.setdefault(plan.id if plan else None, []).append(item)
         if len(by_plan) > 1:
             by_plan.pop(None, None)
-        if not by_plan:
-            by_plan = {None: []}
-        plans = catalogue.plans
+        by_plan, plans = by_plan or {None: []}, catalogue.plans
         if self.role == "seat":
             # A seat in a plan that no longer has seats opens nothing, but is still listed.
             by_plan = {name: items for name, items in by_plan.items() if name and plans[name].seats} or {None: []}
@@ -208,6 +206,7 @@ class Subscription:
             id=self.id,
             plan=plan.id if plan else None,
             features=plan.features if plan and opens else (),
+            meters=plan.meters if plan and opens else (),
             status=self.status,
             base=standing,
             reason=reason,
@@ -281,6 +280,7 @@ class Pass:
                 id=self.id,
                 plan=plan.id if plan else None,
                 features=plan.features if plan and hours else (),
+                meters=plan.meters if plan and hours else (),
                 status=status,
                 base=Standing.GOOD if status == "paid" and hours else Standing.ENDED if hours else Standing.NONE,
                 reason=Reason.GIFT if self.gift else Reason.PASS,
@@ -324,6 +324,7 @@ class Grant:
                 id=self.id,
                 plan=self.plan,
                 features=features,
+                meters=plan.meters if plan else (),
                 status="revoked" if self.revoked_at is not None else "active",
                 base=Standing.GOOD if self.revoked_at is None else Standing.ENDED,
                 reason=Reason.GRANT,
@@ -386,6 +387,7 @@ class External:
                 id=self.id,
                 plan=self.plan,
                 features=plan.features if plan else (),
+                meters=plan.meters if plan else (),
                 status="active" if self.ended_at is None else "ended",
                 base=Standing.GOOD if self.ended_at is None else Standing.ENDED,
                 reason=Reason.SUBSCRIPTION,

@@ -130,6 +130,8 @@ def misfits(document: dict[str, Any]) -> Misfits:
     tiers, meters, offers = (_table(document, name) for name in ("tiers", "meters", "offers"))
     for place, plan in _tables(document, "plans"):
         yield from _all_known(f"{place}.features", plan.get("features"), "features", features)
+        for name in _dict(plan.get("meters")):
+            yield from _known(f"{place}.meters.{key_shown(name)}", name, "meters", meters)
     for place, tier in _tables(document, "tiers"):
         yield from _all_known(f"{place}.requires", tier.get("requires"), "features", features)
         yield from _known(f"{place}.meter", tier.get("meter"), "meters", meters)
@@ -144,6 +146,7 @@ def misfits(document: dict[str, Any]) -> Misfits:
     yield from _all_known("grants.plans", _table(document, "grants").get("plans"), "plans", plans)
     yield from _sold_twice(document, "prices")
     yield from _sold_twice(document, "products")
+    yield from _plans_of_nothing(document)
     yield from _closed_tiers(document)
     yield from _offers_of_nothing(document)
 
@@ -170,15 +173,24 @@ def _sold_twice(document: dict[str, Any], key: str) -> Misfits:
                 )
 
 
+def _plans_of_nothing(document: dict[str, Any]) -> Misfits:
+    """Yield plans that have neither features nor limits of meters."""
+    for place, plan in _tables(document, "plans"):
+        if plan.get("features", []) == [] and plan.get("meters", {}) == {}:
+            missing = 'is missing: add features = ["…"], names from [features]'
+            yield f"{place}.features", f"{'must name at least one' if 'features' in plan else missing}, or add meters"
+
+
 def _closed_tiers(document: dict[str, Any]) -> Misfits:
     """Yield tiers that nothing can open.
 
-    A tier opens if a plan has one of its features, since an admin can grant every plan, or if its meter has a free story.
+    A tier opens if a plan has one of its features, since an admin can grant every plan, or if its meter has a free story,
+    for everyone or by a plan.
     Features granted one by one, or held by Stripe's Entitlements, do not count: a tier that only they open is usually a
     mistake, and a plan without a price makes it intended.
     """
     plans = [plan for _, plan in _tables(document, "plans")]
-    if not plans or not all(isinstance(plan.get("features"), list) for plan in plans):
+    if not plans or not all(isinstance(plan.get("features", []), list) for plan in plans):
         return  # The features of the plans are not known; `PolicyTable` reports that.
     given = {name for plan in plans for name in _texts(plan.get("features"))}
     for place, tier in _tables(document, "tiers"):
@@ -201,7 +213,8 @@ def _has_free_stories(document: dict[str, Any], name: object) -> bool:
     if name is None:
         return False
     meter = _table(document, "meters").get(name) if isinstance(name, str) else None
-    return not isinstance(meter, dict) or meter.get("visitors") != 0 or meter.get("readers") != 0
+    by_plan = any(name in _dict(plan.get("meters")) for _, plan in _tables(document, "plans"))
+    return by_plan or not isinstance(meter, dict) or meter.get("visitors") != 0 or meter.get("readers") != 0
 
 
 def _offers_of_nothing(document: dict[str, Any]) -> Misfits:
@@ -251,7 +264,10 @@ def catalogue_of(policy: dict[str, Any]) -> Catalogue:
         origins=tuple(policy["site"]["origins"]),
         story_url=policy["site"]["story_url"],
         features=policy["features"],
-        plans={name: Plan(id=name, **_frozen(plan)) for name, plan in policy["plans"].items()},
+        plans={
+            name: Plan(id=name, **_frozen(plan | {"meters": list(plan["meters"].items())}))
+            for name, plan in policy["plans"].items()
+        },
         tiers={name: Tier(name=name, **_frozen(tier)) for name, tier in policy["tiers"].items()},
         default_tier=policy["defaults"]["tier"],
         rules=tuple(Rule(**_frozen(rule)) for rule in policy["rules"]),

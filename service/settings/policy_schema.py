@@ -256,7 +256,8 @@ class SiteTable(Table):
 
 class PlanTable(Table):
     name = Text(**required('name = "Supporter"'))
-    features = Items(Text(wrong_name), least=1, **required('features = ["…"], names from [features]'))
+    features = Items(Text(wrong_name), load_default=list)
+    meters = Named(Count(1, MANY), load_default=dict)
     prices = Items(Text(wrong_price), load_default=list)
     products = Items(Text(wrong_product), load_default=list)
     grace_days = Count(0, 366, load_default=14)

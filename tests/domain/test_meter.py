@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from service.domain.catalogue import DAY, HOUR, MeterPolicy
 from service.domain.meter import (
     EMPTY_TALLY,
+    MeterLimit,
     MeterStanding,
     MeterWindow,
     Tally,
@@ -213,7 +214,7 @@ def test_meter_opens_while_stories_are_left_or_story_was_counted(
 ) -> None:
     policy = rolling() if window == "rolling" else calendar("month", ZoneInfo("America/New_York"))
     at = window_at(policy, NOW)
-    now = meter_standing(policy, limit, read, story, at)
+    now = meter_standing(policy, MeterLimit(limit), read, story, at)
     assert now == MeterStanding("stories", limit, len(read), story in read, resets_at(policy, read, at))
     assert now.opens is (story in read or len(read) < limit)
     assert now.left == max(0, limit - len(read))

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.catalogue import Catalogue, MeterPolicy, Offer, Plan, Rule, Story, Tier
-from service.domain.decision import Identity, NextStep, decide, resolve_entitlements
-from service.domain.meter import MeterUse, Tally, merge_counted, meter_standing, window_at
+from service.domain.decision import Decision, Identity, NextStep, decide, resolve_entitlements
+from service.domain.meter import MeterLimit, MeterUse, Tally, merge_counted, meter_standing, window_at
 from service.domain.next_steps import Situation, next_steps
 from service.domain.sources import Grant, Holding, Reason, Standing
 from service.domain.story_passes import pass_holding
@@ -32,11 +32,13 @@ PLANS = (
     Plan("insider", "", ("events",), products=("prod_insider",)),
     Plan("newsroom", "", ("notebook",), prices=("price_seat",), seats=True),
     Plan("vip", "", ("notebook",)),
+    Plan("reader", "", (), prices=("price_reader",), meters=(("daily", 4), ("rolling", 5), ("closed", 1))),
+    Plan("basic", "", ("events",), prices=("price_basic",), meters=(("rolling", 2), ("signed_in", 3))),
 )
 OFFERS = (
     Offer("register", "", (), "", ()),
     Offer("first", "", (), "", ("vip", "insider", "newsroom", "supporter")),
-    Offer("notebook", "", (), "", ("supporter", "insider")),
+    Offer("notebook", "", (), "", ("supporter", "basic", "reader")),
 )
 METERS = (
     MeterPolicy("daily", 1, 3, "day", UTC),
@@ -137,11 +139,12 @@ class World:
             visitor = self.visitor.tally(policy, int(now)) if self.visitor is not None else Tally({})
             read, limit = visitor.read, policy.visitors
             if self.signed_in:
-                read, limit = self.reader.tally(policy, int(now)).read, policy.readers
+                read = self.reader.tally(policy, int(now)).read
+                limit = max([policy.readers, *self.limits(policy, now, *bought)])
                 if visitor.joined in (None, self.mark):
                     read = merge_counted(policy, read, visitor.read)
             if self.signed_in or (self.visitor is not None and limit):
-                meter = meter_standing(policy, limit, read, STORY, window_at(policy, now))
+                meter = meter_standing(policy, MeterLimit(limit), read, STORY, window_at(policy, now))
         held = resolve_entitlements([*self.holdings(), *bought], FEATURES, now)
         story_pass = self.story_pass if self.signed_in or self.visitor is not None else None
         decision = decide(
@@ -155,6 +158,10 @@ class World:
             identity=self.identity,
         )
         return decision.show == "full"
+
+    def limits(self, policy: MeterPolicy, now: float, *bought: Holding) -> list[int]:
+        held = [holding for holding in [*self.holdings(), *bought] if holding.standing_at(now) is Standing.GOOD]
+        return [limit for holding in held for name, limit in holding.meters if name == policy.name]
 
     def as_new_reader(self, identity: Identity) -> World:
         return replace(self, identity=identity, grants=(), reader=Reads(), mark=NEW)
@@ -218,9 +225,9 @@ def expected_steps(world: World) -> list[NextStep]:
     elif world.identity is Identity.SIGNED_IN and replace(world, identity=Identity.VERIFIED).is_open(world.now):
         steps.append(NextStep("verify"))
     tier = world.catalogue.tier_of(world.story, world.now)
-    bought = [plan for plan in offered(world, tier) if set(plan.features) & set(tier.requires)]
+    bought = [plan for plan in offered(world, tier) if tier.requires and opens_by_itself(plan, reader, tier)]
     if bought:
-        assert all(reader.is_open(world.now, *subscription(plan)) for plan in bought)
+        assert all(reader.is_open(world.now, subscription(plan)) for plan in bought)
         steps.append(NextStep("subscribe", plans=tuple(plan.id for plan in bought)))
     until = next((at for at in range(NOW + 1, NOW + HORIZON) if world.is_open(at)), None)
     if until is not None:
@@ -234,11 +241,48 @@ def offered(world: World, tier: Tier) -> list[Plan]:
     return [plan for plan in plans if (plan.prices or plan.products) and not plan.seats]
 
 
-def subscription(plan: Plan) -> tuple[Holding, ...]:
-    made = Holding(
-        "subscription", "s", plan.id, plan.features, "", Standing.GOOD, Reason.SUBSCRIPTION, NOW, NOW + HORIZON
+def opens_by_itself(plan: Plan, reader: World, tier: Tier) -> bool:
+    """Return whether a plan opens the tier by a feature, or by its limit for a reader without free stories."""
+    if set(plan.features) & set(tier.requires):
+        return True
+    policies = {name: replace(policy, readers=0) for name, policy in reader.catalogue.meters.items()}
+    poor = replace(reader, catalogue=replace(reader.catalogue, meters=policies), grants=())
+    return tier.meter in dict(plan.meters) and poor.is_open(reader.now, subscription(plan))
+
+
+def subscription(plan: Plan) -> Holding:
+    return Holding(
+        type="subscription",
+        id="s",
+        plan=plan.id,
+        features=plan.features,
+        status="",
+        base=Standing.GOOD,
+        reason=Reason.SUBSCRIPTION,
+        start=NOW,
+        until=NOW + HORIZON,
+        meters=plan.meters,
     )
-    return (made,)
+
+
+def assert_limit_is_that_of_the_highest_plan(world: World, decision: Decision) -> None:
+    """Compare the limit, its plan, and when it changes with what is held in each second."""
+    meter = decision.meter
+    if meter is None or not world.signed_in:
+        return
+    policy = world.catalogue.meters[meter.name]
+
+    def limit_at(now: float) -> int:
+        return max([policy.readers, *world.limits(policy, now)])
+
+    assert meter.limit == limit_at(world.now)
+    assert meter.plan is None if meter.limit == policy.readers else dict(world.catalogue.plans[meter.plan or ""].meters)
+    changes = next((at for at in range(NOW + 1, NOW + HORIZON) if limit_at(at) != meter.limit), None)
+    if changes is not None:
+        assert meter.limit_changes_at is not None
+        assert meter.limit_changes_at <= changes
+        assert decision.refresh_after is not None
+        assert decision.refresh_after <= changes
 
 
 @given(st.integers(0, 2**32))
@@ -247,6 +291,8 @@ def test_steps_are_true_and_complete_in_random_worlds(seed: int) -> None:
     for _ in range(30):
         world = random_world(chance)
         asked, is_open = world.situation(), world.is_open(world.now)
-        assert (asked.decide().show == "full") is asked.is_open is is_open
+        decision = asked.decide()
+        assert (decision.show == "full") is asked.is_open is is_open
+        assert_limit_is_that_of_the_highest_plan(world, decision)
         if not is_open:
             assert list(next_steps(asked)) == expected_steps(world)

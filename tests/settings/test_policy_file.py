@@ -159,6 +159,13 @@ def test_all_policy_mistakes_are_listed_with_their_places() -> None:
         ('meter = "stories"', 'meter = "storys"', "tiers.metered.meter"),
         ("[tiers.free]", '[tiers.free]\nmeter = "stories"', "tiers.free.meter"),
         ('plans = ["supporter", "day_pass"]', "plans = []", "offers.notebook.plans"),
+        ("pass_hours = 24", "pass_hours = 24\nmeters = { storys = 8 }", "plans.day_pass.meters.storys"),
+        ("pass_hours = 24", "pass_hours = 24\nmeters = { stories = 0 }", "plans.day_pass.meters.stories"),
+        ("pass_hours = 24", "pass_hours = 24\nmeters = { stories = -1 }", "plans.day_pass.meters.stories"),
+        ("pass_hours = 24", "pass_hours = 24\nmeters = { stories = 8.0 }", "plans.day_pass.meters.stories"),
+        ("pass_hours = 24", 'pass_hours = 24\nmeters = { stories = "8" }', "plans.day_pass.meters.stories"),
+        ("pass_hours = 24", "pass_hours = 24\nmeters = { stories = true }", "plans.day_pass.meters.stories"),
+        ("pass_hours = 24", 'pass_hours = 24\nmeters = ["stories"]', "plans.day_pass.meters"),
         ("[tiers.free]", '[tiers.free]\nsign_in = "everyone"', "tiers.free.sign_in"),
         ("[tiers.free]", "[tiers.free]\nsign_in = true", "tiers.free.sign_in"),
         ('requires = ["notebook"]', 'requires = ["notebook"]\nsign_in = "any"', "tiers.metered.sign_in"),
@@ -240,6 +247,26 @@ def test_tier_that_nothing_can_open_is_rejected() -> None:
 )
 def test_tier_that_something_can_open_is_accepted(opener: str) -> None:
     assert "old" in parse_catalogue(CLOSED.replace("[tiers.free]", opener + "[tiers.free]")).tiers
+
+
+def test_plan_needs_features_or_limits_of_meters() -> None:
+    only_meters = WHOLE.replace('features = ["notebook"]\n', "features = []\nmeters = { stories = 8 }\n", 1)
+    for text in (only_meters, only_meters.replace("features = []\n", "", 1)):
+        plan = parse_catalogue(text).plans["day_pass"]
+        assert (plan.features, plan.meters) == ((), (("stories", 8),))
+    neither = {"features = []\n": "must name at least one", "": "is missing: add features"}
+    for text, message in neither.items():
+        found = mistakes(WHOLE.replace('features = ["notebook"]\n', f"{text}meters = {{}}\n", 1))
+        assert list(found) == ["paywall.toml: plans.day_pass.features"]
+        assert found["paywall.toml: plans.day_pass.features"].startswith(message)
+
+
+def test_tier_that_only_a_plans_limit_opens_is_accepted() -> None:
+    tier = '[tiers.old]\nrequires = ["archive"]\nmeter = "none"\n'
+    meter = '[meters.none]\nvisitors = 0\nreaders = 0\nwindow = "day"\n'
+    text = CLOSED.replace("[tiers.free]", tier + meter + "[tiers.free]")
+    assert list(mistakes(text)) == ["paywall.toml: tiers.old"]
+    assert "old" in parse_catalogue(text.replace("pass_hours = 24", "pass_hours = 24\nmeters = { none = 4 }")).tiers
 
 
 FREE_ACCOUNT = """[offers.register]
@@ -388,7 +415,7 @@ defaults.tier = "closed"
 
 
 def test_revision_is_the_same_on_every_machine() -> None:
-    assert parse_catalogue(SMALL).revision == "1b54ff3558f4"
+    assert parse_catalogue(SMALL).revision == "b76b54992230"
 
 
 def test_revision_ignores_what_checkout_asks_for() -> None:

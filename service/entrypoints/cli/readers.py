@@ -81,7 +81,9 @@ def _profile(found: dict[str, Any]) -> str:
         f"  {s['type']} {s['id']}: {s['plan'] or '-'}, {s['status']}, {s['standing']}, until {s['until'] or 'no end'}"
         for s in found["sources"]
     ]
-    lines += [f"  {m['name']}: {m['used']} of {m['limit']} used" for m in found["meters"]]
+    for meter in found["meters"]:
+        by_plan = f" (limit of the plan {meter['plan']})" if meter["plan"] else ""
+        lines.append(f"  {meter['name']}: {meter['used']} of {meter['limit']} used{by_plan}")
     return "\n".join(lines)
 
 

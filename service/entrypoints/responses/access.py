@@ -124,6 +124,7 @@ class MeterOut(ResponseSchema):
     used = fields.Integer(required=True)
     left = fields.Integer(required=True)
     counted = fields.Boolean(required=True)
+    plan = fields.String(required=True, allow_none=True)
     resets_at = types.UtcTime(required=True, allow_none=True)
 
 

@@ -70,6 +70,7 @@ class ReaderMeterOut(ResponseSchema):
     limit = fields.Integer(required=True)
     used = fields.Integer(required=True)
     left = fields.Integer(required=True)
+    plan = fields.String(required=True, allow_none=True)
     resets_at = types.UtcTime(required=True, allow_none=True)
 
 

@@ -139,7 +139,8 @@ class EntitlementCache:
     def _resolve(self, record: tuple[bytes, ...], now: float) -> ReaderEntitlements:
         entitlements = resolve_entitlements(self._holdings.holdings(record), self._features, now)
         held = tuple((name, holding.until) for name, holding in entitlements.by_feature.items())
-        changes_at = FOREVER if entitlements.changes_at is None else entitlements.changes_at
+        turns = (entitlements.changes_at, entitlements.limits_change_at)
+        changes_at = min((turn for turn in turns if turn is not None), default=FOREVER)
         entry = ReaderEntitlements(merged_into(record), entitlements, held, now, changes_at, merged_marks(record))
         self._entries.add(record, entry)
         return entry
@@ -348,7 +349,7 @@ class AccessCheck:
         # An entitlement needs no meter: it is unpacked only for the others.
         if tier.meter is not None and not facts.entitlements.opens(tier.requires) and not is_registered(tier, identity):
             use = facts.meter_use(self._frame(tier.meter, now), question.visitor, question.story.id)
-            meter = use.standing(use.policy.visitors if facts.reader is None else use.policy.readers, counted=counted)
+            meter = use.standing(facts.meter_limit(use.policy, now), counted=counted)
         nobody = question.reader is None and question.visitor is None
         story_pass = facts.story_pass.holding if facts.story_pass is not None and not nobody else None
         decision = decide(

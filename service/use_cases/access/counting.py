@@ -12,9 +12,9 @@ from service.adapters.redis.client.scripts import ScriptCall
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.meters import COUNTED, MeterFrame
 from service.domain import meter as metering
-from service.domain.catalogue import Catalogue
+from service.domain.catalogue import Catalogue, MeterPolicy
 from service.domain.decision import NO_ENTITLEMENTS, Entitlements
-from service.domain.meter import EMPTY_TALLY, MeterUse, Tally
+from service.domain.meter import EMPTY_TALLY, MeterLimit, MeterUse, Tally
 from service.domain.next_steps import Situation
 from service.use_cases.story_passes.validation import ValidPass
 
@@ -54,6 +54,12 @@ class StoredFacts:
         reader = self.reader_tally(name) if self.reader is not None else None
         seen_here = self.visitor_tally(name) if visitor is not None else None
         return MeterUse(frame.policy, frame.window, story_mark(story), reader, seen_here, self.marks)
+
+    def meter_limit(self, policy: MeterPolicy, now: float) -> MeterLimit:
+        """Return the limit of the visitor, or of the reader with their plans."""
+        if self.reader is None:
+            return MeterLimit(policy.visitors)
+        return self.entitlements.meter_limit(policy, now)
 
     def situation(
         self, question: AccessQuestion, catalogue: Catalogue, frames: Sequence[MeterFrame], now: float
@@ -129,20 +135,20 @@ async def _prepare(
     if facts.reader is None:
         if not needed or question.visitor is None:
             return None
-        return (meters.count_for_visitor(keys, frame, question.visitor, story, policy.visitors),)
+        return (meters.count_for_visitor(keys, frame, question.visitor, story, meter.limit),)
     visitor = facts.visitor_tally(policy.name)
     if needed and question.visitor is not None and visitor.joined is None and not visitor.read:
         # The visitor has no stories to add: one round trip joins them with the reader and counts the story. What they
         # read meanwhile joins with the next request, like everything that they read later.
         join = meters.join_visitor(keys, frame, question.visitor, facts.reader)
-        return join, meters.count_for_reader(keys, frame, facts.reader, story, policy.readers, {})
+        return join, meters.count_for_reader(keys, frame, facts.reader, story, meter.limit, {})
     stories: Mapping[bytes, int] = {}
     if question.visitor is not None:
         join = meters.join_visitor(keys, frame, question.visitor, facts.reader)
         stories = await _stories_to_add(store, join, visitor, frame, facts)
     if not stories and not needed:
         return None
-    return (meters.count_for_reader(keys, frame, facts.reader, story, policy.readers, stories),)
+    return (meters.count_for_reader(keys, frame, facts.reader, story, meter.limit, stories),)
 
 
 async def _stories_to_add(

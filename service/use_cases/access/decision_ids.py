@@ -52,6 +52,7 @@ class SealedMeter(msgspec.Struct, frozen=True, array_like=True):
     seen: int
     counted: int
     resets_at: int | None
+    plan: str | None = None
 
 
 class SealedStep(msgspec.Struct, frozen=True, array_like=True):
@@ -95,7 +96,7 @@ class SealedDecision(msgspec.Struct, frozen=True, array_like=True):
             if source
             else None,
             meter=MeterStanding(
-                meter.name, meter.limit, meter.used, bool(meter.seen), meter.resets_at, bool(meter.counted)
+                meter.name, meter.limit, meter.used, bool(meter.seen), meter.resets_at, bool(meter.counted), meter.plan
             )
             if meter
             else None,
@@ -146,7 +147,9 @@ def _record(answer: AccessAnswer, revision: str, places: Mapping[str, int]) -> S
         _packed_parts(decision.parts),
         [(places.get(name, name), until) for name, until in decision.held],
         SealedSource(source.type, source.id, source.plan, source.until) if source else None,
-        SealedMeter(meter.name, meter.limit, meter.used, int(meter.seen), int(meter.counted), meter.resets_at)
+        SealedMeter(
+            meter.name, meter.limit, meter.used, int(meter.seen), int(meter.counted), meter.resets_at, meter.plan
+        )
         if meter
         else None,
         decision.refresh_after,

@@ -170,8 +170,9 @@ class Explainer:
         policy, meter = self.catalogue.meters[tier.meter or ""], decision.meter
         same = not policy.rolling and window_at(policy, at) == window_at(policy, now)
         used = meter.used if same and meter is not None else None
-        certain = used is not None and used < policy.readers
-        values = {"meter": policy.name, "limit": policy.readers, "used_at_most": used}
+        limit = meter.limit if meter is not None else policy.readers
+        certain = used is not None and used < limit
+        values = {"meter": policy.name, "limit": limit, "used_at_most": used}
         verdict = "metered" if certain else "not known: what had been read by then is not kept"
         steps = [*explain(decision, tier)[:2], DecisionStep("meter", values, verdict)]
         found = self._explanation(reader, story.id, decision, at, [*steps, *self.history.steps(reader, at)])

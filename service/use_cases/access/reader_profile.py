@@ -14,7 +14,7 @@ from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.history import ReaderHistory
 from service.adapters.redis.readers.readers import Readers
 from service.domain.catalogue import Catalogue, MeterPolicy
-from service.domain.decision import resolve_entitlements
+from service.domain.decision import Entitlements, resolve_entitlements
 from service.domain.meter import MeterStanding, MeterUse
 from service.domain.sources import Holding, Source, Standing
 from service.domain.times import LAST_WINDOW
@@ -102,7 +102,7 @@ class ReaderProfiles:
             [HeldFeature(feature, holding) for feature, holding in held.by_feature.items()],
             [SourceState(holding, holding.status_at(at), holding.standing_at(at)) for holding in holdings],
             self._readers.list_customers(name),
-            self._meters(name, min(max(at, now), LAST_WINDOW)) if at >= int(now) else (),
+            self._meters(name, held, min(max(at, now), LAST_WINDOW)) if at >= int(now) else (),
         )
 
     def load_summary(self, reader: str, now: float) -> AccountSummary:
@@ -131,9 +131,9 @@ class ReaderProfiles:
             return self.past.sources_at(reader, at)
         return [kept.source for kept in self._readers.load_all(reader) if kept.source is not None]
 
-    def _meters(self, reader: str, at: float) -> list[MeterStanding]:
+    def _meters(self, reader: str, held: Entitlements, at: float) -> list[MeterStanding]:
         uses = self.load_meter_uses(list(self._catalogue.meters.values()), reader, at)
-        return [found for use in uses if (found := use.standing(use.policy.readers)) is not None]
+        return [found for use in uses if (found := use.standing(held.meter_limit(use.policy, at))) is not None]
 
     def load_meter_uses(
         self, policies: Sequence[MeterPolicy], reader: str, at: float, story: bytes = b""

@@ -34,7 +34,7 @@ FIELDS = {
 def test_answer_has_exactly_the_fields_of_the_contract(valkey_app: InProcessApp) -> None:
     answer = valkey_app.ask("harbour", reader="r")
     assert set(answer) == FIELDS
-    assert set(answer["meter"]) == {"name", "limit", "used", "left", "counted", "resets_at"}
+    assert set(answer["meter"]) == {"name", "limit", "used", "left", "counted", "plan", "resets_at"}
     used_up = [valkey_app.ask(f"s{number}", visitor="v") for number in range(3)][-1]
     assert set(used_up["offer"]) == {"id", "heading", "benefits", "button", "plans", "links"}
 

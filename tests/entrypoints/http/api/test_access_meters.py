@@ -122,6 +122,7 @@ def test_used_may_exceed_the_limit_and_left_is_never_negative(service_app: InPro
         "limit": 5,
         "used": 6,
         "left": 0,
+        "plan": None,
         "resets_at": "",
     }
 
