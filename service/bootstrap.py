@@ -65,7 +65,8 @@ from service.use_cases.checkout.price_cache import PriceCache
 from service.use_cases.checkout.trials import Trials
 from service.use_cases.grants.approvals import ApprovalWorkflow
 from service.use_cases.grants.grant_changes import GrantChanges
-from service.use_cases.grants.imports.apply import GrantChunks
+from service.use_cases.grants.imports.apply import GrantChunks, RowPlanner
+from service.use_cases.grants.imports.grant_change_kind import GrantChangeImports, GrantChangePlanner
 from service.use_cases.grants.imports.grant_kind import GrantImports
 from service.use_cases.grants.imports.grant_states import GrantStates
 from service.use_cases.grants.imports.plan import GrantPlanner
@@ -405,23 +406,28 @@ def _external_sources(a: Adapters) -> ExternalSources:
 def import_kinds(a: Adapters, processor: EventProcessor, store: ImportStore, pace: Pace) -> list[AnyKind]:
     """Return every kind of import."""
     writer, planner = ImportSourceWriter(a.store), GrantPlanner(a.store)
-    chunks = GrantChunks(
-        store,
-        GrantImportWriter(writer, a.erased),
-        ReaderIndex(a.store),
-        planner,
-        states=GrantStates(a.store),
-        ends=a.grant_ends,
-        recent_entitlements=a.recent_entitlements,
-        pace=pace,
-    )
+    change_planner, catalogue = GrantChangePlanner(GrantStates(a.store)), a.settings.catalogue
+
+    def chunks(planner: RowPlanner) -> GrantChunks:
+        return GrantChunks(
+            store,
+            GrantImportWriter(writer, a.erased),
+            ReaderIndex(a.store),
+            planner,
+            states=GrantStates(a.store),
+            ends=a.grant_ends,
+            recent_entitlements=a.recent_entitlements,
+            pace=pace,
+        )
+
     snapshots = ProviderSnapshots(
         a.provider_sources, writer, a.erased, ReaderIndex(a.store), a.recent_entitlements, pace
     )
     fan_out = BulkFanOut(processor.objects, CustomerRows(a.store), processor.owners, processor.object_refresh)
     links = LinkImports(LinkImportWriter(a.store), a.erased, fan_out, pace)
-    grants = GrantImports(a.settings.catalogue, planner, chunks)
-    return [grants, links, snapshots, TakeoverImports(grants, links, SeatRows(processor))]
+    grants = GrantImports(catalogue, planner, chunks(planner))
+    changes = GrantChangeImports(catalogue, change_planner, chunks(change_planner))
+    return [grants, changes, links, snapshots, TakeoverImports(grants, links, SeatRows(processor))]
 
 
 def _takeover(a: Adapters, imports: BulkImports, event_processor: EventProcessor) -> Takeover:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from service.entrypoints.cli import context as session
 from service.entrypoints.cli import imports
 from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.responses.administration import write_approval
+from service.entrypoints.responses.grant_changes import choose_grants, read_change
 from service.entrypoints.responses.lists import GRANTS
 from service.entrypoints.responses.readers import GRANT_STATUSES, write_grant
 from service.use_cases.grants.grant_changes import to_grant_request
 from service.use_cases.grants.imports import grant_file
+from service.use_cases.grants.imports.grant_change_kind import GRANT_CHANGES
 
 reader_option = click.option("--reader", required=True, type=session.READER_ID, help="The reader's id.")
 
@@ -74,13 +77,23 @@ def _output(done: Grant | Approval, verb: str, reader: str, now: float) -> Outpu
     return Output(found, f"{verb} {done.id}: {_line(found)}")
 
 
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that filter grants."""
+    options = (
+        click.option("--reader", help="Only this reader's grants."),
+        click.option("--plan", help="Only grants of this plan."),
+        click.option("--actor", help="Only grants that this admin created."),
+        click.option("--status", type=click.Choice(GRANT_STATUSES), help="Only grants of this status."),
+        session.ends_before_option,
+        click.option("--import", "import_id", help="Only grants of this import."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @grants.command("list")
-@click.option("--reader", help="Only this reader's grants.")
-@click.option("--plan", help="Only grants of this plan.")
-@click.option("--actor", help="Only grants that this admin created.")
-@click.option("--status", type=click.Choice(GRANT_STATUSES), help="Only grants of this status.")
-@session.ends_before_option
-@click.option("--import", "import_id", help="Only grants of this import.")
+@filter_options
 @session.limit_option
 @session.after_option
 @session.uses_service
@@ -132,12 +145,47 @@ def import_file(run: Invocation, file: Path | None, dry_run: bool, template: boo
     return imports.import_sheet(run, GRANT_IMPORT, grant_file.read(body, catalogue, run.now), dry_run)
 
 
+@grants.command("change-many")
+@click.argument("ids", nargs=-1, metavar="[ID]…")
+@session.required_reason_option
+@click.option("--until", type=session.END, help="The new end: 2027-01-01 (that whole day), 30d, 12h or a time.")
+@click.option("--no-end", is_flag=True, help="Let them go on without an end.")
+@click.option("--revoke", is_flag=True, help="Take them back.")
+@filter_options
+@imports.dry_run_option
+@session.uses_service
+def change_many(
+    run: Invocation,
+    ids: tuple[str, ...],
+    reason: str,
+    until: float | None,
+    no_end: bool,
+    revoke: bool,
+    import_id: str | None,
+    dry_run: bool,
+    **given: str | float | None,
+) -> Output:
+    """Give many grants another end, or revoke them: those with these IDs, or all that match the filters.
+
+    The filters are those of `paywall grants list`. Start with --dry-run. `import-show` and `import-undo` take its ID.
+    """
+    if [until is not None, no_end, revoke].count(True) != 1:
+        raise click.UsageError("Give one of --until, --no-end and --revoke.")
+    filters = session.read_list_page(GRANTS, 1, **given, **{"import": import_id}).filters
+    if not ids and not filters:
+        raise click.UsageError("Give IDs of grants, or a filter such as --plan.")
+    run.service.reader_lists.prepare()
+    change = read_change({"revoke": True} if revoke else {"until": until})
+    sheet = choose_grants(run.service, change, filters, list(ids) or None, run.now)
+    return imports.import_sheet(run, GRANT_CHANGES, sheet, dry_run, reason=reason, **change.about())
+
+
 @grants.command("import-show")
 @click.argument("import_id", metavar="ID")
 @session.uses_service
 def show_import(run: Invocation, import_id: str) -> Output:
     """Show how far an import is, or its undoing."""
-    return imports.show(run, import_id, GRANT_IMPORT)
+    return imports.show(run, import_id, GRANT_IMPORT, GRANT_CHANGES)
 
 
 @grants.command("import-undo")
@@ -147,4 +195,4 @@ def show_import(run: Invocation, import_id: str) -> Output:
 @session.confirms("Undo the import {import_id}? Its readers can lose access.")
 def undo_import(run: Invocation, import_id: str, reason: str) -> Output:
     """Undo an import: take back what it gave, and nothing that an admin changed since."""
-    return imports.undo(run, import_id, reason, GRANT_IMPORT)
+    return imports.undo(run, import_id, reason, GRANT_IMPORT, GRANT_CHANGES)

@@ -11,7 +11,7 @@ import click
 
 from service.adapters.redis.imports.import_store import ImportManifest
 from service.bootstrap import Service
-from service.domain.errors import WrongRows
+from service.domain.errors import UnknownImport, WrongRows
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.responses.administration import write_submitted_import
@@ -40,14 +40,16 @@ def read_file(file: Path | None, form: CsvFormat) -> bytes:
         return opened.read(form.most_bytes + 1)
 
 
-def import_sheet(run: Invocation, kind: str, sheet: ImportSheet[Any], dry_run: bool, **about: Any) -> Output:
+def import_sheet(
+    run: Invocation, kind: str, sheet: ImportSheet[Any], dry_run: bool, *, reason: str | None = None, **about: Any
+) -> Output:
     """Import a sheet, or print what the import would do."""
     results = run.service.imports.kinds[kind].results
     if dry_run:
         found = write_dry_run(kind, sheet, run.service.imports.dry_run(kind, sheet, run.now, **about))
         return Output(found, _counted(found, results), status=1 if found["errors"] else 0)
     try:
-        done = run.service.imports.submit(kind, sheet, run.actor, run.now, **about)
+        done = run.service.imports.submit(kind, sheet, run.actor, run.now, reason=reason, **about)
     except WrongRows as wrong:
         errors = write_mistakes(wrong.rows)
         if not session.wants_json():
@@ -61,18 +63,26 @@ def import_sheet(run: Invocation, kind: str, sheet: ImportSheet[Any], dry_run: b
     return Output(found, f"{text}: {_counted(found, results)}")
 
 
-def show(run: Invocation, import_id: str, kind: str) -> Output:
-    """Print how far an import is, or its undoing."""
-    found = write_import(run.service.imports.find(import_id, kind))
-    counted = _counted(found, run.service.imports.kinds[kind].results)
+def show(run: Invocation, import_id: str, *kinds: str) -> Output:
+    """Print how far an import of one of these kinds is, or its undo."""
+    manifest = _find(run, import_id, kinds)
+    found = write_import(manifest)
+    counted = _counted(found, run.service.imports.kinds[manifest.kind].results)
     return Output(found, f"{found['id']} is {found['state']}: {counted}{_undone(found)}")
 
 
-def undo(run: Invocation, import_id: str, reason: str, kind: str) -> Output:
-    """Undo an import, and print what was undone."""
-    begun = run.service.imports.undo(import_id, reason, run.actor, run.now, kind)
+def undo(run: Invocation, import_id: str, reason: str, *kinds: str) -> Output:
+    """Undo an import of one of these kinds, and print what was undone."""
+    begun = run.service.imports.undo(_find(run, import_id, kinds).id, reason, run.actor, run.now)
     found = write_import(_finished(run.service, begun))
     return Output(found, f"{found['id']} is {found['state']}{_undone(found)}")
+
+
+def _find(run: Invocation, import_id: str, kinds: Sequence[str]) -> ImportManifest:
+    manifest = run.service.imports.find(import_id)
+    if manifest.kind not in kinds:
+        raise UnknownImport
+    return manifest
 
 
 def _finished(service: Service, manifest: ImportManifest) -> ImportManifest:

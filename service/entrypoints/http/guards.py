@@ -127,7 +127,7 @@ def site_actor() -> Actor:
 
 _READER_AND_SLASH = re.compile(r"(/v1/(?:readers|gifts|(?:subscriptions|groups)/[^/]+/seats)/)[^/]*/(.*)", re.DOTALL)
 _NAME_AND_SLASH = re.compile(
-    r"(/v1/(?:approvals|decisions|events|(?:grants|links)/import|groups|keys|passes|providers|subscriptions)/)[^/]*/(.*)",
+    r"(/v1/(?:approvals|decisions|events|(?:grants|links)/import|grants/changes|groups|keys|passes|providers|subscriptions)/)[^/]*/(.*)",
     re.DOTALL,
 )
 

@@ -13,6 +13,7 @@ from service.adapters.redis.stripe_objects.link_imports import LINK_IMPORT
 from service.entrypoints.responses import fields as types
 from service.entrypoints.responses.errors import largest_drop_text
 from service.entrypoints.responses.fields import JsonObject, ResponseSchema
+from service.use_cases.grants.imports.grant_change_kind import GRANT_CHANGES
 from service.use_cases.imports.bulk_imports import DryRun
 from service.use_cases.imports.csv_file import ImportSheet, RowMistake
 from service.use_cases.providers.snapshot_file import SnapshotSheet
@@ -93,6 +94,20 @@ class SnapshotDryRunOut(SnapshotCounts, DryRunOut):
     message = fields.String(required=True, allow_none=True)
 
 
+class GrantChangeCounts(ResponseSchema):
+    changed = fields.Integer(attribute="counts.changed", required=True)
+    revoked = fields.Integer(attribute="counts.revoked", required=True)
+    unchanged = fields.Integer(attribute="counts.unchanged", required=True)
+
+
+class GrantChangesOut(GrantChangeCounts, ImportOut):
+    """A change of many grants."""
+
+
+class GrantChangesDryRunOut(GrantChangeCounts, DryRunOut):
+    """What a change of many grants would do."""
+
+
 class LinkCounts(ResponseSchema):
     new = fields.Integer(attribute="counts.new", required=True)
     changed = fields.Integer(attribute="counts.changed", required=True)
@@ -124,6 +139,7 @@ class TakeoverDryRunOut(TakeoverCounts, DryRunOut):
 SCHEMAS: Mapping[str, tuple[type[ImportOut], type[DryRunOut]]] = {
     GRANT_IMPORT: (GrantImportOut, GrantDryRunOut),
     SNAPSHOT: (SnapshotOut, SnapshotDryRunOut),
+    GRANT_CHANGES: (GrantChangesOut, GrantChangesDryRunOut),
     LINK_IMPORT: (LinkImportOut, LinkDryRunOut),
     TAKEOVER_IMPORT: (TakeoverImportOut, TakeoverDryRunOut),
 }

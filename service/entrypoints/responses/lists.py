@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from service.adapters.redis.audit import chain
 from service.adapters.redis.audit.chain import AuditFilter
@@ -69,10 +69,15 @@ def _events(service: Service, page: Page) -> Listing:
     return Listing([EventOut.write(entry) for entry in found], cursor("events", last))
 
 
+def grant_filter(filters: Mapping[str, Any]) -> GrantFilter:
+    """Return the filter of grants from those of a request."""
+    return GrantFilter(**{_IMPORT_FILTER.get(name, name): value for name, value in filters.items()})
+
+
 def _grants(service: Service, page: Page) -> Listing:
     if page.after is not None and not re.fullmatch(r"\d{1,12} \S+", page.after, re.ASCII):
         raise InvalidFields([FOREIGN_CURSOR])
-    wanted = GrantFilter(**{_IMPORT_FILTER.get(name, name): value for name, value in page.filters.items()})
+    wanted = grant_filter(page.filters)
     (found, last), now = service.reader_lists.find_grants(wanted, page.limit, page.after), service.clock()
     return Listing([write_grant(one.grant, one.reader, now) for one in found], cursor("grants", last))
 

@@ -30,6 +30,15 @@ class GrantChangeIn(RequestSchema):
     reason = types.reason(required=True)
 
 
+class GrantChangesIn(RequestSchema):
+    """Either `until` or `revoke`; `grants` chooses by ID, and the query by the filters of the list."""
+
+    grants = fields.List(types.identifier(), validate=validate.Length(1, error="must name a grant"))
+    until = types.moment(allow_none=True)
+    revoke = types.Read(types.read_bool, {"type": "boolean"})
+    reason = types.reason(required=True)
+
+
 class GrantOut(ResponseSchema):
     id = fields.String(attribute="grant.id", required=True)
     reader = fields.String(required=True)

@@ -93,6 +93,7 @@ class BulkImports:
         pace: Pace = UNPACED,
         *,
         named: str | None = None,
+        reason: str | None = None,
         **about: Any,
     ) -> ImportManifest | PendingImport:
         """Stage a sheet and commit it, or request an approval where its kind requires one. Raises: WrongRows.
@@ -109,13 +110,13 @@ class BulkImports:
         context = PlanContext(import_id, now, pace, about)
         manifest = self.staging.stage(self.kinds[kind], sheet, actor, context, rule)
         if not rule.is_needed():
-            return self.commit(manifest, now)
+            return self.commit(manifest, now, reason=reason)
         approval = self.approvals.request(
             KIND,
             {"import": manifest.id},
-            wants={"import": manifest.id, "rows": manifest.rows, **manifest.planned},
+            wants={"import": manifest.id, **manifest.about, "rows": manifest.rows, **manifest.planned},
             reader=None,
-            reason=None,
+            reason=reason,
             actor=actor,
             now=now,
             over_at=rule.over_at(),
@@ -124,12 +125,14 @@ class BulkImports:
         self.store.save_approval(manifest.id, approval.id)
         return PendingImport(manifest, approval)
 
-    def commit(self, manifest: ImportManifest, now: float, approval: str | None = None) -> ImportManifest:
+    def commit(
+        self, manifest: ImportManifest, now: float, approval: str | None = None, reason: str | None = None
+    ) -> ImportManifest:
         """Commit a staged import once; from then on some process applies it."""
         after = {**manifest.about, "rows": manifest.rows, **manifest.planned}
         if approval:
             after["approval"] = approval
-        written = audit_entry(manifest.actor, KIND, now=now, target=manifest.id, after=after)
+        written = audit_entry(manifest.actor, KIND, now=now, target=manifest.id, after=after, reason=reason)
         written["id"] = manifest.entry
         return self._run_recorded(self.store.commit, manifest.id, written)
 
@@ -160,7 +163,8 @@ class BulkImports:
             raise NoLongerPossible(mistakes)
         manifest = self.find(approval.payload["import"])
         if manifest.state == "staged":
-            manifest = self.commit(self.staging.restage(manifest, self.kinds[manifest.kind], now), now, approval.id)
+            planned = self.staging.restage(manifest, self.kinds[manifest.kind], now)
+            manifest = self.commit(planned, now, approval.id, approval.reason)
         return manifest
 
     # After the commit.

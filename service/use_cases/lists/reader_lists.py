@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
@@ -197,6 +197,19 @@ class ReaderLists:
         if len(chosen) > limit:
             following = f"{chosen[limit - 1].created_at} {chosen[limit - 1].id.decode()}"
         return self._show_grants(chosen[:limit], wanted), following
+
+    def select_grants(self, wanted: GrantFilter, ids: Collection[str] | None = None) -> list[tuple[str, str]]:
+        """Return all grants that match, each with its reader; of these IDs only, if some are given."""
+        self._require_index()
+        reader = None if wanted.reader is None else self._readers.resolve_merged(wanted.reader).encode()
+        chosen = None if ids is None else {name.encode() for name in ids}
+        in_time = wanted.in_time(self._clock())
+        return [
+            (place.id.decode(), place.reader.decode())
+            for part in self._index.load_partitions()
+            for place in part.find_grants(wanted.accepts, in_time, reader=reader)
+            if chosen is None or place.id in chosen
+        ]
 
     def _show_grants(self, places: Sequence[GrantPlace], wanted: GrantFilter) -> list[ListedGrant]:
         now, names = self._clock(), [place.reader.decode() for place in places]

@@ -1,7 +1,7 @@
 """The rows of an import of grants, and what writes their grants.
 
     row      [tag, action, grant, number, old end, plan, end, reason, reader]
-    action   "new" | "extended" | "unchanged" | "skipped"
+    action   "new" | "extended" | "unchanged" | "skipped"; of a change of many grants "changed" | "revoked"
     number   of the grant before the import changes it (0: there is none), so that only its successor is ever written
 
 A reason can name anybody, so both it and the reader's ID go when the row is done. The hash of the ID stays for an undo.
@@ -25,7 +25,7 @@ class GrantRow(msgspec.Struct, array_like=True):
     """What is to be done, or was done, for one reader."""
 
     tag: str
-    action: Literal["new", "extended", "unchanged", "skipped"]
+    action: Literal["new", "extended", "changed", "revoked", "unchanged", "skipped"]
     grant: str | None
     number: int
     old: int | None

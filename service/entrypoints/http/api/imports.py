@@ -73,7 +73,7 @@ def register_grants(routes: ApiRoutes, service: Service) -> None:
 
         What an admin changed or revoked since is left as it is.
         """
-        return _undo(service, import_id, GRANT_IMPORT)
+        return undo_by_request(service, import_id, GRANT_IMPORT)
 
 
 def register_links(routes: ApiRoutes, service: Service) -> None:
@@ -108,7 +108,7 @@ def register_links(routes: ApiRoutes, service: Service) -> None:
 
         What an admin linked or unlinked since is left as it is.
         """
-        return _undo(service, import_id, LINK_IMPORT)
+        return undo_by_request(service, import_id, LINK_IMPORT)
 
 
 def _import_file(routes: ApiRoutes, service: Service, kind: str, read: ReadFile, most: int) -> Response:
@@ -128,7 +128,8 @@ def _import_file(routes: ApiRoutes, service: Service, kind: str, read: ReadFile,
     return routes.once(work, most=most)
 
 
-def _undo(service: Service, import_id: str, kind: str) -> tuple[JsonObject, int]:
+def undo_by_request(service: Service, import_id: str, kind: str) -> tuple[JsonObject, int]:
+    """Undo an import of this kind, with the reason in the request."""
     reason = inputs.reason(ReasonIn) or ""
     return write_import(service.imports.undo(import_id, reason, guards.actor(), service.clock(), kind)), 202
 

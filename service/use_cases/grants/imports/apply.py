@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.grants.grant_import_rows import GrantImportWriter, GrantRow, GrantVerdict
@@ -21,15 +21,22 @@ from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.readers import source_codec
 from service.domain.sources import Grant
 from service.use_cases.grants.imports.grant_states import GrantState, GrantStates
-from service.use_cases.grants.imports.plan import GrantPlanner
 from service.use_cases.imports.kinds import ImportChunk, LeaseLost
 from service.use_cases.imports.pacing import Pace
 
-GRANTING = ("new", "extended")
+GRANTING = ("new", "extended", "changed", "revoked")
 """Actions that write a grant."""
+ENDING = ("changed", "revoked")
+"""Actions that can take access from a reader."""
 _BATCH = 200
 """Rows processed at a time."""
 _TRIES = 50
+
+
+class RowPlanner(Protocol):
+    """Plans rows again whose grants have changed since."""
+
+    def replan(self, rows: Sequence[GrantRow], import_id: str, now: float) -> list[GrantRow]: ...
 
 
 @dataclass
@@ -39,7 +46,7 @@ class GrantChunks:
     store: ImportStore
     writer: GrantImportWriter
     index: ReaderIndex
-    planner: GrantPlanner
+    planner: RowPlanner
     states: GrantStates
     ends: GrantEndIndex
     recent_entitlements: RecentEntitlements
@@ -64,13 +71,14 @@ class GrantChunks:
             for place in self._write_rows(chunk, range(start, min(start + _BATCH, len(rows)))):
                 self._replan_and_write(chunk, place)
             self.pace.step()
-        granted = [(row, _new_grant(manifest, row, now)) for row in rows if row.action in GRANTING]
-        written = [(row.tag.encode(), g if row.action == "new" else replace(g, import_id=None)) for row, g in granted]
-        self.ends.add_imported(written, manifest.id)
+        granted = [row for row in rows if row.action in GRANTING]
+        self.ends.add_imported([(row.tag.encode(), _indexed_grant(manifest, row, now)) for row in granted], manifest.id)
         # A former release has stored no IDs: importing its file again does.
         named = {row.tag.encode(): row.reader for row in rows if row.action == "unchanged" and row.reader is not None}
         self.index.name_readers(named)
-        self.index.mark_imported({*named, *(row.tag.encode() for row, _ in granted)})
+        self.index.mark_imported({*named, *(row.tag.encode() for row in granted)})
+        if ended := {row.tag.encode() for row in rows if row.action in ENDING}:
+            self.recent_entitlements.forget_all(ended)
         for row in rows:
             row.reason = row.reader = None  # A reason can name anybody; the reader's records hold both now.
         return Counter(row.action for row in rows)
@@ -82,11 +90,12 @@ class GrantChunks:
         for place in places:
             row = rows[place]
             if row.action in GRANTING:
-                if row.until is not None and row.until <= now:  # It ended while it waited for a second admin.
+                # It may have ended while it waited for a second admin.
+                if row.action != "revoked" and row.until is not None and row.until <= now:
                     row.action = "skipped"
                 else:
                     due.append(place)
-        extended = [place for place in due if rows[place].action == "extended"]
+        extended = [place for place in due if rows[place].action != "new"]
         states = dict(zip(extended, self.states.load([rows[place] for place in extended]), strict=True))
         conflicts, writes = list[int](), dict[int, SourceWrite]()
         for place in due:
@@ -98,7 +107,7 @@ class GrantChunks:
             elif state.grant is None or state.number != row.number or state.merged:
                 conflicts.append(place)
             else:
-                grant = replace(state.grant, until=row.until)
+                grant = _changed_grant(state.grant, row, now)
                 writes[place] = _grant_write(row.tag.encode(), grant, row.number + 1, row.reader)
         verdicts = self._write(manifest, chunk.turn, list(writes.values()), manifest.entry, now)
         for place, verdict in zip(writes, verdicts, strict=True):
@@ -179,7 +188,7 @@ class GrantChunks:
     def _judge(self, manifest: ImportManifest, row: GrantRow, state: GrantState) -> str | None:
         """Return `take_back`, or the result if nothing is to be done; `None` if the import did not get this far."""
         grant = state.grant
-        if grant is None or (row.action == "extended" and state.number == row.number):
+        if grant is None or (row.action != "new" and state.number == row.number):
             return None
         if state.changes and state.changes[-1].cause == f"audit:{manifest.undo}":
             return "taken_back"
@@ -189,7 +198,8 @@ class GrantChunks:
             return "take_back"
         # The history shows who changed it last, unless that change is no longer kept or came with a merge.
         known = cause is not None and not (state.merged and cause == "merge")
-        as_granted = grant.revoked_at is None and grant.until == row.until
+        is_revoked = grant.revoked_at is not None
+        as_granted = is_revoked if row.action == "revoked" else not is_revoked and grant.until == row.until
         return "take_back" if as_granted and not known else "left_alone"
 
     def _take_back(
@@ -215,10 +225,10 @@ class GrantChunks:
         if len(changes) > 1 and changes[-1].cause == f"audit:{manifest.entry}" and changes[-2].record is not None:
             before = source_codec.decode(source_codec.field_of(grant), changes[-2].record.encode())
             if isinstance(before, Grant):
-                return replace(grant, until=before.until)
+                return replace(grant, until=before.until, revoked_at=before.revoked_at)
         if grant.import_id is not None and self._is_undone(grant.import_id):
             return replace(grant, revoked_at=int(now))
-        return replace(grant, until=row.old)
+        return replace(grant, until=row.old, revoked_at=None)
 
     def _is_other_undone(self, manifest: ImportManifest, import_id: str) -> bool:
         return import_id != manifest.id and self._is_undone(import_id)
@@ -242,6 +252,18 @@ def _new_grant(manifest: ImportManifest, row: GrantRow, now: float) -> Grant:
         created_at=int(now),
         import_id=manifest.id,
     )
+
+
+def _changed_grant(grant: Grant, row: GrantRow, now: float) -> Grant:
+    return replace(grant, revoked_at=int(now)) if row.action == "revoked" else replace(grant, until=row.until)
+
+
+def _indexed_grant(manifest: ImportManifest, row: GrantRow, now: float) -> Grant:
+    """Return what the index of grants by their end needs to know of a grant that was written."""
+    grant = _new_grant(manifest, row, now)
+    if row.action == "new":
+        return grant
+    return replace(grant, import_id=None, revoked_at=int(now) if row.action == "revoked" else None)
 
 
 def _grant_write(tag: bytes, grant: Grant, number: int, reader: str | None = None) -> SourceWrite:

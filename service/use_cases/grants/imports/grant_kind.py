@@ -42,10 +42,7 @@ class GrantImports(ImportKind[GrantEntry, GrantRow]):
         return self.chunks.undo(chunk)
 
     def remove_reader(self, rows: Sequence[GrantRow], tags: Collection[str]) -> int:
-        theirs = [row for row in rows if row.tag in tags and row.action != "skipped"]
-        for row in theirs:
-            row.action, row.reason, row.reader = "skipped", None, None
-        return len(theirs)
+        return remove_reader(rows, tags)
 
     def second_admin_rule(self, now: float) -> SecondAdminRule:
         return GrantsNeedingSecondAdmin(self.catalogue, now)
@@ -57,6 +54,14 @@ class GrantImports(ImportKind[GrantEntry, GrantRow]):
             for plan, until in granted
         ]
         return list(dict.fromkeys(mistake for mistakes in found for mistake in mistakes))
+
+
+def remove_reader(rows: Sequence[GrantRow], tags: Collection[str]) -> int:
+    """Skip the rows of a reader, by their hashes, and remove the ID and the reason. Return the number of these rows."""
+    theirs = [row for row in rows if row.tag in tags and row.action != "skipped"]
+    for row in theirs:
+        row.action, row.reason, row.reader = "skipped", None, None
+    return len(theirs)
 
 
 @dataclass
