@@ -166,8 +166,7 @@ class Tables(fields.List[Any]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
         if not isinstance(value, list):
             raise ValidationError(f"must be a list of tables: write [[{self.name}]], in double brackets, before each")
-        result: list[Any] = super()._deserialize(value, attr, data, **kwargs)
-        return result
+        return list(super()._deserialize(value, attr, data, **kwargs))
 
 
 class Named(fields.Field[dict[str, Any]]):
