@@ -209,6 +209,16 @@ def test_run_with_a_key_opens_what_a_run_without_one_has_linked(
     assert _readers_with_access(app) == {"01", "02", "03", "05", "07", "08", "09", "10", "13", "14"}
 
 
+def test_seat_that_was_given_before_the_group_was_known_opens_later(
+    with_key: Publisher, make_publisher: MakePublisher
+) -> None:
+    make_publisher(PAYWALL_PREFIX=with_key.folder.name).take_over("stripe_subscriptions", accept_losses=True)
+    app = with_key.app()
+    assert _readers_with_access(app) == set()
+    assert with_key.take_over("stripe_subscriptions", accept_losses=True)["id"] is None
+    assert "-8" in _readers_with_access(app)
+
+
 def test_take_over_after_an_undo_reads_stripe_by_lists_alone(with_key: Publisher, control: Control) -> None:
     first = with_key.take_over("ghost", accept_losses=True)
     with_key.run("undo", first["id"])

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.imports.import_store import ImportManifest
 from service.use_cases.imports.bulk_imports import BulkImports
 from service.use_cases.imports.csv_file import ImportSheet
+from service.use_cases.imports.kinds import PlanContext
 from service.use_cases.takeover.takeover_import import TAKEOVER_IMPORT, TakeoverEntry
 from tests.stepped_link import Failure, Killed
 from tests.use_cases.grants.imports.conftest import Bench, bench_at
@@ -108,3 +111,13 @@ def test_take_over_killed_at_any_command_is_nothing_or_complete(bench: Bench, un
 def _imports(bench: Bench, imports: BulkImports) -> list[ImportManifest]:
     keys = bench.service.store.link.call(b"", b"KEYS", b"*}import")
     return [imports.find(bytes(key).decode().split("{i:")[1].split("}")[0]) for key in keys]
+
+
+def test_erased_reader_is_removed_from_what_is_staged(bench: Bench) -> None:
+    kind, sheet = bench.imports().kinds[TAKEOVER_IMPORT], ImportSheet(TakeoverEntry)
+    for entry in ENTRIES:
+        sheet.add(entry)
+    rows = [row for _, row in kind.plan(sheet, PlanContext("im_1", NOW))]
+    assert kind.remove_reader(rows, {reader_hash("r-3").decode()}) == 2
+    assert [row.action for row in rows].count("skipped") == 2
+    assert b"r-3" not in msgspec.json.encode(rows)
