@@ -171,7 +171,7 @@ class CaseTable(Table):
     plans = fields.List(TextOr("plan", HeldTable), load_default=list)
     read = fields.Nested(ReadTable, load_default=lambda: ReadTable().load({}))
     story = fields.Nested(StoryTable, load_default=lambda: StoryTable().load({}))
-    expect = fields.Nested(ExpectTable, **required('expect = { show = "full" }'))
+    expect = fields.Nested(ExpectTable, **required('expect.show = "full"'))
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def refuse_what_needs_an_id(self, _: dict[str, Any], original: object, **kwargs: Any) -> None:

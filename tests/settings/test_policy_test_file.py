@@ -98,6 +98,7 @@ def test_every_mistake_is_listed_with_file_and_place(tmp_path: Path) -> None:
         'visitor = "v"\nat = 2026-01-01\nread.visitor = [{ story = "a" }, 7]\nexpect = { next = ["sing_in"], colour = 1 }',
         'visitor = "v"\nread.visitor = [{ story = "a", at = 2026-02-01T00:00:00Z }]\nexpect = { features = ["no_adds"] }',
         'story = { age = "1d", published_at = 2026-01-01T00:00:00Z }\nexpect = { meter = { name = "storys" } }',
+        "",
         more=(str(tmp_path / "none.toml"),),
     )
     assert done.exit_code == 2
@@ -121,6 +122,7 @@ def test_every_mistake_is_listed_with_file_and_place(tmp_path: Path) -> None:
         "case.3.read.visitor.0.at",
         "case.4.story.age",
         "case.4.expect.meter.name",
+        "case.5.expect",
         "cannot be read",
     ]
 
