@@ -88,6 +88,8 @@ def _take_over(
     context = ReadingContext(run.now, catalogue.zone, reader_column or form.reader_column, levels.known_levels)
     rows = [row for number, file in enumerate(read) for row in _members(files[number], file, number, form, context)]
     status = Status()
+    if not dry_run:
+        run.service.takeover.finish_interrupted()
     found = run.service.takeover.examine(form, rows, levels, run.now, status.report)
     refused = bool(found.comparison.loses) and not accept_losses
     import_id, outcome = None, "This was a dry run: nothing was written."

@@ -108,6 +108,10 @@ class Takeover:
         found.facts = list(view.by_id.values()) if view.complete else []
         return found
 
+    def finish_interrupted(self) -> None:
+        """Finish the imports that an earlier command has committed, so that a repeat finds nothing left to write."""
+        self.imports.finish_all()
+
     def commit(self, found: TakeoverReport, actor: Actor, now: float) -> ImportManifest | PendingImport | None:
         """Commit a take-over as one import, or request an approval where `[grants]` requires one. `None`: no change."""
         if not found.changes:

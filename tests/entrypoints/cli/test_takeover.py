@@ -11,17 +11,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from service.adapters.redis.audit.audit import Actor
 from service.entrypoints.cli import main
+from service.use_cases.takeover.export_formats import FORMATS
 from stripe_lookalike import RunningLookalike
 from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import environment
 from tests.stripe_fixtures import Control
-from tests.use_cases.takeover.sample_exports import EXPORTS, LEVELS, POLICY
+from tests.use_cases.takeover.sample_exports import EXPORTS, LEVELS, POLICY, level_map, read_sample
 
 DAY = 86_400
 STRIPE_KEY = "sk_test_of_the_take_over"
 KEYS = ["id", "rows", "links", "grants", "skipped", "same", "gains", "loses", "differences"]
-FORMATS = ("ghost", "leaky", "pmp", "woocommerce", "stripe_subscriptions")
+SAMPLES = ("ghost", "leaky", "pmp", "woocommerce", "stripe_subscriptions")
 
 
 class Publisher:
@@ -88,7 +90,7 @@ def _readers_with_access(app: InProcessApp) -> set[str]:
     return {item["reader"][-2:] for item in items}
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", SAMPLES)
 def test_dry_run_accounts_for_every_row_and_writes_nothing(publisher: Publisher, form: str) -> None:
     found = publisher.take_over(form, dry_run=True, status=1)
     assert list(found) == KEYS
@@ -103,7 +105,7 @@ def test_dry_run_accounts_for_every_row_and_writes_nothing(publisher: Publisher,
     assert _audit(app) == []
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", SAMPLES)
 def test_readers_have_the_access_that_the_report_says_and_a_second_run_changes_nothing(
     publisher: Publisher, form: str
 ) -> None:
@@ -126,6 +128,17 @@ def test_readers_have_the_access_that_grants_give(publisher: Publisher) -> None:
     assert _readers_with_access(app) == {"7", "9", "10", "11", "12", "16"}
     (grant,) = [one for one in app.reader("12")["sources"] if one["type"] == "grant"]
     assert (grant["reason"], grant["until"], grant["plan"]) == ("takeover: leaky", "2026-12-16T04:59:59Z", "supporter")
+
+
+def test_run_after_an_interruption_finishes_what_was_committed(publisher: Publisher) -> None:
+    app, form = publisher.app(), FORMATS["leaky"]
+    takeover, now = app.service.takeover, app.clock()
+    found = takeover.examine(form, read_sample("leaky"), level_map(), now, lambda what, done, of: None)
+    assert takeover.commit(found, Actor("cli:ann"), now) is not None
+    again = publisher.take_over("leaky", accept_losses=True)
+    assert (again["id"], again["links"], again["grants"]) == (None, 0, 0)
+    assert len(_readers_with_access(app)) == 6
+    assert _audit(app) == ["import.apply"]
 
 
 # With Stripe: the look-alike holds the subscriptions of the sample exports.
