@@ -293,9 +293,10 @@ def _service(adapters: Adapters) -> Service:
     decision_ids = DecisionIds(partial(a.secrets.sealer, "decision"), catalogue, DecisionOverflow(a.store, VALID_FOR))
     profiles, prices = ReaderProfiles(catalogue, a.store, a.readers), PriceCache(a.gateway, catalogue)
     imports, grant_changes = _imports(a, event_processor), GrantChanges(catalogue, a.readers, a.grants, a.approvals)
-    state_metrics = StateMetrics(a.store, a.metrics.state, a.audit, imports, a.approvals, clock=a.clock)
+    snapshots = Snapshots(catalogue, a.provider_sources, imports)
+    state_metrics = _state_metrics(a, imports, snapshots)
     approval_workflow = ApprovalWorkflow(a.approvals, grant_changes.approval_kinds() | imports.approval_kinds())
-    alerts = Alerts(catalogue, event_processor, a.alert_flags, a.grant_ends)
+    alerts = Alerts(catalogue, event_processor, a.alert_flags, a.grant_ends, snapshots)
     subscription_admin, groups = _subscriptions(a, event_processor)
     erasure, retention = _erasure(a, imports, groups), _retention(a)
     maintenance = _maintenance(a, event_processor, alerts, approval_workflow, retention)
@@ -310,7 +311,7 @@ def _service(adapters: Adapters) -> Service:
         approval_workflow=approval_workflow,
         imports=imports,
         external_sources=_external_sources(a),
-        snapshots=Snapshots(catalogue, a.provider_sources, imports),
+        snapshots=snapshots,
         takeover=_takeover(a, imports, event_processor),
         event_processor=event_processor,
         deliveries=DeliveryReceiver(event_processor, a.usage_counters, a.alert_flags),
@@ -329,11 +330,11 @@ def _service(adapters: Adapters) -> Service:
         state_metrics=state_metrics,
         background_tasks=_background_tasks(a, event_processor, maintenance, prices, state_metrics),
         worker=_worker(a, event_processor, subscription_admin, maintenance),
-        doctor=_doctor(a, event_processor),
+        doctor=_doctor(a, event_processor, snapshots),
     )
 
 
-def _doctor(a: Adapters, processor: EventProcessor) -> Doctor:
+def _doctor(a: Adapters, processor: EventProcessor, snapshots: Snapshots) -> Doctor:
     return Doctor(
         settings=a.settings,
         store=a.store,
@@ -343,7 +344,13 @@ def _doctor(a: Adapters, processor: EventProcessor) -> Doctor:
         clock=a.clock,
         erased=a.erased,
         lists=a.reader_lists,
+        snapshots=snapshots,
     )
+
+
+def _state_metrics(a: Adapters, imports: BulkImports, snapshots: Snapshots) -> StateMetrics:
+    a.metrics.state.declare_providers(tuple(a.settings.catalogue.providers))
+    return StateMetrics(a.store, a.metrics.state, a.audit, imports, a.approvals, snapshots=snapshots, clock=a.clock)
 
 
 def _access_check(a: Adapters, validator: PassValidator) -> AccessCheck:

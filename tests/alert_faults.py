@@ -68,10 +68,12 @@ class Faults:
         self.paywall, self.store, self.lookalike = paywall, store, lookalike
         self.redis = store.admin()
         self.seen: dict[str, list[Scrape]] = {}
+        assert self.send_snapshot(range(2)) == 202
         self.healthy = self.scrape_when(
             lambda now: (
                 all(now.value(f"paywall_{name}_timestamp_seconds") for name in ("last_full_sync", "state"))
                 and now.value("paywall_worker_heartbeat_timestamp_seconds") > 0
+                and now.value("paywall_provider_snapshot_timestamp_seconds") > 0
             )
         )
 
@@ -82,6 +84,7 @@ class Faults:
         self.crash()
         self.slow_down()
         self.leave_work_undone()
+        self.shrink_a_snapshot()
         self.run_out_of_file_descriptors()
         self.break_stripe()
         self.stop_the_worker()
@@ -183,6 +186,17 @@ class Faults:
         self.redis.rename("kept", KEYS.audit_head)
         self.redis.delete(KEYS.history(reader_hash("r-7")))
 
+    def shrink_a_snapshot(self) -> None:
+        assert self.send_snapshot(range(1)) == 409
+        self.seen["PaywallSnapshotRefused"] = [self.scrape_when(above(0, "paywall_provider_snapshot_refused"))]
+
+    def send_snapshot(self, readers: range) -> int:
+        """Send the set of a provider's subscriptions, and return the status."""
+        rows = "id,reader,plan,until\n" + "".join(f"{number},r-{number},vip,\n" for number in readers)
+        headers = {"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "text/csv"}
+        url = f"{self.paywall.url}/v1/providers/paper/snapshot"
+        return self.paywall.session.put(url, data=rows, headers=headers, timeout=60).status_code
+
     def run_out_of_file_descriptors(self) -> None:
         processes = self.processes("web_server")
         usual = resource.prlimit(processes[0], resource.RLIMIT_NOFILE)
@@ -225,7 +239,7 @@ class Faults:
         first = self.scrape_when(above(stopped, read_at))
         second = self.scrape_when(above(first.value(read_at), read_at))
         os.kill(worker, signal.SIGCONT)
-        for alert in ("PaywallWorkerDown", "PaywallCatchUpLate", "PaywallFullSyncLate"):
+        for alert in ("PaywallWorkerDown", "PaywallCatchUpLate", "PaywallFullSyncLate", "PaywallSnapshotLate"):
             self.seen[alert] = [first, second]
 
     def restart_and_stop_reading(self) -> None:

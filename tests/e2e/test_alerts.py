@@ -35,6 +35,7 @@ LASTS = {
     "PaywallCatchUpLate": 70,
     "PaywallFullSyncLate": 3_000,
     "PaywallImportStuck": 65,
+    "PaywallSnapshotLate": 40,
     "PaywallApprovalsWaiting": 1_450,
 }
 """Minutes until an alert has to fire; 20 for all others."""
@@ -54,7 +55,7 @@ def faults(tmp_path_factory: pytest.TempPathFactory, short_folder: Path) -> Iter
     with serve_lookalike() as lookalike:
         try:
             paywall = make_serve(tmp_path_factory.mktemp("alerts"), running)(
-                CONFIRM,
+                CONFIRM + '[providers.paper]\nname = "Paper"\nexpected_every = "30m"\n',
                 worker=True,
                 REDIS_URL=store.url,
                 PAYWALL_WORKERS="1",

@@ -6,7 +6,7 @@ while the store is unavailable the last figures stay. `paywall_state_timestamp_s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -33,9 +33,16 @@ GAUGES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "paywall_imports": ("Unfinished imports.", "state", ("staged", "applying", "undoing")),
     "paywall_approvals_waiting": ("Requests that wait for a second admin.", "", ("",)),
     "paywall_second_trials": ("Trials of readers who held the plan before, as last checked.", "", ("",)),
+    "paywall_provider_snapshot_timestamp_seconds": ("When a provider last sent its snapshot.", "provider", ()),
+    "paywall_provider_snapshot_expected_seconds": (
+        "How often a provider is expected to send it; 0: not.",
+        "provider",
+        (),
+    ),
+    "paywall_provider_snapshot_refused": ("1 if the last snapshot would have ended too much.", "provider", ()),
     "paywall_store_memory_used_ratio": ("Share of its maxmemory that the store uses; 0 without a limit.", "", ("",)),
 }
-"""Name → description, name of the label, and its values."""
+"""Name → description, name of the label, and its values; without values those are the providers."""
 
 
 class StateGauges(Collector):
@@ -43,6 +50,11 @@ class StateGauges(Collector):
 
     def __init__(self) -> None:
         self._figures: Mapping[str, Figures] = {}
+        self._providers: Sequence[str] = ()
+
+    def declare_providers(self, providers: Sequence[str]) -> None:
+        """Show the gauges of these providers from now on."""
+        self._providers = providers
 
     def update(self, figures: Mapping[str, Figures]) -> None:
         """Replace the figures. They are by metric, and then by label value."""
@@ -53,6 +65,6 @@ class StateGauges(Collector):
         for name, (description, label, values) in GAUGES.items():
             family = GaugeMetricFamily(name, description, labels=[label] if label else [])
             figures = self._figures.get(name, {})
-            for value in values:
+            for value in values or self._providers:
                 family.add_metric([value] if label else [], figures.get(value, 0.0))
             yield family

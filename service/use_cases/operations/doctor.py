@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Literal
 from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.redis.client.memory import FILLING_FROM, MemoryUse
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.providers.provider_sources import SnapshotState
 from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.stripe_objects.ledger import Ledger
 from service.adapters.redis.stripe_objects.objects import Objects
 from service.adapters.stripe.events import HANDLED_TYPES
-from service.domain.catalogue import Catalogue
+from service.domain.catalogue import Catalogue, Provider
 from service.domain.errors import StoreUnavailable, StripeFailure
 from service.domain.ids import escape_invisible
 from service.domain.prices import PriceTag
@@ -27,6 +28,7 @@ from service.settings.settings import Settings
 from service.use_cases.lists.index_updates import IndexComparison
 from service.use_cases.lists.reader_lists import ReaderLists
 from service.use_cases.operations.store_advisories import known_vulnerabilities, version_tuple
+from service.use_cases.providers.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from service.adapters.stripe.gateway import Account, Gateway, UnnamedSubscription, WebhookEndpoint
@@ -106,6 +108,7 @@ class Doctor:
     clock: Callable[[], float]
     erased: ErasedReaders
     lists: ReaderLists
+    snapshots: Snapshots
 
     def findings(self) -> list[Finding]:
         """Return all findings in a fixed order. A store or a Stripe that is unavailable is a finding, not an error."""
@@ -121,6 +124,7 @@ class Doctor:
         try:
             info, lost_keys = self.store.link.info(), self.erased.count_lost_keys()
             index = self.lists.updates.compare_sample(SAMPLE) if self.lists.updates.is_built() else None
+            providers = self.snapshots.list_states()
         except StoreUnavailable as error:
             yield Finding("wrong", "store", f"it cannot be reached or written now ({error.cause})")
             return
@@ -136,6 +140,7 @@ class Doctor:
         setting = "PAYWALL_STORE_MEMORY" if self.settings.redis_url is None else "maxmemory"
         yield memory_finding(self.store.link.memory(), setting)
         yield index_finding(index)
+        yield from (provider_finding(provider, state, self.clock()) for provider, state in providers)
         if lost_keys:
             message = "no secret opens the key by which some erased readers were marked, so Stripe can bring them back"
             yield Finding("wrong", "secrets", f"{message}. Put the former secret behind the others in PAYWALL_SECRETS")
@@ -268,6 +273,20 @@ def index_finding(found: IndexComparison | None) -> Finding:
         return Finding("note", "index", f"{message}. Import their file again, then run paywall reindex")
     message = f"the lists of readers and grants agree with the records of {found.compared} readers"
     return Finding("good", "index", message)
+
+
+def provider_finding(provider: Provider, state: SnapshotState, now: float) -> Finding:
+    """Return when a provider last sent its snapshot, and whether that is too long ago or one was refused since."""
+    subject, last = (
+        f"providers.{provider.id}",
+        f"the last snapshot is of {utc(state.at)}" if state.at else "no snapshot yet",
+    )
+    if (refused := state.refused) is not None:
+        message = f"a snapshot was refused: it would end {refused.ending} of {refused.running} running subscriptions"
+        return Finding("wrong", subject, f"{message}; {last}. Check the file, and send it with --force if it is right")
+    if provider.expected_every is not None and now - (state.at or 0) > provider.expected_every:
+        return Finding("wrong", subject, f"{last}, which is too long ago. Check the job that sends it")
+    return Finding("good", subject, last)
 
 
 def memory_finding(memory: MemoryUse, setting: str) -> Finding:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from service.adapters.crypto import new_id
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.imports.import_store import ImportManifest
-from service.adapters.redis.providers.provider_sources import ProviderSources, SnapshotRefusal
-from service.domain.catalogue import Catalogue
+from service.adapters.redis.providers.provider_sources import ProviderSources, SnapshotRefusal, SnapshotState
+from service.domain.catalogue import Catalogue, Provider
 from service.domain.errors import LargestDrop, SnapshotUnfinished, UnknownImport, WrongRows
 from service.use_cases.imports.bulk_imports import BulkImports, DryRun
 from service.use_cases.imports.kinds import PlanContext
@@ -89,6 +89,11 @@ class Snapshots:
         if manifest.about["provider"] != provider:
             raise UnknownImport
         return manifest
+
+    def list_states(self) -> list[tuple[Provider, SnapshotState]]:
+        """Return each provider of the configuration with its last snapshot."""
+        providers = self.catalogue.providers.values()
+        return [(provider, self.sources.load_snapshot_state(provider.id)) for provider in providers]
 
     def _finish_last(self, provider: str) -> str | None:
         """Return the last snapshot's import, once it is in force. Raises: SnapshotUnfinished."""

@@ -17,6 +17,7 @@ from service.adapters.redis.reporting.alert_flags import AlertFlag, AlertStore
 from service.domain.catalogue import DAY, HOUR, Catalogue
 from service.domain.sources import Subscription
 from service.domain.stripe_facts import StripeFacts
+from service.use_cases.providers.snapshots import Snapshots
 from service.use_cases.reporting.change_listeners import is_paid_for, unknown_prices
 from service.use_cases.subscriptions.catch_up import CatchUpResult
 from service.use_cases.subscriptions.event_processor import EventProcessor
@@ -39,6 +40,8 @@ Kind = Literal[
     "drift",
     "event_gap",
     "catch_up_late",
+    "snapshot_late",
+    "snapshot_refused",
     "clock",
     "store_memory",
 ]
@@ -120,6 +123,18 @@ ALERT_TEXTS: Mapping[Kind, tuple[str, str, str, str]] = {
         "Check that a worker is running and that Stripe accepts the API key.",
         "paywall doctor",
     ),
+    "snapshot_late": (
+        "provider has not sent its snapshot in time",
+        "providers have not sent their snapshots in time",
+        "Check the job that sends it. Until then, access follows the last snapshot.",
+        "paywall providers snapshot",
+    ),
+    "snapshot_refused": (
+        "provider’s snapshot was refused, because it would end too many subscriptions",
+        "providers’ snapshots were refused, because they would end too many subscriptions",
+        "Check the file. If it is right, send it again with --force.",
+        "paywall providers snapshot",
+    ),
     "drift": (
         "object differed from Stripe in the last full sync",
         "objects differed from Stripe in the last full sync",
@@ -151,11 +166,19 @@ ALERT_TEXTS: Mapping[Kind, tuple[str, str, str, str]] = {
 class Alerts:
     """Reads and records alerts. Raises: StoreUnavailable from every method."""
 
-    def __init__(self, catalogue: Catalogue, processor: EventProcessor, notes: AlertStore, ends: GrantEndIndex) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        processor: EventProcessor,
+        notes: AlertStore,
+        ends: GrantEndIndex,
+        snapshots: Snapshots,
+    ) -> None:
         self._catalogue = catalogue
         self._processor = processor
         self._notes = notes
         self._ends = ends
+        self._snapshots = snapshots
 
     def current(self, now: float) -> list[Alert]:
         """Return every kind of alert in a fixed order; the count is 0 if there is none."""
@@ -168,6 +191,8 @@ class Alerts:
             self._second_trials(),
             _from_flag("event_gap", _recent(flags.get("event_gap"), now, FLAG_SHOWN_FOR), "events"),
             self._catch_up_late(flags.get("caught_up"), now),
+            self._snapshots_late(now),
+            self._snapshots_refused(),
             _from_flag("drift", _recent(flags.get("drift"), now, DRIFT_SHOWN_FOR), "sweep"),
             replace(clock, count=min(clock.count, 1)),  # Its flag counts seconds.
             self._store_memory(),
@@ -248,6 +273,22 @@ class Alerts:
         if self._processor.gateway is None or flag is None or now - flag.at <= CATCH_UP_LIMIT:
             return Alert("catch_up_late", 0)
         return Alert("catch_up_late", 1, [Example("catch-up", at=flag.at, text="last run")])
+
+    def _snapshots_late(self, now: float) -> Alert:
+        late = [
+            Example(provider.id, at=state.at, text="last snapshot" if state.at is not None else "no snapshot yet")
+            for provider, state in self._snapshots.list_states()
+            if provider.expected_every is not None and now - (state.at or 0) > provider.expected_every
+        ]
+        return Alert("snapshot_late", len(late), late[:EXAMPLES])
+
+    def _snapshots_refused(self) -> Alert:
+        refused = [
+            Example(provider.id, at=found.at, text=f"would end {found.ending} of {found.running} running subscriptions")
+            for provider, state in self._snapshots.list_states()
+            if (found := state.refused) is not None
+        ]
+        return Alert("snapshot_refused", len(refused), refused[:EXAMPLES])
 
     def _store_memory(self) -> Alert:
         memory = self._notes.store_memory()

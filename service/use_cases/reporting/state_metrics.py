@@ -13,6 +13,7 @@ from service.adapters.redis.service_state.coordination import LEADS_FOR, LeaderE
 from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.stripe_objects.objects import PendingWork
 from service.use_cases.imports.bulk_imports import BulkImports
+from service.use_cases.providers.snapshots import Snapshots
 
 EVERY = 2.0
 """Seconds between two readings. A reading takes about ten short round trips."""
@@ -29,6 +30,7 @@ class StateMetrics:
         imports: BulkImports,
         approvals: Approvals,
         *,
+        snapshots: Snapshots,
         clock: Callable[[], float],
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -37,6 +39,7 @@ class StateMetrics:
         self._audit = audit
         self._imports = imports
         self._approvals = approvals
+        self._snapshots = snapshots
         self._clock = clock
         self._timer = timer
         self._leader = LeaderElection(store, LEADS_FOR)
@@ -58,6 +61,7 @@ class StateMetrics:
         if renewed is not None:
             self._heartbeat = at - renewed
         caught_up = self._alert_flags.load_flags().get("caught_up")
+        providers = self._snapshots.list_states()
         return {
             "paywall_state_timestamp_seconds": {"": at},
             "paywall_worker_heartbeat_timestamp_seconds": {"": self._heartbeat},
@@ -69,5 +73,8 @@ class StateMetrics:
             "paywall_imports": self._imports.count_open(),
             "paywall_approvals_waiting": {"": len(self._approvals.list_waiting(self._clock()))},
             "paywall_second_trials": {"": self._alert_flags.list_objects("trials", 1)[0]},
+            "paywall_provider_snapshot_timestamp_seconds": {one.id: state.at or 0 for one, state in providers},
+            "paywall_provider_snapshot_expected_seconds": {one.id: one.expected_every or 0 for one, _ in providers},
+            "paywall_provider_snapshot_refused": {one.id: int(state.refused is not None) for one, state in providers},
             "paywall_store_memory_used_ratio": {"": self._store.link.memory().share},
         }

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 NOON = "2082-11-24T12:00:00Z"
 SECRET = "whsec_made_for_the_tests"
 KINDS = [
-    "dead_letters", "unknown_prices", "ownerless", "second_trials", "event_gap", "catch_up_late", "drift", "clock",
-    "store_memory", "grants_ending",
+    "dead_letters", "unknown_prices", "ownerless", "second_trials", "event_gap", "catch_up_late",
+    "snapshot_late", "snapshot_refused", "drift", "clock", "store_memory", "grants_ending",
 ]  # fmt: skip
 
 
@@ -375,3 +375,33 @@ def test_digest_check_exits_1_when_action_is_needed(serve: Serve) -> None:
     assert "- price_x, product prod_x, in subscription:sub_1" in done.stdout
     assert "- sub_1, 2023-11-14T22:13:20Z, customer cus_1" in done.stdout
     assert paywall.command("digest").returncode == 0
+
+
+def test_snapshot_that_is_late_or_refused_is_listed_until_the_next(make_app: MakeApp, valkey_url: str) -> None:
+    app = make_app(valkey_url, POLICY + '[providers.paper]\nname = "Paper"\nexpected_every = "1d"\n')
+    app.clock.at(NOON)
+
+    def send(*rows: str) -> int:
+        body = "\n".join(["id,reader,plan,until", *rows])
+        path = "/v1/providers/paper/snapshot"
+        answer = app.call("PUT", path, admin=True, content_type="text/csv", data=body)
+        app.service.imports.finish_all()
+        return answer.status_code
+
+    assert item(app, "snapshot_late")["examples"][0]["text"] == "no snapshot yet"
+    assert send("1,r-1,vip,", "2,r-2,vip,") == 202
+    assert (ids(app, "snapshot_late"), ids(app, "snapshot_refused")) == ((0, []), (0, []))
+    assert send("1,r-1,vip,") == 409
+    found = item(app, "snapshot_refused")
+    assert (found["count"], found["examples"][0]["text"]) == (1, "would end 1 of 2 running subscriptions")
+    levels = {one.subject: one.level for one in app.service.doctor.findings()}
+    assert (levels["providers.paper"], levels["providers.print"]) == ("wrong", "good")
+    app.clock.now += DAY + 1
+    assert ids(app, "snapshot_late") == (1, ["paper"])
+    figures = app.service.state_metrics.read(1.0)
+    assert figures["paywall_provider_snapshot_refused"] == {"print": 0, "appstore": 0, "paper": 1}
+    assert figures["paywall_provider_snapshot_expected_seconds"] == {"print": 0, "appstore": 0, "paper": DAY}
+    assert send("1,r-1,vip,", "2,r-2,vip,") == 202
+    assert (ids(app, "snapshot_late"), ids(app, "snapshot_refused")) == ((0, []), (0, []))
+    sent = app.service.state_metrics.read(1.0)["paywall_provider_snapshot_timestamp_seconds"]["paper"]
+    assert sent == int(app.clock.now)
