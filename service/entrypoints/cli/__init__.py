@@ -24,6 +24,7 @@ GROUPS = (
     "keys",
     "links",
     "passes",
+    "providers",
     "readers",
     "seats",
     "stories",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,24 @@ def import_sheet(
     run: Invocation, kind: str, sheet: ImportSheet[Any], dry_run: bool, *, reason: str | None = None, **about: Any
 ) -> Output:
     """Import a sheet, or print what the import would do."""
-    results = run.service.imports.kinds[kind].results
     if dry_run:
         found = write_dry_run(kind, sheet, run.service.imports.dry_run(kind, sheet, run.now, **about))
-        return Output(found, _counted(found, results), status=1 if found["errors"] else 0)
+        return dry_run_output(run, kind, found)
+    submit = partial(run.service.imports.submit, kind, sheet, run.actor, run.now, reason=reason, **about)
+    return submitted_output(run, kind, submit)
+
+
+def dry_run_output(run: Invocation, kind: str, found: dict[str, Any]) -> Output:
+    """Print what an import would do, and why it would be refused."""
+    is_refused = found["errors"] or found.get("refused")
+    text = "\n".join([_counted(found, run.service.imports.kinds[kind].results), *filter(None, [found.get("message")])])
+    return Output(found, text, status=1 if is_refused else 0)
+
+
+def submitted_output(run: Invocation, kind: str, submit: Callable[[], ImportManifest | PendingImport]) -> Output:
+    """Submit an import, finish it, and print what it did; or print the mistakes in its file."""
     try:
-        done = run.service.imports.submit(kind, sheet, run.actor, run.now, reason=reason, **about)
+        done = submit()
     except WrongRows as wrong:
         errors = write_mistakes(wrong.rows)
         if not session.wants_json():
@@ -60,7 +73,7 @@ def import_sheet(
     else:
         found = write_import(_finished(run.service, done))
         text = f"{found['id']} is {found['state']}"
-    return Output(found, f"{text}: {_counted(found, results)}")
+    return Output(found, f"{text}: {_counted(found, run.service.imports.kinds[kind].results)}")
 
 
 def show(run: Invocation, import_id: str, *kinds: str) -> Output:

@@ -81,6 +81,11 @@ def read(body: bytes, catalogue: Catalogue, now: float, pace: Pace = UNPACED) ->
     return sheet
 
 
+def template(catalogue: Catalogue) -> str:
+    """Return a file to start from: the header, and an example row."""
+    return f"{','.join(FORMAT.headers[0])}\nexample-1,reader-1,{next(iter(catalogue.plans))},\n"
+
+
 class _RowValidator:
     """Validates rows; remembers what it found out about plans and ends."""
 
