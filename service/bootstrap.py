@@ -293,7 +293,7 @@ def _service(adapters: Adapters) -> Service:
     decision_ids = DecisionIds(partial(a.secrets.sealer, "decision"), catalogue, DecisionOverflow(a.store, VALID_FOR))
     profiles, prices = ReaderProfiles(catalogue, a.store, a.readers), PriceCache(a.gateway, catalogue)
     imports, grant_changes = _imports(a, event_processor), GrantChanges(catalogue, a.readers, a.grants, a.approvals)
-    snapshots = Snapshots(catalogue, a.provider_sources, imports)
+    snapshots, prices = Snapshots(catalogue, a.provider_sources, imports), PriceCache(a.gateway, catalogue)
     state_metrics = _state_metrics(a, imports, snapshots)
     approval_workflow = ApprovalWorkflow(a.approvals, grant_changes.approval_kinds() | imports.approval_kinds())
     alerts = Alerts(catalogue, event_processor, a.alert_flags, a.grant_ends, snapshots)
