@@ -289,11 +289,10 @@ def _gateway(settings: Settings, metrics: Metrics, tracing: Tracing | None) -> G
 def _service(adapters: Adapters) -> Service:
     a, catalogue = adapters, adapters.settings.catalogue
     event_processor, pass_tokens = _event_processor(a), PassTokens(partial(a.secrets.signing_keys, "pass"))
-    access_check = _access_check(a, PassValidator(pass_tokens, a.passes))
     decision_ids = DecisionIds(partial(a.secrets.sealer, "decision"), catalogue, DecisionOverflow(a.store, VALID_FOR))
     profiles, prices = ReaderProfiles(catalogue, a.store, a.readers), PriceCache(a.gateway, catalogue)
     imports, grant_changes = _imports(a, event_processor), GrantChanges(catalogue, a.readers, a.grants, a.approvals)
-    snapshots, prices = Snapshots(catalogue, a.provider_sources, imports), PriceCache(a.gateway, catalogue)
+    snapshots, access_check = Snapshots(catalogue, a.provider_sources, imports), _access_check(a, pass_tokens)
     state_metrics = _state_metrics(a, imports, snapshots)
     approval_workflow = ApprovalWorkflow(a.approvals, grant_changes.approval_kinds() | imports.approval_kinds())
     alerts = Alerts(catalogue, event_processor, a.alert_flags, a.grant_ends, snapshots)
@@ -353,7 +352,8 @@ def _state_metrics(a: Adapters, imports: BulkImports, snapshots: Snapshots) -> S
     return StateMetrics(a.store, a.metrics.state, a.audit, imports, a.approvals, snapshots=snapshots, clock=a.clock)
 
 
-def _access_check(a: Adapters, validator: PassValidator) -> AccessCheck:
+def _access_check(a: Adapters, pass_tokens: PassTokens) -> AccessCheck:
+    validator = PassValidator(pass_tokens, a.passes)
     visitors = NewVisitors(a.store.link, a.settings.new_visitors_per_minute, a.metrics.count_refused_visitor)
     return AccessCheck(a.settings.catalogue, a.store, a.readers, a.recent_entitlements, validator, visitors)
 

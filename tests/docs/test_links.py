@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.use_cases.operations.doctor import GUIDE, SECTIONS
+from service.use_cases.operations.findings import GUIDE, SECTIONS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

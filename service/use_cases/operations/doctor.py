@@ -8,33 +8,34 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from service.adapters.openid.settings import OpenIdSettings
-from service.adapters.redis.client.memory import FILLING_FROM, MemoryUse
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.providers.provider_sources import SnapshotState
 from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.stripe_objects.ledger import Ledger
 from service.adapters.redis.stripe_objects.objects import Objects
 from service.adapters.stripe.events import HANDLED_TYPES
-from service.domain.catalogue import Catalogue, Provider
+from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable, StripeFailure
 from service.domain.ids import escape_invisible
 from service.domain.prices import PriceTag
 from service.domain.times import utc
 from service.settings.policy_lints import lint
 from service.settings.settings import Settings
-from service.use_cases.lists.index_updates import IndexComparison
 from service.use_cases.lists.reader_lists import ReaderLists
-from service.use_cases.operations.store_advisories import known_vulnerabilities, version_tuple
+from service.use_cases.operations.findings import Finding, Level
+from service.use_cases.operations.store_findings import (
+    durability_findings,
+    index_finding,
+    memory_finding,
+    version_findings,
+)
 from service.use_cases.providers.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from service.adapters.stripe.gateway import Account, Gateway, UnnamedSubscription, WebhookEndpoint
 
-OLDEST_STORE = (7, 2)
-"""The oldest version of Redis and of Valkey that the service supports."""
 WEBHOOK_PATH = "/v1/stripe/webhook"
 CLOCK_NOTED = 10
 CLOCK_WRONG = 60
@@ -45,38 +46,6 @@ SAMPLE = 200
 """Readers whose records are compared with the index."""
 LATE = 15 * 60
 """Seconds that the last event received may lie behind the newest one at Stripe."""
-
-GUIDE = "docs/how-to/stripe.md"
-SECTIONS = {
-    "account": "the-api-key",
-    "stripe": "the-api-key",
-    "webhook": "the-webhook-endpoint",
-    "endpoint": "the-webhook-endpoint",
-    "types": "the-webhook-endpoint",
-    "version": "the-webhook-endpoint",
-    "mode": "going-live",
-    "price": "products-and-prices",
-    "metadata": "which-reader-a-payment-belongs-to",
-    "events": "when-a-payment-opens-nothing",
-}
-"""Subject of a finding → the section of the Stripe guide that says what to do."""
-
-Level = Literal["good", "note", "wrong"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report. `wrong` requires a fix, and makes the exit status 1."""
-
-    level: Level
-    subject: str
-    message: str
-
-    @property
-    def guide(self) -> str | None:
-        """Return the page and section that says what to do, for a finding about Stripe that is not good."""
-        section = None if self.level == "good" else SECTIONS.get(self.subject)
-        return section and f"{GUIDE}#{section}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +92,8 @@ class Doctor:
     def _store_findings(self) -> Iterator[Finding]:
         try:
             info, lost_keys = self.store.link.info(), self.erased.count_lost_keys()
+            providers = self.snapshots.list_reports(self.clock())
             index = self.lists.updates.compare_sample(SAMPLE) if self.lists.updates.is_built() else None
-            providers = self.snapshots.list_states()
         except StoreUnavailable as error:
             yield Finding("wrong", "store", f"it cannot be reached or written now ({error.cause})")
             return
@@ -140,7 +109,7 @@ class Doctor:
         setting = "PAYWALL_STORE_MEMORY" if self.settings.redis_url is None else "maxmemory"
         yield memory_finding(self.store.link.memory(), setting)
         yield index_finding(index)
-        yield from (provider_finding(provider, state, self.clock()) for provider, state in providers)
+        yield from (Finding("wrong" if wrong else "good", name, text) for name, wrong, text in providers)
         if lost_keys:
             message = "no secret opens the key by which some erased readers were marked, so Stripe can bring them back"
             yield Finding("wrong", "secrets", f"{message}. Put the former secret behind the others in PAYWALL_SECRETS")
@@ -225,79 +194,6 @@ def openid_findings(openid: OpenIdSettings | None, clock: Callable[[], float]) -
         yield Finding("wrong", "sign-in", f"the OpenID provider: {cause}. Staff can sign in by key")
         return
     yield Finding("good", "sign-in", f"{openid.issuer} answers; it must redirect to {openid.redirect_uri}")
-
-
-def version_findings(server: str, version: str) -> Iterator[Finding]:
-    """Yield what is wrong with the store's release."""
-    if version_tuple(version)[:2] < OLDEST_STORE:
-        yield Finding("wrong", "store", f"{server} {version} is older than 7.2, the oldest supported version")
-    if known := known_vulnerabilities(server, version):
-        message = f"{server} {version} has known vulnerabilities ({', '.join(known)})"
-        fix = "Upgrade it, unless your distribution has backported the fixes"
-        yield Finding("note", "store", f"{message}. {fix}")
-
-
-def durability_findings(info: Mapping[str, object]) -> Iterator[Finding]:
-    """Yield what the store could lose, by its own settings (`Link.info`)."""
-    if "appendonly" not in info:
-        message = "the store does not allow reading its settings; see docs/how-to/operations.md"
-        yield Finding("note", "durability", message)
-        return
-    if info.get("appendonly") != "yes":
-        message = "appendonly is off: a restart of the store loses grants, audit entries and counted stories"
-        yield Finding("wrong", "durability", f"{message}. Set appendonly yes")
-    elif info.get("appendfsync") != "always":
-        message = f"appendfsync is {info.get('appendfsync')}: a crash of the machine loses up to the last second"
-        yield Finding("note", "durability", f"{message} of grants and audit entries. Set appendfsync always")
-    else:
-        yield Finding(
-            "good", "durability", "appendonly with appendfsync always: the store replies once data is on disk"
-        )
-    if info.get("maxmemory-policy") not in (None, "noeviction"):
-        message = f"maxmemory-policy is {info['maxmemory-policy']}: a full store drops readers"
-        yield Finding("wrong", "durability", f"{message}. Set noeviction")
-    if int(str(info.get("replicas") or 0)) and str(info.get("min-replicas-to-write", "0")) == "0":
-        message = "min-replicas-to-write is 0: a failover can lose the writes acknowledged just before it"
-        yield Finding("note", "durability", f"{message}. Set it to 1 or more")
-
-
-def index_finding(found: IndexComparison | None) -> Finding:
-    """Return whether the index of readers agrees with a sample of their records; `None`: it is not built."""
-    if found is None:
-        return Finding("note", "index", "the lists of readers and grants are not built yet. Start serve or the worker")
-    if found.differing:
-        message = f"{len(found.differing)} of {found.compared} readers differ from the lists of readers and grants"
-        return Finding("wrong", "index", f"{message}. Run paywall reindex")
-    if found.unnamed:
-        message = f"{found.unnamed} readers are in no list: an earlier release imported their grants without their IDs"
-        return Finding("note", "index", f"{message}. Import their file again, then run paywall reindex")
-    message = f"the lists of readers and grants agree with the records of {found.compared} readers"
-    return Finding("good", "index", message)
-
-
-def provider_finding(provider: Provider, state: SnapshotState, now: float) -> Finding:
-    """Return when a provider last sent its snapshot, and whether that is too long ago or one was refused since."""
-    subject, last = (
-        f"providers.{provider.id}",
-        f"the last snapshot is of {utc(state.at)}" if state.at else "no snapshot yet",
-    )
-    if (refused := state.refused) is not None:
-        message = f"a snapshot was refused: it would end {refused.ending} of {refused.running} running subscriptions"
-        return Finding("wrong", subject, f"{message}; {last}. Check the file, and send it with --force if it is right")
-    if provider.expected_every is not None and now - (state.at or 0) > provider.expected_every:
-        return Finding("wrong", subject, f"{last}, which is too long ago. Check the job that sends it")
-    return Finding("good", subject, last)
-
-
-def memory_finding(memory: MemoryUse, setting: str) -> Finding:
-    """Return how full the store is; `setting` is what limits its memory."""
-    if not memory.limit:
-        message = "the store has no maxmemory, or does not report it: made-up visitors can fill the machine's memory"
-        return Finding("note", "memory", f"{message}. Set maxmemory")
-    used = f"{memory.share:.0%} of {memory.limit / 2**20:,.0f} MB is in use"
-    if memory.is_filling:
-        return Finding("wrong", "memory", f"{used}, so new visitors are not counted. Raise {setting}")
-    return Finding("good", "memory", f"{used}; new visitors are counted below {FILLING_FROM:.0%}")
 
 
 def stripe_findings(state: StripeState, catalogue: Catalogue) -> list[Finding]:

@@ -11,6 +11,7 @@ from service.adapters.redis.imports.import_store import ImportManifest
 from service.adapters.redis.providers.provider_sources import ProviderSources, SnapshotRefusal, SnapshotState
 from service.domain.catalogue import Catalogue, Provider
 from service.domain.errors import LargestDrop, SnapshotUnfinished, UnknownImport, WrongRows
+from service.domain.times import utc
 from service.use_cases.imports.bulk_imports import BulkImports, DryRun
 from service.use_cases.imports.kinds import PlanContext
 from service.use_cases.imports.pacing import UNPACED, Pace
@@ -20,6 +21,14 @@ from service.use_cases.providers.snapshot_kind import SNAPSHOT, SnapshotDrop
 
 _TRIES = 10
 """How often a snapshot is compared anew because another of the same provider came first."""
+
+
+class SnapshotReport(NamedTuple):
+    """What an operator should know of a provider: its place in `paywall.toml`, whether something is wrong, and a sentence."""
+
+    place: str
+    is_wrong: bool
+    text: str
 
 
 class SnapshotDryRun(NamedTuple):
@@ -95,6 +104,10 @@ class Snapshots:
         providers = self.catalogue.providers.values()
         return [(provider, self.sources.load_snapshot_state(provider.id)) for provider in providers]
 
+    def list_reports(self, now: float) -> list[SnapshotReport]:
+        """Return of each provider when it last sent its snapshot, and whether that is too long ago or one was refused."""
+        return [_report(provider, state, now) for provider, state in self.list_states()]
+
     def _finish_last(self, provider: str) -> str | None:
         """Return the last snapshot's import, once it is in force. Raises: SnapshotUnfinished."""
         last = self.sources.load_snapshot_state(provider).import_id
@@ -104,3 +117,20 @@ class Snapshots:
             if manifest.state == "applying":
                 raise SnapshotUnfinished
         return last
+
+
+def is_late(provider: Provider, state: SnapshotState, now: float) -> bool:
+    """Return whether a provider's snapshot is overdue; one that is expected and never came is."""
+    return provider.expected_every is not None and now - (state.at or 0) > provider.expected_every
+
+
+def _report(provider: Provider, state: SnapshotState, now: float) -> SnapshotReport:
+    place, last = f"providers.{provider.id}", "no snapshot yet"
+    if state.at is not None:
+        last = f"the last snapshot is of {utc(state.at)}"
+    if (refused := state.refused) is not None:
+        found = f"a snapshot was refused: it would end {refused.ending} of {refused.running} running subscriptions"
+        return SnapshotReport(place, True, f"{found}; {last}. Check the file, and send it with --force if it is right")
+    if is_late(provider, state, now):
+        return SnapshotReport(place, True, f"{last}, and it is overdue. Check the job that sends it")
+    return SnapshotReport(place, False, last)

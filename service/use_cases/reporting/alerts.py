@@ -17,7 +17,7 @@ from service.adapters.redis.reporting.alert_flags import AlertFlag, AlertStore
 from service.domain.catalogue import DAY, HOUR, Catalogue
 from service.domain.sources import Subscription
 from service.domain.stripe_facts import StripeFacts
-from service.use_cases.providers.snapshots import Snapshots
+from service.use_cases.providers.snapshots import Snapshots, is_late
 from service.use_cases.reporting.change_listeners import is_paid_for, unknown_prices
 from service.use_cases.subscriptions.catch_up import CatchUpResult
 from service.use_cases.subscriptions.event_processor import EventProcessor
@@ -278,7 +278,7 @@ class Alerts:
         late = [
             Example(provider.id, at=state.at, text="last snapshot" if state.at is not None else "no snapshot yet")
             for provider, state in self._snapshots.list_states()
-            if provider.expected_every is not None and now - (state.at or 0) > provider.expected_every
+            if is_late(provider, state, now)
         ]
         return Alert("snapshot_late", len(late), late[:EXAMPLES])
 

@@ -399,8 +399,13 @@ def test_snapshot_that_is_late_or_refused_is_listed_until_the_next(make_app: Mak
     app.clock.now += DAY + 1
     assert ids(app, "snapshot_late") == (1, ["paper"])
     figures = app.service.state_metrics.read(1.0)
-    assert figures["paywall_provider_snapshot_refused"] == {"print": 0, "appstore": 0, "paper": 1}
-    assert figures["paywall_provider_snapshot_expected_seconds"] == {"print": 0, "appstore": 0, "paper": DAY}
+    assert figures["paywall_provider_snapshot_refused"] == {"print": 0, "googleplay": 0, "appstore": 0, "paper": 1}
+    assert figures["paywall_provider_snapshot_expected_seconds"] == {
+        "print": 0,
+        "googleplay": 0,
+        "appstore": 0,
+        "paper": DAY,
+    }
     assert send("1,r-1,vip,", "2,r-2,vip,") == 202
     assert (ids(app, "snapshot_late"), ids(app, "snapshot_refused")) == ((0, []), (0, []))
     sent = app.service.state_metrics.read(1.0)["paywall_provider_snapshot_timestamp_seconds"]["paper"]

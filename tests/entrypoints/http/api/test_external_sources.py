@@ -132,7 +132,7 @@ def test_unknown_provider_source_or_owner_is_not_found(valkey_app: InProcessApp)
     assert end(valkey_app, reader="other").status_code == 404
     assert end(valkey_app, name="appstore/77").status_code == 404
     detail = put(valkey_app, name="paper/77").get_json()["detail"]
-    assert detail == "paywall.toml has no such provider; there are print, appstore."
+    assert detail == "paywall.toml has no such provider; there are print, googleplay, appstore."
 
 
 @pytest.mark.parametrize(
