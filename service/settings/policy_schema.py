@@ -106,10 +106,8 @@ class Share(fields.Field[float]):
     """A share from 0 to 1."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise ValidationError(f"must be a number from 0 to 1, such as 0.2, and is {kind(value)}")
-        if not 0 <= value <= 1:
-            raise ValidationError("must be from 0 to 1")
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+            raise ValidationError("must be a number from 0 to 1, such as 0.2")
         return float(value)
 
 
