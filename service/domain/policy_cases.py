@@ -92,7 +92,7 @@ def answer(case: PolicyCase, catalogue: Catalogue) -> dict[str, Any]:
         "features": [name for name, _ in decision.held],
         "plan": decision.source.plan if decision.source else None,
         "parts": {part: "open" if opened else "locked" for part, opened in decision.parts},
-        "meter": meter and {"name": meter.name, "limit": meter.limit, "used": meter.used, "left": meter.left},
+        "meter": meter and {name: getattr(meter, name) for name in ("name", "limit", "used", "left", "plan")},
     }
 
 

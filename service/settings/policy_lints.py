@@ -23,6 +23,7 @@ def lint(catalogue: Catalogue) -> list[Mistake]:
         *_unoffered_plans(catalogue),
         *_offers_that_open_nothing(catalogue),
         *_odd_meters(catalogue),
+        *_limits_without_effect(catalogue),
     ]
     return [Mistake(f"paywall.toml: {place}", message) for place, message in found]
 
@@ -106,3 +107,11 @@ def _odd_meters(catalogue: Catalogue) -> Warnings:
                 f"{place}.readers",
                 f"is less than visitors = {meter.visitors}: signing in takes free stories away",
             )
+
+
+def _limits_without_effect(catalogue: Catalogue) -> Warnings:
+    for plan in catalogue.plans.values():
+        for name, limit in plan.meters:
+            readers = catalogue.meters[name].readers
+            if limit <= readers:
+                yield f"plans.{plan.id}.meters.{name}", f"never counts: readers = {readers} is as high without the plan"

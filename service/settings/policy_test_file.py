@@ -141,6 +141,7 @@ class MeterExpectedTable(Table):
     limit = Count(0, MANY)
     used = Count(0, MANY)
     left = Count(0, MANY)
+    plan = Text(known("plans"))
 
 
 class ExpectTable(Table):

@@ -105,6 +105,21 @@ def test_offer_that_opens_nothing_of_its_tiers_is_named() -> None:
     assert sorted(found) == ["plans.day_pass", "plans.supporter"]
 
 
+METERED = (
+    '[plans.reader]\nname = "Reader"\nfeatures = []\nprices = ["price_reader"]\nmeters = { stories = 20 }\n[tiers.free]'
+)
+
+
+def test_plan_with_a_higher_limit_opens_a_metered_tier() -> None:
+    text = SAMPLE.replace("[tiers.free]", METERED).replace('plans = ["supporter", "day_pass"]', 'plans = ["reader"]')
+    found = warnings(text)
+    assert found.pop("offers.notebook").startswith('is shown for the tier "supporters",')
+    assert sorted(found) == ["plans.day_pass", "plans.supporter"]
+    low = warnings(text.replace("stories = 20", "stories = 5"))
+    assert {"plans.reader.meters.stories", "offers.notebook"} < set(low)
+    assert '"metered", "supporters"' in low["offers.notebook"]
+
+
 def test_meter_of_no_tier_and_limits_upside_down_are_named() -> None:
     assert list(warnings(SAMPLE.replace('meter = "stories"', ""))) == ["meters.stories"]
     assert list(warnings(SAMPLE.replace("readers = 5", "readers = 1"))) == ["meters.stories.readers"]

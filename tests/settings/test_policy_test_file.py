@@ -153,6 +153,19 @@ def test_thousand_cases_take_less_than_a_second() -> None:
     assert time.process_time() - started < 1.0
 
 
+def test_plan_with_a_higher_limit_is_in_force_while_it_is_held(tmp_path: Path) -> None:
+    plan = '[plans.reader]\nname = "Reader"\nfeatures = []\nprices = ["price_reader"]\nmeters = { stories = 20 }\n[tiers.free]'
+    (tmp_path / "paywall.toml").write_text(SAMPLE.replace("[tiers.free]", plan))
+    file = tmp_path / "cases.toml"
+    held = (
+        'reader = "r"\nread.reader = 5\nplans = ["reader"]\nexpect.meter = { limit = 20, plan = "reader", left = 15 }'
+    )
+    over = 'reader = "r"\nread.reader = 5\nplans = [{ plan = "reader", until = 2026-01-15T12:00:00Z }]'
+    file.write_text(f"[[case]]\n{held}\n[[case]]\n{over}\nexpect = {{ show = 'upsell', meter = {{ limit = 5 }} }}\n")
+    done = CliRunner().invoke(main, ["test-policy", str(file)], env={"PAYWALL_CONFIG": str(tmp_path)})
+    assert (done.exit_code, done.output) == (0, "2 cases, none failed.\n")
+
+
 CASES: list[tuple[str, dict[str, Any]]] = [
     ('reader = "r"\nplans = ["supporter"]\nstory = { id = "s", tier = "supporters" }', {"reader": "r"}),
     ('visitor = "v"\nread = { visitor = ["a", "b"] }\nstory.id = "s"', {"visitor": "v"}),
