@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,8 @@ def seed(service: Service, link: Link, sizes: tuple[int, int, int]) -> None:
 
 VIEWS = (
     ("overview", "/"),
+    ("overview of a year", f"/?from={date.today() - timedelta(days=365)}"),
+    ("system", "/system"),
     ("search that finds a reader", "/readers?q=r-77"),
     ("search by a subscription", "/readers?q=sub_demo001"),
     ("a reader", "/reader?id=r-77"),

@@ -108,13 +108,18 @@ def fill(service: Service, now: float, add_to_stripe: AddToStripe | None = None)
 # ------------------------------------------------------------------------------------------------- Stripe events
 
 
-def _event(month: _Month, event_type: str, at: float, obj: Object, delay: float = 0.0) -> Dated:
-    """Return the arrival of an event about `obj`, `delay` seconds after `at`."""
+def _event(
+    month: _Month, event_type: str, at: float, obj: Object, delay: float = 0.0, at_stripe: Object | None = None
+) -> Dated:
+    """Return the arrival of an event about `obj`, `delay` seconds after `at`.
+
+    `at_stripe` is the object as it is since its last renewal: the look-alike would renew one whose period has ended again.
+    """
     event = f"evt_demo{next(month.event_numbers):05d}"
     envelope = Envelope(event, event_type, int(at), month.catalogue.livemode, None, obj)
 
     def arrive(moment: float) -> None:
-        month.add_to_stripe(obj)
+        month.add_to_stripe(at_stripe or obj)
         month.processor.receive_event(envelope, moment)
 
     if at + delay <= month.now:
@@ -146,10 +151,13 @@ def _subscribers(month: _Month) -> Iterator[Dated]:
             obj = subscription(number, reader, "trialing", (start, trial_end), price, **trial)
         else:
             obj = subscription(number, reader, "active", month_from(start), price)
-        yield _event(month, CREATED, start, obj, month.random.uniform(0.4, 4))
-        while (ended := obj["items"]["data"][0]["current_period_end"]) <= month.now:
-            obj = subscription(number, reader, "active", month_from(ended), price, created=obj["created"])
+        ended = obj["items"]["data"][0]["current_period_end"]
+        if ended <= month.now:
+            first, obj = obj, subscription(number, reader, "active", month_from(ended), price, created=obj["created"])
+            yield _event(month, CREATED, start, first, month.random.uniform(0.4, 4), at_stripe=obj)
             yield _event(month, UPDATED, ended, obj, month.random.uniform(0.4, 4))
+        else:
+            yield _event(month, CREATED, start, obj, month.random.uniform(0.4, 4))
         if number == DECLINED:
             renewed = month_from(month.ago(FAILED))
             failed = subscription(number, reader, "past_due", renewed, price, created=obj["created"])
