@@ -114,7 +114,8 @@ def _grid(top: float, write: Write) -> Iterator[str]:
 
 def _dates(dates: Sequence[date]) -> Iterator[str]:
     count = len(dates)
-    for at in dict.fromkeys(round(third * (count - 1) / 3) for third in range(4) if count):
+    thirds = dict.fromkeys(round(third * (count - 1) / 3) for third in range(4))
+    for at in range(count) if count < 8 else thirds:
         place = "mid" if count < 8 or 0 < at < count - 1 else "end" if at else ""
         yield f'<text class="{place}" x="{_x(at, dates):.1f}" y="{HEIGHT - 5}">{_day(dates[at])}</text>'
 
