@@ -48,7 +48,17 @@ CASES = (
     ("g", "/v1/access, counted read of a new visitor", "visitor_counted", "service", "/v1/access"),
     ("h", "/v1/access/batch of 20, entitled reader", "batch", "service", "/v1/access/batch"),
     ("i", "/v1/access, entitled reader, incumbent agrees", "compared", "service", "/v1/access"),
+    ("j", "as (d), with metered plans in the catalogue", "used_up", "metered_plans", "/v1/access"),
 )
+
+METERED_PLAN = """
+[plans.reader]
+name = "Reader"
+features = []
+prices = ["price_reader"]
+meters = { stories = 20 }
+"""
+"""Of six stories read, the readers may read five: this plan would open the next one, so `next` names it."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +146,15 @@ def seed(url: str, env: dict[str, str]) -> None:
     link.close()
 
 
+def write_metered_plans(folder: Path) -> str:
+    """Write the sample policy with a metered plan in its offer, and return its folder."""
+    policy = (HERE.parent / "config" / "paywall.toml").read_text("utf-8")
+    folder.mkdir()
+    sold = policy.replace('plans = ["supporter", "day_pass"]', 'plans = ["supporter", "day_pass", "reader"]')
+    (folder / "paywall.toml").write_text(sold + METERED_PLAN, "utf-8")
+    return str(folder)
+
+
 def table(results: dict[str, list[Measured]]) -> str:
     median = {case: statistics.median(m.cpu for m in measured) for case, measured in results.items()}
     rates = {case: statistics.median(m.rate for m in measured) for case, measured in results.items()}
@@ -154,7 +173,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = EmbeddedStore(Path(folder))
         url = store.start()
-        ports = {"baseline": free_port(), "service": free_port()}
+        ports = {name: free_port() for name in ("baseline", "service", "metered_plans")}
         env = {
             **os.environ,
             "PAYWALL_DATA": folder,
@@ -167,14 +186,21 @@ def main() -> None:
             "BENCH_SOCKET": url.removeprefix("unix://"),
         }
         seed(url, env)
-        metrics = Path(folder, "metrics")
-        metrics.mkdir()
-        service_env = {**env, "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+        of_plans = {
+            "PAYWALL_PORT": str(ports["metered_plans"]),
+            "PAYWALL_CONFIG": write_metered_plans(Path(folder, "c")),
+        }
+        envs = {name: {**env, "PROMETHEUS_MULTIPROC_DIR": f"{folder}/{name}"} for name in ports}
+        envs["metered_plans"] |= of_plans
+        for name in ports:
+            Path(folder, name).mkdir()
+        web_server = ["service.entrypoints.processes.web_server"]
         with (
             server(["bench.baseline", str(ports["baseline"])], env, ports["baseline"]) as baseline,
-            server(["service.entrypoints.processes.web_server"], service_env, ports["service"]) as service,
+            server(web_server, envs["service"], ports["service"]) as service,
+            server(web_server, envs["metered_plans"], ports["metered_plans"]) as metered_plans,
         ):
-            pids = {"baseline": baseline, "service": service}
+            pids = {"baseline": baseline, "service": service, "metered_plans": metered_plans}
             results: dict[str, list[Measured]] = {letter: [] for letter, *_ in CASES}
             for number in range(ROUNDS):
                 for letter, _, kind, where, path in CASES:
