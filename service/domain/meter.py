@@ -7,8 +7,9 @@ shorter. In a rolling window each story counts for its own length of time. All m
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from math import floor
 from typing import Literal, NamedTuple
 
@@ -39,6 +40,10 @@ def window_at(policy: MeterPolicy, now: float) -> MeterWindow:
     # The clock was set back over midnight: the day before occurs a second time, and belongs to the new window.
     day = _next_first_day(policy, day)
     return MeterWindow(end, day_begins(policy.zone, _next_first_day(policy, day)))
+
+
+_window_from = lru_cache(maxsize=256)(window_at)
+"""Many locked answers ask about the moment at which the same window turns."""
 
 
 def _first_day(policy: MeterPolicy, day: date) -> date:
@@ -160,14 +165,14 @@ class MeterUse:
 
     def for_new_reader(self) -> MeterUse:
         """Return the use of a reader who is new and signs in in the same browser."""
-        return replace(self, reader=EMPTY_TALLY, marks=())
+        return MeterUse(self.policy, self.window, self.story, EMPTY_TALLY, self.visitor)
 
     def at(self, moment: int) -> MeterUse:
         """Return the use at a later moment, if nothing is read until then."""
         if not self.policy.rolling and moment < self.window.end:
             return self
         reader, visitor = self._later(self.reader, moment), self._later(self.visitor, moment)
-        return replace(self, window=window_at(self.policy, moment), reader=reader, visitor=visitor)
+        return MeterUse(self.policy, _window_from(self.policy, moment), self.story, reader, visitor, self.marks)
 
     def openings(self, limits: Collection[int]) -> Iterator[int]:
         """Yield the moments after which the meter can open the story under one of these limits, in no order."""

@@ -7,7 +7,8 @@ it makes the same question `full`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 from math import ceil
 
 from service.domain.catalogue import Catalogue, Plan, Story, Tier
@@ -27,12 +28,13 @@ from service.domain.sources import Holding, Reason, Standing
 from service.domain.times import LAST_SECOND
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Situation:
     """Who asks for a story at `now` (epoch seconds), what they hold and what they have read.
 
     `meters` has the use of the meter of the story's tier, and of each tier that its age gives it later. A tier whose meter
-    is missing here is judged as if there were nobody to meter.
+    is missing here is judged as if there were nobody to meter. It is not frozen, and copied by hand, because every locked
+    answer makes a few of them; nothing changes one.
     """
 
     story: Story
@@ -43,11 +45,11 @@ class Situation:
     meters: Mapping[str, MeterUse] = field(default_factory=dict)
     story_pass: Holding | None = None
     """A story pass that would open the story for a reader; a request without a reader and a visitor does not use it."""
+    tier: Tier = field(init=False)
+    """The story's tier at this moment."""
 
-    @property
-    def tier(self) -> Tier:
-        """Return the story's tier at this moment."""
-        return self.catalogue.tier_of(self.story, self.now)
+    def __post_init__(self) -> None:
+        self.tier = self.catalogue.tier_of(self.story, self.now)
 
     def decide(self) -> Decision:
         """Decide, without the steps that would open a locked story."""
@@ -55,7 +57,7 @@ class Situation:
             self.story,
             self.tier,
             self.entitlements,
-            self._standing(self.tier),
+            self._standing(),
             now=self.now,
             catalogue=self.catalogue,
             story_pass=self._usable_pass,
@@ -65,26 +67,34 @@ class Situation:
     @property
     def is_open(self) -> bool:
         """Return whether the ladder opens the story."""
-        tier = self.tier
-        return self._opens(tier, self.entitlements, self._standing(tier), self._usable_pass)
+        return self._opens(self.entitlements, self._standing(), self._usable_pass)
 
     def at(self, moment: int) -> Situation:
         """Return the situation at a later moment, if nothing happens until then."""
-        held = resolve_entitlements(self.entitlements.holdings, self.catalogue.features, moment)
+        held = self.entitlements
+        if held.holdings:
+            held = resolve_entitlements(held.holdings, self.catalogue.features, moment)
         meters = {name: use.at(moment) for name, use in self.meters.items()}
-        return replace(self, now=moment, entitlements=held, meters=meters)
+        return Situation(self.story, self.catalogue, moment, self.identity, held, meters, self.story_pass)
 
     def of_new_reader(self) -> Situation:
         """Return the situation after a reader who is new here, and holds nothing, has signed in in the same browser."""
         meters = {name: use.for_new_reader() for name, use in self.meters.items()}
-        return replace(self, identity=Identity.SIGNED_IN, entitlements=NO_ENTITLEMENTS, meters=meters)
+        who = Identity.SIGNED_IN
+        return Situation(self.story, self.catalogue, self.now, who, NO_ENTITLEMENTS, meters, self.story_pass)
+
+    def of_verified_reader(self) -> Situation:
+        """Return the situation after the site has verified the reader's address."""
+        held, who = self.entitlements, Identity.VERIFIED
+        return Situation(self.story, self.catalogue, self.now, who, held, self.meters, self.story_pass)
 
     def opens_by_plan(self, plan: Plan) -> bool:
         """Return whether a plan by itself opens the story once it is held: by a feature, or by its limit of the meter."""
-        tier = self.tier
-        use, limit = self.meters.get(tier.meter or ""), dict(plan.meters).get(tier.meter or "")
-        meter = use.standing(MeterLimit(limit)) if use is not None and limit is not None else None
-        return self._opens(tier, _entitlements_of(plan), meter, None)
+        meter, name = None, self.tier.meter
+        if plan.meters and name is not None and name in self.meters:
+            limit = dict(plan.meters).get(name)
+            meter = self.meters[name].standing(MeterLimit(limit)) if limit is not None else None
+        return self._opens(_entitlements_of(plan), meter, None)
 
     def openings(self) -> Iterator[float]:
         """Yield every moment at which something begins that can open the story, in no order; some lie in the past."""
@@ -99,12 +109,12 @@ class Situation:
     def _usable_pass(self) -> Holding | None:
         return self.story_pass if self.identity is not Identity.ANONYMOUS else None
 
-    def _opens(self, tier: Tier, held: Entitlements, meter: MeterStanding | None, story_pass: Holding | None) -> bool:
-        reason, _, _ = find_reason(self.story, tier, held, meter, story_pass, identity=self.identity)
+    def _opens(self, held: Entitlements, meter: MeterStanding | None, story_pass: Holding | None) -> bool:
+        reason, _, _ = find_reason(self.story, self.tier, held, meter, story_pass, identity=self.identity)
         return reason in OPEN_REASONS
 
-    def _standing(self, tier: Tier) -> MeterStanding | None:
-        use = self.meters.get(tier.meter) if tier.meter is not None else None
+    def _standing(self) -> MeterStanding | None:
+        use = self.meters.get(self.tier.meter) if self.tier.meter is not None else None
         return use.standing(self._limit(use)) if use is not None else None
 
     def _limit(self, use: MeterUse) -> MeterLimit:
@@ -116,15 +126,16 @@ class Situation:
 def next_steps(asked: Situation) -> tuple[NextStep, ...]:
     """Return the steps that would open a locked story, in the order in which an answer lists them."""
     steps = []
+    verifiable = asked.tier.sign_in is not None  # Elsewhere a verified address changes nothing.
     if asked.identity is Identity.ANONYMOUS:
         reader = asked.of_new_reader()
         if reader.is_open:
             steps.append(NextStep("sign_in", verified=False))
-        elif replace(reader, identity=Identity.VERIFIED).is_open:
+        elif verifiable and reader.of_verified_reader().is_open:
             steps.append(NextStep("sign_in", verified=True))
     else:
         reader = asked
-        if asked.identity is Identity.SIGNED_IN and replace(asked, identity=Identity.VERIFIED).is_open:
+        if verifiable and asked.identity is Identity.SIGNED_IN and asked.of_verified_reader().is_open:
             steps.append(NextStep("verify"))
     if plans := _plans_that_open(reader):
         steps.append(NextStep("subscribe", plans=plans))
@@ -150,7 +161,9 @@ def _opens_by_itself_at(asked: Situation) -> int | None:
     return next((moment for moment in moments if asked.at(moment).is_open), None)
 
 
+@lru_cache(maxsize=1_024)
 def _entitlements_of(plan: Plan) -> Entitlements:
+    """Return what a subscription to a plan gives."""
     held = Holding(
         type="subscription",
         id="",

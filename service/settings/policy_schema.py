@@ -278,18 +278,15 @@ class TierTable(Table):
     sign_in_offer = Text(wrong_name, load_default=None)
 
     @validates_schema(skip_on_field_errors=True)
-    def refuse_meter_of_a_free_tier(self, tier: dict[str, Any], **kwargs: Any) -> None:
+    def refuse_what_opens_too_much(self, tier: dict[str, Any], **kwargs: Any) -> None:
+        if tier["sign_in"] and tier["requires"]:
+            raise ValidationError(
+                "cannot stand beside requires: the tier would open what you sell to everyone who signs in", "sign_in"
+            )
         # Such a tier would be free, which the newsroom would only notice in its statistics.
         if tier["meter"] and not tier["requires"] and not tier["sign_in"]:
             raise ValidationError(
                 "never counts, as this tier requires nothing and so is free: add requires or sign_in", "meter"
-            )
-
-    @validates_schema(skip_on_field_errors=True)
-    def refuse_sign_in_to_what_is_sold(self, tier: dict[str, Any], **kwargs: Any) -> None:
-        if tier["sign_in"] and tier["requires"]:
-            raise ValidationError(
-                "cannot stand beside requires: the tier would open what you sell to everyone who signs in", "sign_in"
             )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC
 from itertools import product
 from typing import Literal
@@ -207,4 +206,4 @@ def test_explanation_of_a_story_pass_in_a_sign_in_tier_has_no_entitlement_step()
     asked_with_pass = Situation(Story("s"), catalogue_of(tier), NOW, SIGNED_IN, story_pass=pass_holding("p", NOW + 9))
     steps = explain(asked_with_pass.decide(), tier)
     assert [step.step for step in steps] == ["free", "sign_in", "pass"]
-    assert replace(asked_with_pass, identity=VERIFIED).decide().reason is Reason.REGISTERED
+    assert asked_with_pass.of_verified_reader().decide().reason is Reason.REGISTERED
