@@ -172,8 +172,8 @@ class ApiPage:
         for field, item in schema.get("properties", {}).items():
             nested, many = self._nested(item)
             words = type_of(item) + (", required" if field in required else "")
-            example = "" if nested else f"`{cell(plain(item['example']))}`"
-            said = item["description"]
+            example = "" if nested else f"`{cell(plain(item.get('example')))}`"
+            said = item.get("description", "")
             if MOST_IN_TYPE < len(item.get("enum", ())) < MOST_LISTED:
                 said += f" One of {', '.join(f'`{word}`' for word in item['enum'] if word is not None)}."
             yield f"| `{prefix}{field}` | {words} | {cell(said)} | {example} |"

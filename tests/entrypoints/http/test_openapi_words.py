@@ -62,7 +62,8 @@ def test_every_parameter_has_a_description_and_an_example(spec: Spec) -> None:
 
 def test_every_operation_and_every_answer_is_described_with_an_example(spec: Spec) -> None:
     for path, method, operation in operations_of(spec):
-        assert operation["summary"], f"{method} {path}"
+        assert operation["summary"].endswith("."), f"{method} {path}"
+        assert len(operation["summary"].split()) <= 30, f"{method} {path}"
         assert operation["tags"][0] in TAGS, f"{method} {path}"
         for status, answer in operation["responses"].items():
             described = spec["components"]["responses"].get(answer.get("$ref", "").rpartition("/")[2], answer)

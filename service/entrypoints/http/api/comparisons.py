@@ -16,13 +16,12 @@ from service.use_cases.reporting.comparisons import load_compared_days, summariz
 def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /v1/comparisons", "viewer", lists.list_of(ComparisonOut), parameters=(LIMIT, AFTER))
     def list_comparisons() -> Response:
-        """The last 1,000 answers of seven days that differ from the incumbent paywall's, newest first; CSV where Accept
-        asks for text/csv."""
+        """List answers of the last seven days that differ from the incumbent's, the newest first."""
         return lists.answer(COMPARISONS, service)
 
     @routes.add("GET /v1/comparisons/summary", "viewer", ComparisonSummaryOut)
     def summarize_comparisons() -> JsonObject:
-        """How many answers of the last seven days were compared, how many agreed, and how the others differed."""
+        """Count the answers compared in the last seven days, and how they differed."""
         inputs.taken()
         zone, store = service.settings.catalogue.zone, service.usage_counters.store
         return ComparisonSummaryOut.write(summarize(load_compared_days(store, zone, service.clock())))

@@ -37,7 +37,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("GET /v1/groups", "site", GroupsOut, parameters=(OWNER,))
     def list_groups() -> JsonObject:
-        """The running groups that a reader owns, with seats and open invitations; none for who owns none."""
+        """List the running groups that a reader owns, with seats and open invitations."""
         given = inputs.taken("owner").get("owner")
         if given is None:
             raise InvalidFields([("owner", "is required")])

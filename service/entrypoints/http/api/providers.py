@@ -80,5 +80,5 @@ def _register_snapshots(routes: ApiRoutes, service: Service) -> None:
 
     @routes.add("GET /v1/providers/<provider>/snapshot/<import_id>", "viewer", SnapshotOut, refuses=(404,))
     def show_snapshot(provider: str, import_id: str) -> JsonObject:
-        """The progress of a snapshot."""
+        """Return the progress of a snapshot."""
         return write_import(snapshots.find(provider, import_id))

@@ -12,6 +12,13 @@ PROPERTIES: Mapping[str, Described] = {
     "reason": ("Why, for the audit log.", "Press card"),
     "GrantIn.from": ("When the grant begins. Now, if it is left out.", "2027-01-01T00:00:00Z"),
     "GrantIn.until": ("When the grant ends. `null`, written out, means no end.", "2027-06-30T22:00:00Z"),
+    "GrantChangesIn.grants": ("The IDs of the grants.", ["gr_fc7303531234ba9eda5acd5d", "gr_8fc87446769b4e7b44635c88"]),
+    "GrantChangesIn.revoke": ("Whether to revoke them, instead of `until`.", True),
+    "GrantChangesIn.until": (
+        "When they end from now on, instead of `revoke`. `null` means no end.",
+        "2027-06-30T22:00:00Z",
+    ),
+    "revoked": ("Grants that are revoked.", 3),
     "GrantChangeIn.until": ("When the grant ends from now on. `null` means no end.", "2027-06-30T22:00:00Z"),
     "GrantChangeIn.reason": ("Why, for the audit log.", "The press card was renewed"),
     "GrantOut.id": ("The ID of the grant.", "gr_fc7303531234ba9eda5acd5d"),
