@@ -229,10 +229,11 @@ def _entries(plans: Sequence[MemberPlan], form: ExportFormat) -> Iterator[Takeov
 
 
 def _count_unmapped(plans: Sequence[MemberPlan], levels: LevelMap) -> dict[str, int]:
+    """Return the levels without a line; a price of Stripe needs none if `paywall.toml` has it."""
     found = Counter(
         level
         for plan in plans
-        if plan.trouble == "level_without_plan"
+        if plan.access and not (plan.member.is_price and plan.plans)
         for level in plan.member.levels
         if level not in levels.known_levels
     )

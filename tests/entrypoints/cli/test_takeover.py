@@ -370,3 +370,11 @@ def test_plan_that_cannot_be_granted_is_refused(make_publisher: MakePublisher) -
     publisher = make_publisher(f'{POLICY}\n[grants]\nplans = ["vip"]\n')
     result = publisher.run("leaky", str(EXPORTS / "leaky.csv"), *publisher.config, "--accept-losses", status=1)
     assert "plan supporter" in result.stderr
+
+
+def test_level_without_a_line_is_named_also_where_another_level_gives_access(publisher: Publisher) -> None:
+    body = 'id,complimentary_plan,stripe_customer_id,tiers\nr-1,true,,"Gold supporter,Silver"\n'
+    export = publisher.write("two.csv", body)
+    text = publisher.run("ghost", str(export), *publisher.config, "--dry-run").stdout
+    assert "level “Silver” has no line in takeover.toml: 1 row with access" in text
+    assert "Readers: 1 as before" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from service.domain.catalogue import Catalogue
@@ -61,10 +62,12 @@ gift = "2027-06-30"
 """
 
 
+@cache
 def catalogue() -> Catalogue:
     return parse_catalogue(POLICY)
 
 
+@cache
 def level_map(text: str = LEVELS) -> LevelMap:
     return read_level_map(text.encode(), catalogue())
 
