@@ -36,7 +36,7 @@ class ExportedMember:
     quantity: int = 1
     """Of a subscription at Stripe: how many seats a group has paid."""
     only_subscription: bool = False
-    """Whether the customer belongs to somebody else: to the payer of a gift."""
+    """Whether the customer belongs to another reader: to the payer of a gift."""
 
 
 @dataclass(frozen=True, slots=True)
