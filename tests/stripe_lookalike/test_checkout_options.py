@@ -49,37 +49,35 @@ SEATS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("options", "param", "code"),
-    [
-        ({"automatic_tax": {"enabled": True}}, None, "customer_tax_location_invalid"),
-        ({"tax_id_collection": {"enabled": True}, "customer_update": {"address": "auto"}}, None, None),
-        ({"tax_id_collection": {"enabled": True}, "customer_update": {"name": "auto"}}, None, None),
-        ({"customer": "", **SAVED}, "customer_update", None),
-        ({"billing_address_collection": "never"}, "billing_address_collection", None),
-        ({"locale": "xx"}, "locale", None),
-        ({"currency": "jpy"}, "line_items[0][price]", None),
-        ({"discounts": [{"promotion_code": "promo_unheard"}]}, "discounts[0][promotion_code]", "resource_missing"),
-        ({"discounts": [{"promotion_code": "promo_lastyear"}]}, "discounts[0][promotion_code]", None),
-        ({"discounts": [{"promotion_code": "promo_twooff"}], "currency": "eur"}, "discounts[0][promotion_code]", None),
-        (
-            {"discounts": [{"promotion_code": "promo_twooff"}], "allow_promotion_codes": True},
-            "allow_promotion_codes",
-            None,
-        ),
-        ({"discounts": [{"promotion_code": "promo_twooff"}] * 2}, "discounts", None),
-        ({"subscription_data": {"trial_period_days": 0}}, "subscription_data[trial_period_days]", None),
-        ({"subscription_data": {"trial_period_days": 731}}, "subscription_data[trial_period_days]", None),
-        (SEATS, "line_items[0][quantity]", None),
-    ],
-)
-def test_option_that_stripe_refuses_is_refused_with_its_parameter(
-    options: dict[str, Any], param: str | None, code: str | None, open_session: Open
-) -> None:
-    with pytest.raises(stripe.InvalidRequestError) as refused:
-        open_session(**options)
-    assert (refused.value.param, refused.value.http_status) == (param, 400)
-    assert code is None or refused.value.code == code
+REFUSED: list[tuple[dict[str, Any], str | None, str | None]] = [
+    ({"automatic_tax": {"enabled": True}}, None, "customer_tax_location_invalid"),
+    ({"tax_id_collection": {"enabled": True}, "customer_update": {"address": "auto"}}, None, None),
+    ({"tax_id_collection": {"enabled": True}, "customer_update": {"name": "auto"}}, None, None),
+    ({"customer": "", **SAVED}, "customer_update", None),
+    ({"billing_address_collection": "never"}, "billing_address_collection", None),
+    ({"locale": "xx"}, "locale", None),
+    ({"currency": "jpy"}, "line_items[0][price]", None),
+    ({"discounts": [{"promotion_code": "promo_unheard"}]}, "discounts[0][promotion_code]", "resource_missing"),
+    ({"discounts": [{"promotion_code": "promo_lastyear"}]}, "discounts[0][promotion_code]", None),
+    ({"discounts": [{"promotion_code": "promo_twooff"}], "currency": "eur"}, "discounts[0][promotion_code]", None),
+    (
+        {"discounts": [{"promotion_code": "promo_twooff"}], "allow_promotion_codes": True},
+        "allow_promotion_codes",
+        None,
+    ),
+    ({"discounts": [{"promotion_code": "promo_twooff"}] * 2}, "discounts", None),
+    ({"subscription_data": {"trial_period_days": 0}}, "subscription_data[trial_period_days]", None),
+    ({"subscription_data": {"trial_period_days": 731}}, "subscription_data[trial_period_days]", None),
+    (SEATS, "line_items[0][quantity]", None),
+]
+
+
+def test_option_that_stripe_refuses_is_refused_with_its_parameter(open_session: Open) -> None:
+    for options, param, code in REFUSED:
+        with pytest.raises(stripe.InvalidRequestError) as refused:
+            open_session(**options)
+        assert (refused.value.param, refused.value.http_status) == (param, 400)
+        assert code is None or refused.value.code == code
 
 
 def test_tax_follows_the_address_and_stays_with_the_customer(
