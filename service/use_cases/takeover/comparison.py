@@ -41,10 +41,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class MovedSource:
-    """A source that a link takes from its owner so far, and the row that makes the link."""
+    """A subscription that a link takes from its owner so far, and the row that makes the link."""
 
     owner: Person
-    source: str
+    subscription: str
     plan: MemberPlan
 
 
@@ -62,7 +62,10 @@ def compare(plans: Sequence[MemberPlan], people: Mapping[str, Person], moved: Se
             found.add(_difference(plan, before=True, after=False, reason=plan.skipped))
     lost: dict[str, set[str]] = {}
     for one in moved:
-        lost.setdefault(one.owner.reader, set()).add(one.source)
+        # A seat in it stays with its reader.
+        lost.setdefault(one.owner.reader, set()).update(
+            {f"subscription:{one.subscription}", f"gift:{one.subscription}"}
+        )
     here = {person.reader: bool(person.sources - lost.get(person.reader, set())) for person in people.values()}
     for one in moved:
         owner = one.owner

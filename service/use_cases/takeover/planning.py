@@ -21,7 +21,7 @@ from service.use_cases.takeover.stripe_view import StripeLink, StripeView, judge
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A reader under the ID that stays after merges, and the IDs of the sources that give them access here now."""
+    """A reader under the ID that stays after merges, and the sources that give them access here now, as `type:id`."""
 
     reader: str
     sources: frozenset[str] = frozenset()

@@ -152,7 +152,7 @@ class Takeover:
 
     def _active_sources(self, found: PlannedReader, now: float) -> frozenset[str]:
         holdings = (holding for one in found.sources if one.source for holding in one.source.holdings(self.catalogue))
-        return frozenset(holding.id for holding in holdings if holding.is_active_at(now))
+        return frozenset(holding.key for holding in holdings if holding.is_active_at(now))
 
     def _find_moved(self, plans: Sequence[MemberPlan], now: float) -> list[MovedSource]:
         """Return what links would take from readers who own it so far; a link of a subscription itself stays in force."""

@@ -232,6 +232,15 @@ def test_seat_that_was_given_before_the_group_was_known_opens_later(
     assert "-8" in _readers_with_access(app)
 
 
+def test_reader_whose_subscription_a_link_would_take_is_named(with_key: Publisher) -> None:
+    with_key.take_over("ghost", accept_losses=True)
+    body = "id,complimentary_plan,stripe_customer_id,tiers\nr-2,,cus_paying,Gold supporter\n"
+    found = with_key.take_over("ghost", with_key.write("other.csv", body), status=1)
+    assert (found["same"], found["gains"], found["loses"]) == (1, 0, 1)
+    (difference,) = found["differences"]
+    assert (difference["reader"][-2:], difference["reason"]) == ("01", "linked_to_another_reader")
+
+
 def test_take_over_after_an_undo_reads_stripe_by_lists_alone(with_key: Publisher, control: Control) -> None:
     first = with_key.take_over("ghost", accept_losses=True)
     with_key.run("undo", first["id"])

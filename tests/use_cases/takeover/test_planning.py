@@ -240,7 +240,7 @@ def test_rows_without_a_valid_reader_are_named() -> None:
 
 def test_reader_who_has_access_here_keeps_it() -> None:
     rows = [row for row in read_sample("ghost") if row.member.reader.endswith(("12", "14"))]
-    here = {row.member.reader: Person(f"heir-{row.member.reader}", frozenset({"gr_1"})) for row in rows}
+    here = {row.member.reader: Person(f"heir-{row.member.reader}", frozenset({"grant:gr_1"})) for row in rows}
     plans, found = _plan(rows, here=here)
     assert [one.reason for one in found.differences] == ["has_access_here"]
     assert plans[0].reader == f"heir-{rows[0].member.reader}"
@@ -248,9 +248,10 @@ def test_reader_who_has_access_here_keeps_it() -> None:
 
 def test_owner_from_whom_a_link_takes_the_last_source_loses_access() -> None:
     rows = read_sample("ghost")[:1]
-    owner = Person("r-before", frozenset({"sub_1"}))
+    owner = Person("r-before", frozenset({"subscription:sub_1"}))
     assert _differences(_plan(rows, moved=[(owner, "sub_1")])[1]) == {"re-": "linked_to_another_reader"}
-    richer = Person("r-before", frozenset({"sub_1", "gr_1"}))
-    assert _plan(rows, moved=[(richer, "sub_1")])[1].loses == 0
+    for other in ("grant:gr_1", "seat:sub_1"):
+        richer = Person("r-before", frozenset({"subscription:sub_1", other}))
+        assert _plan(rows, moved=[(richer, "sub_1")])[1].loses == 0
     outside = Person("r-before", frozenset())
     assert _plan(rows, moved=[(outside, "sub_1")])[1].loses == 0
