@@ -182,7 +182,8 @@ class Gateway:
                 lambda client, options: client.v1.checkout.sessions.create(request, options), key
             )
         except (StripeRefused, NoSuchObject) as refused:
-            is_gone = isinstance(refused, NoSuchObject) and refused.param in ("", "customer")
+            about_customer = refused.param == "customer" or "customer" in refused.message or not refused.message
+            is_gone = isinstance(refused, NoSuchObject) and about_customer
             if is_gone or (isinstance(refused, StripeRefused) and refused.why != WRONG_REQUEST):
                 raise
             raise InvalidFields([(refused.param, f"Stripe refuses this: {refused.message}")]) from None

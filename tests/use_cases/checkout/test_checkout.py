@@ -386,9 +386,17 @@ def test_refusal_of_stripe_names_its_parameter(
     assert [name for name, _ in refused.value.errors] == [field]
 
 
-def test_refusal_without_a_parameter_has_stripes_sentence(canned: Any, catalogue: Catalogue) -> None:
-    message = "You must have a valid head office address to enable automatic tax calculation."
-    canned.says(400, {"error": {"type": "invalid_request_error", "message": message}})
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("", "You must have a valid head office address to enable automatic tax calculation."),
+        ("resource_missing", "No such promotion code: 'promo_1'"),
+    ],
+)
+def test_refusal_without_a_parameter_has_stripes_sentence(
+    code: str, message: str, canned: Any, catalogue: Catalogue
+) -> None:
+    canned.says(400, {"error": {"type": "invalid_request_error", "code": code, "message": message}})
     with pytest.raises(InvalidFields, match=message) as refused:
         buy(Gateway("sk_test_x", canned.url, RateLimit()), catalogue, MONTH, customer="cus_1")
     assert [name for name, _ in refused.value.errors] == [""]
