@@ -82,6 +82,14 @@ def _grants(service: Service, page: Page) -> Listing:
     return Listing([write_grant(one.grant, one.reader, now) for one in found], cursor("grants", last))
 
 
+def _grants_by_end(service: Service, page: Page) -> Listing:
+    if page.after is not None and not re.fullmatch(r"\d{1,12} \S+", page.after, re.ASCII):
+        raise InvalidFields([FOREIGN_CURSOR])
+    found, last = service.reader_lists.find_ending_grants(grant_filter(page.filters), page.limit, page.after)
+    now = service.clock()
+    return Listing([write_grant(one.grant, one.reader, now) for one in found], cursor("grants-by-end", last))
+
+
 def _readers(service: Service, page: Page) -> Listing:
     found, last = service.reader_lists.find_readers(ReaderFilter(**page.filters), page.limit, page.after)
     return Listing([ListedReaderOut.write(one) for one in found], cursor("readers", last))
@@ -174,6 +182,9 @@ READERS = ListKind(
         "access": _read_flag,
     },
 )
+GRANT_TABLE = replace(GRANTS, filters={**GRANTS.filters, "prefix": read_text})
+"""The staff page also finds grants by the beginning of the reader's ID."""
+GRANTS_BY_END = replace(GRANT_TABLE, name="grants-by-end", load=_grants_by_end)
 READERS_BY_END = replace(READERS, name="readers-by-end", load=_readers_by_end)
 """The first to end come first, those without an end last; only the staff page has it."""
 KEYS = ListKind("keys", _keys, ("name", "role", "created_at", "actor"))

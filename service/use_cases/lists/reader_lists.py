@@ -66,6 +66,12 @@ class GrantFilter:
     ends_before: float | None = None
     import_id: str | None = None
     reader: str | None = None
+    prefix: str | None = None
+
+    @property
+    def first_bytes(self) -> bytes:
+        """The prefix of the reader's ID, as IDs are stored."""
+        return (self.prefix or "").encode()
 
     def accepts(self, origin: GrantOrigin) -> bool:
         """Return whether a grant of this origin matches, whatever its times."""
@@ -170,6 +176,29 @@ class ReaderLists:
             shown.append(ListedReader(name, state, details.customers, max(changes, default=None)))
         return shown
 
+    def find_ending_grants(
+        self, wanted: GrantFilter, limit: int, after: str | None = None
+    ) -> tuple[list[ListedGrant], str | None]:
+        """Return a page of the grants that match, the first to end first, and the place behind which the next page begins."""
+        self._require_index()
+        end, _, grant_id = (after or "-1 ").partition(" ")
+        behind = (int(end), grant_id.encode())
+        reader = None if wanted.reader is None else self._readers.resolve_merged(wanted.reader).encode()
+        in_time = wanted.in_time(self._clock())
+        found = (
+            (stored, place.id, place)
+            for part in self._index.load_partitions()
+            for stored, place in part.find_ending_grants(
+                wanted.accepts, in_time, reader=reader, prefix=wanted.first_bytes
+            )
+            if (stored, place.id) > behind
+        )
+        chosen = heapq.nsmallest(limit + 1, found)
+        following = None
+        if len(chosen) > limit:
+            following = f"{chosen[limit - 1][0]} {chosen[limit - 1][1].decode()}"
+        return self._show_grants([place for *_, place in chosen[:limit]], wanted), following
+
     def find_grants(
         self, wanted: GrantFilter, limit: int, after: str | None = None
     ) -> tuple[list[ListedGrant], str | None]:
@@ -187,6 +216,7 @@ class ReaderLists:
                 wanted.in_time(self._clock()),
                 before=before,
                 reader=None if reader is None else reader.encode(),
+                prefix=wanted.first_bytes,
             )
             for part in (
                 self._index.load_partitions() if partitions is None else self._index.load_partitions(partitions)
@@ -207,7 +237,7 @@ class ReaderLists:
         return [
             (place.id.decode(), place.reader.decode())
             for part in self._index.load_partitions()
-            for place in part.find_grants(wanted.accepts, in_time, reader=reader)
+            for place in part.find_grants(wanted.accepts, in_time, reader=reader, prefix=wanted.first_bytes)
             if chosen is None or place.id in chosen
         ]
 

@@ -139,8 +139,12 @@ class IndexPartition:
         *,
         before: GrantPlace | None = None,
         reader: bytes | None = None,
+        prefix: bytes = b"",
     ) -> Iterator[GrantPlace]:
-        """Yield the grants that match, the newest first. `in_time` takes whether it is revoked, its start and its end."""
+        """Yield the grants that match, the newest first. `in_time` takes whether it is revoked, its start and its end.
+
+        `prefix` is that of the reader's ID.
+        """
         origins = [GrantOrigin(*origin) for origin in self._origins]
         accepted = [accepts(origin) for origin in origins]
         if not any(accepted):
@@ -153,8 +157,26 @@ class IndexPartition:
             if not accepted[number] or (before is not None and (created[at], ids[at]) >= before[:2]):
                 continue
             holder = readers[holders[at]]
-            if reader in (None, holder) and in_time(origins[number].revoked, starts[at], ends[at]):
+            if (
+                reader in (None, holder)
+                and holder.startswith(prefix)
+                and in_time(origins[number].revoked, starts[at], ends[at])
+            ):
                 yield GrantPlace(created[at], ids[at], holder)
+
+    def find_ending_grants(
+        self,
+        accepts: Callable[[GrantOrigin], bool],
+        in_time: Callable[[bool, int, int], bool],
+        *,
+        reader: bytes | None = None,
+        prefix: bytes = b"",
+    ) -> Iterator[tuple[int, GrantPlace]]:
+        """Yield the stored end of each grant that matches, and the grant, in no order."""
+        ids, ends = self._grant_ids.split(b"\n"), _column("I", self._grant_ends)
+        places = {name: at for at, name in enumerate(ids)}
+        for place in self.find_grants(accepts, in_time, reader=reader, prefix=prefix):
+            yield ends[places[place.id]], place
 
     def due_readers(self, now: float) -> list[str]:
         """Return the readers who have changed by themselves since they were indexed."""

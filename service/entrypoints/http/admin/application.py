@@ -25,6 +25,7 @@ from service.entrypoints.http.admin import (
     events,
     explain,
     formatting,
+    grant_changes,
     imports,
     keys,
     overview,
@@ -51,7 +52,6 @@ from service.entrypoints.http.guards import Keyring
 from service.entrypoints.http.request_log import RequestLog
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.labels import ROLES, TYPED_FIELDS
-from service.use_cases.grants.imports import grant_file
 
 if TYPE_CHECKING:
     from service.adapters.openid.settings import OpenIdSettings
@@ -61,6 +61,7 @@ VIEWS = (
     overview,
     search,
     reader_tables,
+    grant_changes,
     reader,
     explain,
     seats,
@@ -75,7 +76,7 @@ VIEWS = (
 )
 
 LARGEST_FORM = 256 * 1024
-LARGEST_UPLOAD = grant_file.FORMAT.most_bytes + LARGEST_FORM
+LARGEST_UPLOAD = imports.LARGEST_FILE + LARGEST_FORM
 LARGEST_FORM_SHOWN = 64 * 1024
 """Bytes of a rejected form up to which the error page shows its fields again."""
 
@@ -83,7 +84,7 @@ FORM_REJECTED = "Form not accepted"
 HTTP_DETAILS = {
     404: "This page does not exist.",
     405: "This address only accepts a form. Go back to the page that has the form.",
-    413: "The upload is too large. A file may have up to 16 MiB and 50 000 rows, a form up to 256 KiB.",
+    413: "The upload is too large. A file of grants may have up to 16 MiB, one of links 64 MiB, a form 256 KiB.",
     500: "The service failed. Its log has the details under this request’s ID.",
 }
 

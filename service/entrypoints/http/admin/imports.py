@@ -1,4 +1,4 @@
-"""Imports of grants from a CSV file: validate, import, progress and undo.
+"""Imports of grants and of links from a CSV file: validate, import, progress and undo.
 
 Only a validated file can be imported: the form carries a signature of the file that the validation returned.
 """
@@ -8,13 +8,15 @@ from __future__ import annotations
 import csv
 import hmac
 import io
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from flask import Response, request, url_for
 
 from service.adapters.redis.audit.chain import AuditFilter
 from service.adapters.redis.imports.import_store import GRANT_IMPORT
+from service.adapters.redis.stripe_objects.link_imports import LINK_IMPORT
+from service.domain.catalogue import Catalogue
 from service.domain.errors import DomainError, InvalidFields
 from service.entrypoints.http import guards, idempotency
 from service.entrypoints.http.admin.page_context import (
@@ -26,18 +28,55 @@ from service.entrypoints.http.admin.page_context import (
     render,
     submit_once,
 )
-from service.entrypoints.http.admin.request_inputs import checked_id, form_field, require_confirmation, required_reason
+from service.entrypoints.http.admin.request_inputs import (
+    checked_id,
+    form_field,
+    query_field,
+    require_confirmation,
+    required_reason,
+)
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.imports import write_dry_run, write_import
 from service.entrypoints.responses.labels import APPROVAL_REQUESTED
 from service.use_cases.grants.imports import grant_file
 from service.use_cases.imports.bulk_imports import PendingImport
-from service.use_cases.imports.csv_file import find_delimiter
+from service.use_cases.imports.csv_file import CsvFormat, ImportSheet, find_delimiter
 from service.use_cases.imports.pacing import Pace
+from service.use_cases.subscriptions import link_file
 
 PREVIEW_LINES = 50
 """Lines of a file that the validation shows, those with errors first."""
 RECENT_IMPORTS = 5
+MOST_COLUMNS = 4
+COLUMN_NAMES = {
+    "reader": "Reader",
+    "plan": "Plan",
+    "until": "Expires",
+    "reason": "Reason",
+    "customer": "Customer",
+    "subscription": "Subscription",
+}
+
+
+class FileKind(NamedTuple):
+    """What a file can hold: the label of the choice, its format, and how it is read."""
+
+    label: str
+    format: CsvFormat
+    read: Callable[[bytes, float, Pace], ImportSheet[Any]]
+
+
+def file_kinds(catalogue: Catalogue) -> dict[str, FileKind]:
+    """Return the choices of the form, by the kind of import."""
+    return {
+        GRANT_IMPORT: FileKind(
+            "Grants", grant_file.FORMAT, lambda body, now, pace: grant_file.read(body, catalogue, now, pace)
+        ),
+        LINK_IMPORT: FileKind("Links to Stripe", link_file.FORMAT, lambda body, now, pace: link_file.read(body, pace)),
+    }
+
+
+LARGEST_FILE = max(grant_file.FORMAT.most_bytes, link_file.FORMAT.most_bytes)
 
 
 def register(context: PageContext) -> None:
@@ -46,7 +85,7 @@ def register(context: PageContext) -> None:
 
 
 def _register_upload(context: PageContext) -> None:
-    imports, catalogue = context.service.imports, context.catalogue
+    imports, kinds = context.service.imports, file_kinds(context.catalogue)
 
     @context.page("GET /imports", "granter")
     def imports_form() -> Response:
@@ -56,33 +95,39 @@ def _register_upload(context: PageContext) -> None:
     def upload_file() -> Response:
         """Validate a file; import it if it is the one that was validated."""
         try:
-            body = _read_file()
+            kind = form_field("kind") or GRANT_IMPORT
+            if kind not in kinds:
+                raise InvalidFields([("kind", "choose what the file holds")])
+            body = _read_file(kinds[kind].format)
             # The signature shows that this session has had this file validated.
-            signed = b"file:" + current_session().id.encode() + b":" + body
+            signed = b":".join((b"file", kind.encode(), current_session().id.encode(), body))
             signature = context.service.secrets.signer("session").sign(signed)
             if form_field("go") is not None and hmac.compare_digest(
                 (form_field("mark") or "").encode(), signature.encode()
             ):
-                return submit_once(context, lambda: start_import(body))
-            return show_validation(body, signature)
+                return submit_once(context, lambda: start_import(kind, body))
+            return show_validation(kind, body, signature)
         except (DomainError, Problem) as error:
             return _show_form(context, problem=refusal_of(error))
 
-    def show_validation(body: bytes, signature: str) -> Response:
+    def show_validation(kind: str, body: bytes, signature: str) -> Response:
         now, pace = context.now, Pace()
-        sheet = grant_file.read(body, catalogue, now, pace)
-        planned = imports.dry_run(GRANT_IMPORT, sheet, now, pace)
-        found = write_dry_run(GRANT_IMPORT, sheet, planned)
-        lines = _preview(body, found["errors"], planned.actions)
-        is_changed = form_field("go") is not None
-        return _show_form(
-            context, validation={**found, "signature": signature, "lines": lines, "is_changed": is_changed}
-        )
+        sheet = kinds[kind].read(body, now, pace)
+        planned = imports.dry_run(kind, sheet, now, pace)
+        found = write_dry_run(kind, sheet, planned)
+        columns, lines = _preview(body, found["errors"], planned.actions)
+        shown = {
+            "signature": signature,
+            "columns": [COLUMN_NAMES.get(name, "Column") for name in columns],
+            "lines": lines,
+            "is_changed": form_field("go") is not None,
+        }
+        return _show_form(context, validation={**found, **shown})
 
-    def start_import(body: bytes) -> Outcome:
+    def start_import(kind: str, body: bytes) -> Outcome:
         now, pace = context.now, Pace()
-        sheet = grant_file.read(body, catalogue, now, pace)
-        done = imports.submit(GRANT_IMPORT, sheet, guards.actor(), now, pace, named=idempotency.token())
+        sheet = kinds[kind].read(body, now, pace)
+        done = imports.submit(kind, sheet, guards.actor(), now, pace, named=idempotency.token())
         if isinstance(done, PendingImport):
             return APPROVAL_REQUESTED, url_for("import_progress", id=done.manifest.id)
         return "The import has started.", url_for("import_progress", id=done.id)
@@ -96,7 +141,15 @@ def _show_form(
         return render("imports_part.html", validation=validation, problem=problem)
     log = context.service.audit_log
     recent, _ = log.load_page(AuditFilter(action="import.apply"), limit=RECENT_IMPORTS, after=None)
-    return render("imports.html", recent=recent, validation=validation, problem=problem)
+    chosen = form_field("kind") or query_field("kind") or GRANT_IMPORT
+    return render(
+        "imports.html",
+        recent=recent,
+        validation=validation,
+        problem=problem,
+        kinds=file_kinds(context.catalogue),
+        chosen=chosen,
+    )
 
 
 def _register_progress(context: PageContext) -> None:
@@ -104,28 +157,31 @@ def _register_progress(context: PageContext) -> None:
 
     @context.page("GET /import", "viewer")
     def import_progress(problem: Problem | None = None) -> Response:
-        found = write_import(imports.find(checked_id(request.values.get("id"), "import")))
-        return render("import_part.html" if is_htmx() else "import.html", progress=found, problem=problem)
+        manifest = imports.find(checked_id(request.values.get("id"), "import"))
+        template = "import_part.html" if is_htmx() else "import.html"
+        return render(template, progress=write_import(manifest), kind=manifest.kind, problem=problem)
 
     @context.form("POST /import/undo", "granter", import_progress)
     def undo_import() -> Outcome:
         name = checked_id(form_field("id"), "import")
         require_confirmation("readers can lose access")
         imports.undo(name, required_reason(), guards.actor(), context.now)
-        return "The undo has started. It removes only what this import granted.", url_for("import_progress", id=name)
+        return "The undo has started. It takes back only what this import did.", url_for("import_progress", id=name)
 
 
-def _read_file() -> bytes:
+def _read_file(form: CsvFormat) -> bytes:
     """Return the uploaded file. Raises: `InvalidFields`."""
     upload = request.files.get("file")
-    body = upload.stream.read(grant_file.FORMAT.most_bytes + 1) if upload is not None else b""
+    body = upload.stream.read(form.most_bytes + 1) if upload is not None else b""
     if not body:
         raise InvalidFields([("file", "choose a file that is not empty")])
     return body
 
 
-def _preview(body: bytes, errors: list[dict[str, Any]], actions: Mapping[int, str]) -> list[dict[str, Any]]:
-    """Return lines of the file with their errors or the action that an import would take; those with errors first."""
+def _preview(
+    body: bytes, errors: list[dict[str, Any]], actions: Mapping[int, str]
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the columns, and lines with their errors or the action that an import would take; those with errors first."""
     errors_of_line: dict[int, list[dict[str, Any]]] = {}
     for error in errors:
         errors_of_line.setdefault(error["line"], []).append(error)
@@ -133,18 +189,21 @@ def _preview(body: bytes, errors: list[dict[str, Any]], actions: Mapping[int, st
     rows = csv.reader(text, delimiter=find_delimiter(body))
     faulty: list[dict[str, Any]] = []
     valid: list[dict[str, Any]] = []
+    columns: list[str] = []
     try:
         line = rows.line_num + 1
         for cells in rows:
-            if line > 1 and cells:
+            if line == 1:
+                columns = cells[:MOST_COLUMNS]
+            elif cells:
                 found = errors_of_line.get(line, [])
                 kept = faulty if found else valid
                 if len(kept) < PREVIEW_LINES:
-                    cells = (cells + [""] * 4)[:4]
+                    cells = (cells + [""] * len(columns))[: len(columns)]
                     kept.append({"line": line, "cells": cells, "errors": found, "action": actions.get(line)})
             line = rows.line_num + 1
             if len(valid) >= PREVIEW_LINES and len(faulty) >= min(PREVIEW_LINES, len(errors_of_line)):
                 break
     except csv.Error:
         pass  # The validation has already reported it.
-    return [*faulty, *valid][:PREVIEW_LINES]
+    return columns, [*faulty, *valid][:PREVIEW_LINES]

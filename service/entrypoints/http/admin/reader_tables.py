@@ -9,12 +9,21 @@ from flask import Response, request
 
 from service.domain.times import write_time
 from service.entrypoints.http.admin.page_context import PageContext, render
-from service.entrypoints.http.admin.request_inputs import PAGE_SIZE, filters_in_address, query_field, read_time
+from service.entrypoints.http.admin.request_inputs import (
+    EXPIRIES,
+    PAGE_SIZE,
+    filters_in_address,
+    query_field,
+    read_time,
+)
 from service.entrypoints.http.lists import csv_file
 from service.entrypoints.responses.labels import SOURCES, STANDINGS, STATES
-from service.entrypoints.responses.lists import GRANTS, READERS, READERS_BY_END, ListKind
+from service.entrypoints.responses.lists import GRANT_TABLE, GRANTS_BY_END, READERS, READERS_BY_END, ListKind
 from service.entrypoints.responses.paging import Page, read_page
 from service.entrypoints.responses.readers import GRANT_STATUSES
+
+CHANGE_ENDS = (*EXPIRIES, ("revoke", "now: revoke them"))
+"""What can happen to chosen grants: another end, or a revocation."""
 
 
 def register(context: PageContext) -> None:
@@ -32,11 +41,11 @@ def register(context: PageContext) -> None:
     @context.page("GET /grants", "viewer")
     def grant_table() -> Response:
         statuses = {status: STATES[status] for status in GRANT_STATUSES}
-        return _table(GRANTS, "grant_table.html", statuses=statuses)
+        return _table(_grant_kind(), "grant_table.html", statuses=statuses, change_ends=CHANGE_ENDS)
 
     @context.page("GET /grants.csv", "viewer")
     def grant_table_csv() -> Response:
-        return _csv(GRANTS)
+        return _csv(_grant_kind())
 
     def _table(kind: ListKind, template: str, **values: Any) -> Response:
         page = _requested(kind, PAGE_SIZE, context.catalogue.zone)
@@ -51,6 +60,10 @@ def register(context: PageContext) -> None:
 
 def _reader_kind() -> ListKind:
     return READERS_BY_END if request.args.get("sort") == "end" else READERS
+
+
+def _grant_kind() -> ListKind:
+    return GRANTS_BY_END if request.args.get("sort") == "end" else GRANT_TABLE
 
 
 def _requested(kind: ListKind, limit: int, zone: tzinfo) -> Page:

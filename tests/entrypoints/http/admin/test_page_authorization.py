@@ -32,6 +32,7 @@ REQUIRED_ROLES: dict[tuple[str, str], RequiredRole] = {
     ("GET", "/readers/table.csv"): "viewer",
     ("GET", "/grants"): "viewer",
     ("GET", "/grants.csv"): "viewer",
+    ("POST", "/grants/change"): "granter",
     ("GET", "/reader"): "viewer",
     ("GET", "/why"): "viewer",
     ("GET", "/decision"): "viewer",

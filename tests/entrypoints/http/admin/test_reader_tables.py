@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 
 from service.entrypoints.http.admin.reader_tables import first_of_next_month
 from tests.entrypoints.http.admin.conftest import MakeStaff, plain
 from tests.in_process_app import InProcessApp
 from tests.running_service import in_days
+from tests.store_servers import wait_until
 
 
 @pytest.fixture
@@ -64,6 +68,56 @@ def test_grant_table_filters_and_links_to_readers(staff: MakeStaff, filled: InPr
     assert "r-00" not in text.text
     assert "No matching grants" in plain(ann.get("/grants?status=revoked"))
     assert ann.get("/grants.csv?reader=r-03").text.splitlines()[1].split(",")[1] == "r-03"
+
+
+def test_grant_table_finds_readers_by_prefix_and_orders_by_end(staff: MakeStaff, filled: InProcessApp) -> None:
+    ann = staff("viewer")
+    text = plain(ann.get("/grants?prefix=r-1"))
+    assert "r-19" in text
+    assert "r-20" not in text
+    first = ann.get("/grants?sort=end")
+    assert plain(first).index("r-29") < plain(first).index("r-28")
+    assert "r-00" not in plain(first)
+    following = first.text.partition('rel="next" href="/admin')[2].partition('"')[0].replace("&amp;", "&")
+    second = plain(ann.get(following))
+    assert second.index("r-04") < second.index("r-00") < second.index("zoe")
+
+
+def test_chosen_grants_are_counted_and_then_revoked(staff: MakeStaff, filled: InProcessApp) -> None:
+    ann = staff("granter")
+    page = ann.get("/grants?plan=quiet").text
+    (grant,) = re.findall(r'name="grant" value="([^"]+)"', page)
+    form: dict[str, Any] = {"f.plan": "quiet", "grant": grant, "ends": "revoke", "reason": "left"}
+    counted = ann.post("/grants/change", **form)
+    assert "Revoke 1 grant" in plain(counted)
+    assert filled.reader("zoe")["access"]
+    fields: dict[str, Any] = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', counted.text))
+    done = ann.post("/grants/change", **{**fields, "token": ann.token(), "go": "1"})
+    assert done.status_code == 303
+    wait_until(lambda: not filled.reader("zoe")["access"])
+
+
+def test_all_grants_of_a_filter_are_extended_after_a_look_at_the_counts(staff: MakeStaff, filled: InProcessApp) -> None:
+    ann, until = staff("granter"), in_days(80)[:10]
+    ann.get("/grants")
+    form: dict[str, Any] = {"f.plan": "vip", "all": "1", "ends": "date", "until": until, "reason": "season"}
+    assert "Change 30 grants" in plain(ann.post("/grants/change", **form))
+    assert "These are the counts now" in plain(ann.post("/grants/change", **form, go="29"))
+    done = ann.post("/grants/change", **form, go="30")
+    assert done.status_code == 303
+    place = done.headers["Location"].removeprefix("/admin")
+    wait_until(lambda: "Done" in plain(ann.get(place)))
+    ends = [source["until"] for n in range(30) for source in filled.reader(f"r-{n:02d}")["sources"]]
+    assert min(ends) > in_days(79)
+
+
+@pytest.mark.parametrize("form", [{"ends": "revoke"}, {"reason": "x"}, {"ends": "30", "reason": "x"}])
+def test_change_of_grants_that_is_not_clear_is_refused(
+    staff: MakeStaff, filled: InProcessApp, form: dict[str, Any]
+) -> None:
+    ann = staff("granter")
+    ann.get("/grants")
+    assert "Nothing was changed" in plain(ann.post("/grants/change", **form))
 
 
 def test_overview_links_lead_to_their_lists(staff: MakeStaff, filled: InProcessApp) -> None:

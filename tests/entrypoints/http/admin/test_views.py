@@ -311,6 +311,22 @@ def sent(someone: Staff, text: str, **form: Any) -> Any:
     return someone.post("/imports", file=(io.BytesIO(text.encode()), "grants.csv"), **form)
 
 
+def test_file_of_links_is_validated_and_imported(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    ann = staff()
+    ann.get("/imports")
+    file = "reader,customer\nr-1,cus_1\n"
+    found = sent(ann, file, kind="links")
+    assert "Import 1 row" in plain(found)
+    assert "cus_1" in plain(found)
+    mark = found.text.partition('name="mark" value="')[2].partition('"')[0]
+    assert "This is not the file that you validated" in plain(sent(ann, file, kind="grants", go="1", mark=mark))
+    place = sent(ann, file, kind="links", go="1", mark=mark).headers["Location"].removeprefix("/admin")
+    wait_until(lambda: "Done" in plain(ann.get(place)))
+    assert admin_app.reader("r-1")["customers"] == ["cus_1"]
+    assert "Each customer and subscription gets the link" in plain(ann.get(place))
+    assert "choose what the file holds" in plain(sent(ann, file, kind="stories"))
+
+
 def test_import_takes_only_the_validated_file(staff: MakeStaff, admin_app: InProcessApp) -> None:
     ann = staff()
     ann.get("/imports")

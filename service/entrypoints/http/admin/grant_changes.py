@@ -1,0 +1,104 @@
+"""Change many grants: the ones that were ticked in the list, or all that match its filters.
+
+The first form only counts. The second, on the page with the counts, makes the change; if more or other grants would change by
+then, it counts again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request, url_for
+
+from service.domain import times
+from service.domain.errors import DomainError, InvalidFields
+from service.domain.times import write_time
+from service.entrypoints.http import guards, idempotency
+from service.entrypoints.http.admin.page_context import Outcome, PageContext, refusal_of, render, submit_once
+from service.entrypoints.http.admin.request_inputs import form_field, read_expiry, required_reason
+from service.entrypoints.http.admin.request_inputs import read_time as read_form_time
+from service.entrypoints.responses.errors import Problem
+from service.entrypoints.responses.grant_changes import choose_grants
+from service.entrypoints.responses.imports import write_dry_run
+from service.entrypoints.responses.labels import APPROVAL_REQUESTED
+from service.entrypoints.responses.lists import GRANT_TABLE
+from service.entrypoints.responses.paging import read_page
+from service.use_cases.grants.imports.grant_change_kind import GRANT_CHANGES, WantedChange
+from service.use_cases.imports.bulk_imports import PendingImport
+from service.use_cases.imports.pacing import Pace
+
+
+def register(context: PageContext) -> None:
+    """Add the page."""
+    service = context.service
+
+    @context.page("POST /grants/change", "granter")
+    def change_grants() -> Response:
+        try:
+            change, filters, ids = _wanted(context), _filters(context), request.form.getlist("grant")
+            if not ids and form_field("all") is None:
+                raise InvalidFields([("grants", "tick at least one grant, or choose all that match the filters")])
+            sheet = choose_grants(service, change, filters, None if form_field("all") else ids, context.now)
+            found = service.imports.dry_run(GRANT_CHANGES, sheet, context.now, Pace(), **change.about())
+            counts = write_dry_run(GRANT_CHANGES, sheet, found)
+            total = str(counts["changed"] + counts["revoked"])
+            if form_field("go") == total and not counts["errors"]:
+                return submit_once(context, lambda: start(change, filters, ids))
+            return show(change, counts, total=total, is_other=form_field("go") not in (None, total))
+        except (DomainError, Problem) as error:
+            return render("grant_change.html", problem=refusal_of(error), fields=_kept())
+
+    def show(change: WantedChange, counts: dict[str, Any], *, total: str, is_other: bool) -> Response:
+        return render(
+            "grant_change.html",
+            counts=counts,
+            total=total,
+            revoke=change.revoke,
+            until=write_time(change.until),
+            is_other=is_other,
+            reason=required_reason(),
+            fields=_kept(until=write_time(change.until) or ""),
+        )
+
+    def start(change: WantedChange, filters: dict[str, Any], ids: list[str]) -> Outcome:
+        sheet = choose_grants(service, change, filters, None if form_field("all") else ids, context.now)
+        done = service.imports.submit(
+            GRANT_CHANGES,
+            sheet,
+            guards.actor(),
+            context.now,
+            Pace(),
+            named=idempotency.token(),
+            reason=required_reason(),
+            **change.about(),
+        )
+        if isinstance(done, PendingImport):
+            return APPROVAL_REQUESTED, url_for("import_progress", id=done.manifest.id)
+        return "The change has started.", url_for("import_progress", id=done.id)
+
+
+def _wanted(context: PageContext) -> WantedChange:
+    """Return the change that the form chose. Raises: InvalidFields."""
+    required_reason()
+    if form_field("ends") == "revoke":
+        return WantedChange(None, revoke=True)
+    until = read_expiry(context.now, context.catalogue.zone)
+    return WantedChange(None if until is None else int(times.read_time(until)), revoke=False)
+
+
+def _filters(context: PageContext) -> dict[str, Any]:
+    given = {name: form_field(f"f.{name}") for name in GRANT_TABLE.filters}
+    given["ends_before"] = write_time(read_form_time(given["ends_before"], None, context.catalogue.zone, "ends_before"))
+    return dict(read_page(GRANT_TABLE.name, given, GRANT_TABLE.filters).filters)
+
+
+def _kept(**replaced: str) -> list[tuple[str, str]]:
+    """Return the fields of the form, for the one that follows; a chosen end is a time there."""
+    kept = [
+        (name, value) for name, value in request.form.items(multi=True) if name not in ("token", "once", "go", "zone")
+    ]
+    if not replaced or dict(kept).get("ends") == "revoke":
+        return kept
+    end = replaced["until"]
+    rest = [(name, value) for name, value in kept if name not in ("ends", "until")]
+    return [*rest, ("ends", "date" if end else "never"), ("until", end)]
