@@ -10,7 +10,7 @@ from service.settings.settings import Settings
 from service.use_cases.reporting.statistics import Point
 from service.use_cases.subscriptions.event_processor import EventProcessor
 
-StepName = Literal["keys", "stripe", "webhook", "check", "purchase"]
+StepName = Literal["site_key", "stripe", "webhook", "check", "purchase"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Step:
 def set_up_steps(settings: Settings, processor: EventProcessor, points: Sequence[Point]) -> list[Step]:
     """Return the steps in order. A check is looked for in the days of `points`. Raises: StoreUnavailable."""
     return [
-        Step("keys", bool(settings.site_keys)),
+        Step("site_key", bool(settings.site_keys)),
         Step("stripe", settings.stripe_api_key is not None and bool(settings.stripe_webhook_secrets)),
         Step("webhook", processor.ledger.newest_at() is not None),
         Step("check", any(point.checks for point in points)),

@@ -7,13 +7,14 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from werkzeug.test import Client
 
 from service.adapters.redis.reporting.usage_counts import UsageBatch, UsageBucket
 from service.entrypoints.http.admin import charts, svg
 from service.entrypoints.http.admin.colors import OTHER, OUTCOMES
 from service.use_cases.reporting.statistics import Delay, Point
-from tests.entrypoints.http.admin.conftest import MakeStaff, plain
-from tests.in_process_app import InProcessApp
+from tests.entrypoints.http.admin.conftest import ADMINS, POLICY_WITH_APPROVALS, MakeStaff, Staff, plain
+from tests.in_process_app import InProcessApp, MakeApp
 
 
 def count(app: InProcessApp, days_ago: int, number: int, **fields: int) -> None:
@@ -80,6 +81,15 @@ def test_new_set_up_shows_what_is_left_to_do(staff: MakeStaff, admin_app: InProc
     admin_app.ask("a-story", reader="r-1")
     admin_app.service.usage_counters.flush()
     assert "Set-up: 2 of 5 steps done" in plain(ann.get("/"))
+
+
+def test_each_open_step_of_the_set_up_has_a_link(make_app: MakeApp, valkey_url: str) -> None:
+    app = make_app(valkey_url, POLICY_WITH_APPROVALS, PAYWALL_ADMIN_KEYS=ADMINS, PAYWALL_SITE_KEYS="")
+    ann = Staff(Client(app.client.application))
+    ann.sign_in()
+    page = ann.get("/").text.partition('<ol class="steps">')[2].partition("</ol>")[0]
+    assert [step.count("To do") for step in page.split("<li>")[1:]] == [1] * 5
+    assert all('<a href="' in step for step in page.split("<li>")[1:])
 
 
 def test_system_page_shows_worker_store_and_backlogs(staff: MakeStaff, admin_app: InProcessApp) -> None:
