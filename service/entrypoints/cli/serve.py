@@ -31,7 +31,7 @@ _CHECKOUT = Path(__file__).parents[3]
 def serve(no_worker: bool, as_json: bool) -> None:
     """Serve the paywall, with a worker beside it, until SIGTERM or Ctrl-C.
 
-    It logs JSON lines in any case. Settings come from the environment; see docs/reference/configuration.md.
+    It logs JSON lines, and plain text on a terminal. Settings come from the environment; see docs/reference/configuration.md.
     """
     chosen = session.settings()
     configure_logs()
