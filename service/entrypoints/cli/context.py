@@ -148,7 +148,8 @@ def confirms(question: str, only_with: str | None = None) -> Callable[[Callable[
         @click.option("--yes", is_flag=True, help="Do not ask first. Without a terminal nothing is asked.")
         @wraps(run)
         def command(*args: Any, yes: bool, **given: Any) -> Output:
-            if not yes and sys.stdin.isatty() and (only_with is None or given[only_with]):
+            takes_away = (only_with is None or given[only_with]) and not given.get("dry_run")
+            if takes_away and not yes and sys.stdin.isatty():
                 click.confirm(question.format(**given), abort=True, err=True)
             return run(*args, **given)
 

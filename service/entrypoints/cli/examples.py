@@ -34,6 +34,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         'paywall grants add --reader r-1042 --feature no_ads --until 30d --reason "Complaint about ads"',
     ),
     "grants change": ('paywall grants change gr_1a2b3c --reader r-1042 --until 90d --reason "Card renewed"',),
+    "grants change-many": (
+        'paywall grants change-many --plan vip --ends-before 30d --until 90d --reason "Season extended" --dry-run',
+        'paywall grants change-many gr_1a2b3c gr_4d5e6f --revoke --reason "Left the jury"',
+    ),
     "grants import": (
         "paywall grants import --template > grants.csv",
         "paywall grants import grants.csv --dry-run",
@@ -55,6 +59,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "passes list": ("paywall passes list",),
     "passes revoke": ("paywall passes revoke sp_1a2b3c",),
     "passes show": ("paywall passes show sp_1a2b3c",),
+    "providers snapshot": (
+        "paywall providers snapshot print subscribers.csv --dry-run",
+        "paywall providers snapshot print subscribers.csv",
+    ),
+    "providers snapshot-show": ("paywall providers snapshot-show im_1a2b3c",),
     "readers erase": ('paywall readers erase r-1042 --reason "Asked by e-mail"',),
     "readers export": ("paywall readers export r-1042 > r-1042.json",),
     "readers link": ("paywall readers link r-1042 --customer cus_NffrFeUfNV2Hib",),

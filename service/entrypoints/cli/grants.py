@@ -154,6 +154,7 @@ def import_file(run: Invocation, file: Path | None, dry_run: bool, template: boo
 @filter_options
 @imports.dry_run_option
 @session.uses_service
+@session.confirms("Revoke these grants? Their readers can lose access at once.", only_with="revoke")
 def change_many(
     run: Invocation,
     ids: tuple[str, ...],

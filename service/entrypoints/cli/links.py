@@ -47,6 +47,7 @@ def show_import(run: Invocation, import_id: str) -> Output:
 @click.argument("import_id", metavar="ID")
 @session.required_reason_option
 @session.uses_service
+@session.confirms("Undo the import {import_id}? Its readers can lose access.")
 def undo_import(run: Invocation, import_id: str, reason: str) -> Output:
     """Undo an import of links: each object has the link that it would have without the import."""
     return imports.undo(run, import_id, reason, LINK_IMPORT)

@@ -176,6 +176,7 @@ class Status:
     "--reason", type=session.REASON, default="the take-over is undone", help="Why; it stands in the audit log."
 )
 @session.uses_service
+@session.confirms("Undo the take-over {import_id}? Its readers can lose access.")
 def undo(run: Invocation, import_id: str, reason: str) -> Output:
     """Take a take-over back: its links, grants and seats, and nothing that an admin changed since."""
     service, status = run.service, Status()
