@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.in_process_app import InProcessApp
 
 OPEN = {
+    "/",
     "/healthz",
     "/readyz",
     "/metrics",
