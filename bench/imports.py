@@ -41,13 +41,13 @@ def file_of(kind: str, rows: int) -> bytes:
 
 
 @contextmanager
-def serving(folder: str) -> Iterator[tuple[int, int]]:
+def serving(folder: str, config: Path = HERE.parent / "config") -> Iterator[tuple[int, int]]:
     """Run the service with its worker, and yield its port and process."""
     port = free_port()
     env = {
         **os.environ,
         "PAYWALL_DATA": folder,
-        "PAYWALL_CONFIG": str(HERE.parent / "config"),
+        "PAYWALL_CONFIG": str(config),
         "PAYWALL_PORT": str(port),
         "PAYWALL_SITE_KEYS": f"bench:{SITE}",
         "PAYWALL_ADMIN_KEYS": f"bench:{ADMIN}",

@@ -46,7 +46,7 @@ from service.use_cases.providers.external_sources import gives_less
 from service.use_cases.providers.snapshot_file import SnapshotEntry
 
 SNAPSHOT = "snapshot"
-_BATCH = 100
+_BATCH = 250
 _TRIES = 50
 
 
