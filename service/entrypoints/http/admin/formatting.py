@@ -122,6 +122,13 @@ def _register_filters(context: PageContext) -> None:
         known = catalogue.plans.get(name or "")
         return known.name if known else name or "no plan"
 
+    @app.template_filter("source_name")
+    def source_name(key: str) -> str:
+        """Return the label of a source by its key, `type:id`; of a provider's subscription the provider's name."""
+        kind, _, name = key.partition(":")
+        provider = catalogue.providers.get(name.partition(":")[0]) if kind == "external" else None
+        return provider.name if provider is not None else labels.SOURCES.get(kind, kind)
+
     @app.template_filter("feature")
     def feature(name: str) -> str:
         return catalogue.features.get(name, name)
