@@ -1,4 +1,4 @@
-"""Imports of grants and of links from a CSV file: validate, import, progress and undo.
+"""Imports from a CSV file, of grants, links and providers' subscriptions: validate, import, progress and undo.
 
 Only a validated file can be imported: the form carries a signature of the file that the validation returned.
 """
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from flask import Response, request, url_for
 
 from service.adapters.redis.audit.chain import AuditFilter
-from service.adapters.redis.imports.import_store import GRANT_IMPORT
+from service.adapters.redis.imports.import_store import GRANT_IMPORT, ImportManifest
 from service.adapters.redis.stripe_objects.link_imports import LINK_IMPORT
 from service.domain.catalogue import Catalogue
 from service.domain.errors import DomainError, InvalidFields
@@ -36,12 +36,15 @@ from service.entrypoints.http.admin.request_inputs import (
     required_reason,
 )
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.imports import write_dry_run, write_import
+from service.entrypoints.responses.imports import write_dry_run, write_import, write_snapshot_dry_run
 from service.entrypoints.responses.labels import APPROVAL_REQUESTED
 from service.use_cases.grants.imports import grant_file
-from service.use_cases.imports.bulk_imports import PendingImport
+from service.use_cases.imports.bulk_imports import DryRun, PendingImport
 from service.use_cases.imports.csv_file import CsvFormat, ImportSheet, find_delimiter
 from service.use_cases.imports.pacing import Pace
+from service.use_cases.providers import snapshot_file
+from service.use_cases.providers.snapshot_file import SnapshotSheet
+from service.use_cases.providers.snapshot_kind import SNAPSHOT
 from service.use_cases.subscriptions import link_file
 
 PREVIEW_LINES = 50
@@ -49,6 +52,7 @@ PREVIEW_LINES = 50
 RECENT_IMPORTS = 5
 MOST_COLUMNS = 4
 COLUMN_NAMES = {
+    "id": "ID",
     "reader": "Reader",
     "plan": "Plan",
     "until": "Expires",
@@ -59,24 +63,40 @@ COLUMN_NAMES = {
 
 
 class FileKind(NamedTuple):
-    """What a file can hold: the label of the choice, its format, and how it is read."""
+    """What a file can hold: the label of the choice, its format, how it is read, and for a snapshot the provider."""
 
     label: str
+    import_kind: str
     format: CsvFormat
     read: Callable[[bytes, float, Pace], ImportSheet[Any]]
+    provider: str = ""
 
 
 def file_kinds(catalogue: Catalogue) -> dict[str, FileKind]:
-    """Return the choices of the form, by the kind of import."""
+    """Return the choices of the form."""
+
+    def read_grants(body: bytes, now: float, pace: Pace) -> ImportSheet[Any]:
+        return grant_file.read(body, catalogue, now, pace)
+
+    def read_snapshot(body: bytes, now: float, pace: Pace) -> ImportSheet[Any]:
+        return snapshot_file.read(body, catalogue, now, pace)
+
+    links = FileKind(
+        "Links to Stripe", LINK_IMPORT, link_file.FORMAT, lambda body, now, pace: link_file.read(body, pace)
+    )
     return {
-        GRANT_IMPORT: FileKind(
-            "Grants", grant_file.FORMAT, lambda body, now, pace: grant_file.read(body, catalogue, now, pace)
-        ),
-        LINK_IMPORT: FileKind("Links to Stripe", link_file.FORMAT, lambda body, now, pace: link_file.read(body, pace)),
+        GRANT_IMPORT: FileKind("Grants", GRANT_IMPORT, grant_file.FORMAT, read_grants),
+        LINK_IMPORT: links,
+        **{
+            f"{SNAPSHOT}:{one.id}": FileKind(
+                f"{one.name}: all subscriptions", SNAPSHOT, snapshot_file.FORMAT, read_snapshot, one.id
+            )
+            for one in catalogue.providers.values()
+        },
     }
 
 
-LARGEST_FILE = max(grant_file.FORMAT.most_bytes, link_file.FORMAT.most_bytes)
+LARGEST_FILE = max(one.FORMAT.most_bytes for one in (grant_file, link_file, snapshot_file))
 
 
 def register(context: PageContext) -> None:
@@ -111,12 +131,11 @@ def _register_upload(context: PageContext) -> None:
             return _show_form(context, problem=refusal_of(error))
 
     def show_validation(kind: str, body: bytes, signature: str) -> Response:
-        now, pace = context.now, Pace()
-        sheet = kinds[kind].read(body, now, pace)
-        planned = imports.dry_run(kind, sheet, now, pace)
-        found = write_dry_run(kind, sheet, planned)
+        chosen, now, pace = kinds[kind], context.now, Pace()
+        planned, found = _dry_run(context, chosen, chosen.read(body, now, pace), pace)
         columns, lines = _preview(body, found["errors"], planned.actions)
         shown = {
+            "can_undo": imports.kinds[chosen.import_kind].can_undo,
             "signature": signature,
             "columns": [COLUMN_NAMES.get(name, "Column") for name in columns],
             "lines": lines,
@@ -125,12 +144,33 @@ def _register_upload(context: PageContext) -> None:
         return _show_form(context, validation={**found, **shown})
 
     def start_import(kind: str, body: bytes) -> Outcome:
-        now, pace = context.now, Pace()
-        sheet = kinds[kind].read(body, now, pace)
-        done = imports.submit(kind, sheet, guards.actor(), now, pace, named=idempotency.token())
+        chosen, now, pace = kinds[kind], context.now, Pace()
+        done = _submit(context, chosen, chosen.read(body, now, pace), pace)
         if isinstance(done, PendingImport):
             return APPROVAL_REQUESTED, url_for("import_progress", id=done.manifest.id)
         return "The import has started.", url_for("import_progress", id=done.id)
+
+
+def _dry_run(
+    context: PageContext, chosen: FileKind, sheet: ImportSheet[Any], pace: Pace
+) -> tuple[DryRun, dict[str, Any]]:
+    """Return what an import would do, and the same as the API answers it."""
+    if isinstance(sheet, SnapshotSheet):
+        compared = context.service.snapshots.dry_run(chosen.provider, sheet, context.now, pace)
+        return compared.found, write_snapshot_dry_run(sheet, compared)
+    found = context.service.imports.dry_run(chosen.import_kind, sheet, context.now, pace)
+    return found, write_dry_run(chosen.import_kind, sheet, found)
+
+
+def _submit(
+    context: PageContext, chosen: FileKind, sheet: ImportSheet[Any], pace: Pace
+) -> ImportManifest | PendingImport:
+    actor, now = guards.actor(), context.now
+    if isinstance(sheet, SnapshotSheet):
+        force = form_field("force") is not None
+        return context.service.snapshots.submit(chosen.provider, sheet, actor, now, pace, force=force)
+    named = idempotency.token()
+    return context.service.imports.submit(chosen.import_kind, sheet, actor, now, pace, named=named)
 
 
 def _show_form(
