@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 from demo import folder
 from demo.layout import HOST, Layout, create_layout
@@ -124,6 +125,9 @@ def _write_config(settings: Settings, layout: Layout) -> None:
         policy,
     )
     policy = re.sub(r"(?m)^(\s*livemode\s*=\s*)true", r"\1false", policy)
+    catalogue = settings.catalogue
+    if "free_account" not in catalogue.tiers and "free_account" not in catalogue.offers:
+        policy += Path(__file__).with_name("free_account.toml").read_text(encoding="utf-8")
     (layout.config / "paywall.toml").write_text(policy, encoding="utf-8")
 
 

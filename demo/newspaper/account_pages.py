@@ -9,13 +9,14 @@ from werkzeug.wrappers import Response
 from .client import PaywallError
 from .group_pages import owned_groups
 from .stories import Story
-from .visit import READERS, check_access, newspaper, reader
+from .visit import READERS, check_access, create_account, newspaper, reader
 
 account_pages = Blueprint("account", __name__)
 
 PAYMENT_WAIT_SECONDS = 3.0  # the webhook usually arrives within this time
 RETRY_SECONDS = 0.3
 MAX_RELOADS = 20  # of the waiting page, before it stops
+LONGEST_NAME = 40
 
 NO_SUBSCRIPTION = "You have no paid subscription to manage."
 CHECKOUT_ERRORS = {
@@ -35,6 +36,24 @@ def sign_in() -> Response | str:
         session["reader"] = name
         return redirect(back, 303)
     return render_template("sign_in.html", back=back)
+
+
+@account_pages.post("/sign-up")
+def sign_up() -> Response:
+    """Create a free account. A real newspaper sends a message with a link to confirm the address."""
+    name = " ".join(request.form.get("name", "").split())[:LONGEST_NAME] or "New reader"
+    create_account(name, verified=request.form.get("address") == "verified")
+    flash("Welcome to the Ledger. Your account costs nothing.")
+    return redirect(_own_path(request.form.get("next", "")), 303)
+
+
+@account_pages.post("/confirm-address")
+def confirm_address() -> Response:
+    """Confirm the address of the signed-in reader, as the link in a real newspaper's message would."""
+    if reader():
+        session["verified"] = True
+        flash("Thank you. Your address is confirmed.")
+    return redirect(_own_path(request.form.get("next", "")), 303)
 
 
 @account_pages.post("/sign-out")

@@ -22,9 +22,11 @@ from .visit import (
     current_offer,
     identity,
     is_read,
+    is_verified,
     load_visitor,
     newspaper,
     reader,
+    reader_name,
     save_visitor,
 )
 
@@ -163,4 +165,5 @@ def _page_context() -> dict[str, object]:
     sections = list(dict.fromkeys(story.head.section for story in newspaper().stories.values()))
     context = current_app.extensions["page_context"]
     today, backstage = context["clock"](), context["backstage"]
-    return {"sections": sections, "reader": reader(), "readers": READERS, "today": today, "backstage": backstage}
+    who = {"reader": reader(), "reader_name": reader_name(), "verified": is_verified(), "readers": READERS}
+    return {"sections": sections, "today": today, "backstage": backstage, **who}

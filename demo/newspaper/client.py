@@ -25,6 +25,7 @@ UNREACHABLE: Decision = {
     "until": None,
     "meter": None,
     "offer": None,
+    "next": [],
     "degraded": True,
 }
 """The fallback while the service is unreachable: only the facts are open."""
@@ -47,7 +48,7 @@ class Paywall:
         self._session.trust_env = False  # ignore the machine's proxies and .netrc
         self._session.headers["Authorization"] = f"Bearer {site_key}"
 
-    def check(self, story: Mapping[str, Any], identity: Mapping[str, str], **options: Any) -> Decision:
+    def check(self, story: Mapping[str, Any], identity: Mapping[str, str | bool], **options: Any) -> Decision:
         """Return the decision for a story. It never raises. `options`: `count`, `context`, `pass`."""
         try:
             decision = self._post("/v1/access", {"story": story, **identity, **options}, CHECK_TIMEOUT)
@@ -55,7 +56,7 @@ class Paywall:
             return UNREACHABLE
         return decision if isinstance(decision.get("parts"), dict) else UNREACHABLE
 
-    def check_batch(self, stories: Sequence[Mapping[str, Any]], identity: Mapping[str, str]) -> list[Decision]:
+    def check_batch(self, stories: Sequence[Mapping[str, Any]], identity: Mapping[str, str | bool]) -> list[Decision]:
         """Return each story's decision without counting a read; an empty list if the service is unreachable."""
         try:
             decisions = self._post("/v1/access/batch", {"stories": stories, **identity}, CHECK_TIMEOUT).get("decisions")

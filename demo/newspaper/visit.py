@@ -22,7 +22,10 @@ READERS = {
     "r-4581": ("Father Anselm", "does the crossword first"),
     "r-school": ("Wendside School", "pays for the seats of its teachers"),
 }
-"""ID → name and a line about them. A newspaper keeps these in its accounts; the paywall knows only the IDs."""
+"""ID → name and a line about them. A newspaper keeps these in its accounts; the paywall knows only the IDs.
+
+Their addresses are verified. Whoever creates an account has it in their session, as the demo has no database.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,25 @@ def newspaper() -> Newspaper:
 
 def reader() -> str | None:
     """Return the signed-in reader's ID."""
-    return session.get("reader") if session.get("reader") in READERS else None
+    found = session.get("reader")
+    return found if found in READERS or "name" in session else None
+
+
+def reader_name() -> str | None:
+    """Return the signed-in reader's name."""
+    found = reader()
+    return READERS[found][0] if found in READERS else session.get("name") if found else None
+
+
+def is_verified() -> bool:
+    """Return whether the signed-in reader has confirmed their address."""
+    return session.get("reader") in READERS or session.get("verified") is True
+
+
+def create_account(name: str, *, verified: bool) -> None:
+    """Sign in a new reader, who has confirmed their address or not."""
+    session.clear()
+    session.update(reader=f"r-{secrets.token_hex(4)}", name=name, verified=verified)
 
 
 def check_access(story: Story, *, count: bool = False) -> Decision:
@@ -61,9 +82,12 @@ def current_offer() -> Decision:
     return newspaper().paywall.check(newspaper().lead.head.access_fields(), {}, count=False)
 
 
-def identity() -> dict[str, str]:
+def identity() -> dict[str, str | bool]:
+    """Return who is asking, and whether the site has verified their address."""
     signed_in = reader()
-    return {"visitor": g.visitor, "reader": signed_in} if signed_in else {"visitor": g.visitor}
+    if not signed_in:
+        return {"visitor": g.visitor}
+    return {"visitor": g.visitor, "reader": signed_in, "verified": is_verified()}
 
 
 def is_read() -> bool:

@@ -13,7 +13,8 @@ ZONE = ZoneInfo("America/New_York")
 REASONS = {
     "no_entitlement": "This notebook is kept for the people who support our reporting.",
     "meter_used_up": "You have read all your free stories for now.",
-    "sign_in_required": "Sign in to read this notebook as one of your free stories.",
+    "sign_in_required": "This notebook is for readers who are signed in.",
+    "verification_required": "Confirm your address to read this notebook.",
     "store_unavailable": "We cannot look up memberships at the moment. The facts are open. Try again soon.",
 }
 """Reason code of a locked story → the sentence above the upsell box."""
@@ -83,7 +84,9 @@ def meter_text(meter: dict[str, Any]) -> str:
 def access_label(decision: Decision) -> str:
     """Return the line under a front-page headline: what the story would show."""
     if decision.get("show") != "full":
-        return "Facts open, notebook for supporters"
+        steps = [step["step"] for step in decision.get("next", ())]
+        by_account = "sign_in" in steps or "verify" in steps
+        return f"Facts open, notebook {'with a free account' if by_account else 'for supporters'}"
     return {"free": "Free for everyone", "metered": "Open: one of your free stories"}.get(
         decision["reason"], "Open to you"
     )

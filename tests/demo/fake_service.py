@@ -34,6 +34,14 @@ PRICES = {
 }
 NAMES = {"supporter": "Supporter", "day_pass": "Day pass"}
 LIMITS = {"reader": 5, "visitor": 2}
+FREE_ACCOUNT = {
+    "id": "free_account",
+    "heading": "Read this with a free account",
+    "benefits": [],
+    "button": "Create a free account",
+    "plans": [],
+    "links": [],
+}
 
 lock = threading.RLock()
 held: dict[str, str] = {}  # reader → plan
@@ -55,8 +63,15 @@ def access(body: dict[str, Any], *, count: bool) -> dict[str, Any]:
     plan = _plan(reader)
     features = PLANS[plan] if plan else []
     meter = None
+    steps: list[dict[str, Any]] = []
     if tier == "free":
         reason = "free"
+    elif tier == "free_account":
+        if body.get("verified"):
+            reason = "registered"
+        else:
+            reason = "verification_required" if reader else "sign_in_required"
+            steps = [{"step": "verify"} if reader else {"step": "sign_in", "verified": True}]
     elif settings["mode"] == "degraded":
         reason, features = "store_unavailable", []
     elif "notebook" in features:
@@ -65,7 +80,7 @@ def access(body: dict[str, Any], *, count: bool) -> dict[str, Any]:
         reason = "no_entitlement"
     else:
         reason, meter = _metered(story["id"], reader, visitor, count)
-    opened = reason in {"free", "metered", "pass", "grant", "subscription"} or (
+    opened = reason in {"free", "registered", "metered", "pass", "grant", "subscription"} or (
         reason == "store_unavailable" and reader
     )
     entitled = reason in {"pass", "grant", "subscription"}
@@ -79,7 +94,8 @@ def access(body: dict[str, Any], *, count: bool) -> dict[str, Any]:
         "source": {"type": reason, "id": "s1", "plan": plan} if entitled else None,
         "until": "2031-01-01T00:00:00Z" if entitled else None,
         "meter": meter,
-        "offer": None if opened else _offer(),
+        "offer": None if opened else FREE_ACCOUNT if steps else _offer(),
+        "next": steps,
         "refresh_after": None,
         "degraded": settings["mode"] == "degraded",
         "explain": None,
@@ -89,6 +105,8 @@ def access(body: dict[str, Any], *, count: bool) -> dict[str, Any]:
 def _tier(story: dict[str, Any]) -> str:
     if story.get("section") == "public-safety":
         return "free"
+    if story.get("section") == "food":
+        return "free_account"
     published = story.get("published_at")
     old = published and datetime.now(UTC) - datetime.fromisoformat(published) >= timedelta(days=30)
     return "supporters" if old else "metered"

@@ -20,7 +20,7 @@ STORIES = read_stories(datetime.now(UTC))
 METERED = [
     story.head.id
     for story in STORIES.values()
-    if story.head.section != "public-safety" and story.head.id != "coopers-row"
+    if story.head.section not in ("public-safety", "food") and story.head.id != "coopers-row"
 ]
 
 
@@ -65,7 +65,8 @@ def test_locked_text_never_leaves_the_newspaper(paper: str, service: Service, st
     assert all(shows(page, text) for text in facts(story_id))
     free = story_id == "boil-water"
     assert [shows(page, text) for text in notebook(story_id)] == [free] * len(notebook(story_id))
-    assert ("Unlock unlimited access" in page.text) is not free
+    box = "Read this with a free account" if story_id == "canteen-chowder" else "Unlock unlimited access"
+    assert (box in page.text) is not free
 
 
 @pytest.mark.parametrize("path", ["/", "/section/city", "/spotlight", "/events", "/support", "/sign-in"])
@@ -128,17 +129,18 @@ def test_front_page_marks_open_stories_with_one_batch(browser: Browser, service:
     page = browser.open("/")
     assert page.text.count("Open: one of your free stories") == len(METERED)
     assert page.text.count("Facts open, notebook for supporters") == 1
+    assert page.text.count("Facts open, notebook with a free account") == 1
     assert len(service.asked("/v1/access/batch")) == 1
     service.gives("r-1042", "vip")
     browser.sign_in("r-1042")
-    assert browser.open("/").text.count("Open to you") == len(METERED) + 1
+    assert browser.open("/").text.count("Open to you") == len(METERED) + 2
 
 
 def test_access_request_has_the_fields_of_the_contract(browser: Browser, service: Service) -> None:
     browser.sign_in("r-3310")
     browser.open("/story/harbour-contract?pass=sp_abc", headers={"User-Agent": "Mozilla/5.0 \x7f (test)"})
     asked = service.asked("/v1/access")[-1]
-    assert set(asked) == {"path", "story", "reader", "visitor", "count", "context", "pass"}
+    assert set(asked) == {"path", "story", "reader", "verified", "visitor", "count", "context", "pass"}
     assert asked["story"] == STORIES["harbour-contract"].head.access_fields() | {
         "published_at": asked["story"]["published_at"]
     }
@@ -168,3 +170,45 @@ def test_every_story_has_ordered_times_and_text_in_every_part() -> None:
         assert len(facts(story.head.id)) >= 4
         assert all(story.parts["notebook"][part] for part in ("documents", "timeline", "interviews"))
         assert all(escape(text, quote=False) == text for text in (story.head.headline, story.head.deck))
+
+
+CHOWDER = "/story/canteen-chowder"
+
+
+def opens(browser: Browser) -> bool:
+    return shows(browser.open(CHOWDER), notebook("canteen-chowder")[0])
+
+
+def test_food_section_opens_with_an_account_and_a_confirmed_address(browser: Browser, service: Service) -> None:
+    page = browser.open(CHOWDER)
+    assert "Create a free account" in page.text
+    assert "Choose a plan" not in page.text
+    page = browser.submit("/sign-up", {"name": "  Ottavia  Reyes ", "address": "verified", "next": CHOWDER})
+    assert page.url.endswith(CHOWDER)
+    assert "Ottavia Reyes" in page.text
+    assert opens(browser)
+    asked = service.asked("/v1/access")[-1]
+    assert (asked["reader"][:2], asked["verified"]) == ("r-", True)
+
+
+def test_account_without_a_confirmed_address_has_to_confirm_it(browser: Browser) -> None:
+    page = browser.submit("/sign-up", {"name": "Ottavia", "address": "", "next": CHOWDER})
+    assert "Confirm your address to read this notebook" in page.text
+    assert not opens(browser)
+    assert "address not confirmed" in browser.open("/account").text
+    assert browser.submit("/confirm-address", {"next": CHOWDER}).url.endswith(CHOWDER)
+    assert opens(browser)
+    assert "address not confirmed" not in browser.open("/account").text
+
+
+def test_readers_of_the_sign_in_page_have_confirmed_addresses(browser: Browser) -> None:
+    browser.sign_in("r-1042")
+    assert opens(browser)
+
+
+def test_name_of_a_new_account_is_escaped_and_cut(browser: Browser) -> None:
+    page = browser.submit("/sign-up", {"name": "<b>" + "x" * 200, "address": "verified", "next": "//elsewhere.example"})
+    assert page.url == f"{browser.paper}/"
+    assert f"&lt;b&gt;{'x' * 37}<" in page.text
+    nameless = browser.submit("/sign-up", {"name": " ", "address": "verified"})
+    assert "New reader" in nameless.text

@@ -32,7 +32,7 @@ PAGES = [
     "/no-such-page",
 ]
 STATIC = Path(wording.__file__).parent / "static"
-REASONS = {"no_entitlement", "meter_used_up", "sign_in_required", "store_unavailable"}
+REASONS = {"no_entitlement", "meter_used_up", "sign_in_required", "verification_required", "store_unavailable"}
 
 
 class Page(HTMLParser):

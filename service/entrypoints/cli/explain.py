@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from service.domain.catalogue import Catalogue
+from service.domain.decision import NextStep
 from service.domain.errors import UnknownStory
 from service.domain.reader_sentences import reader_sentence
 from service.domain.times import write_time
@@ -71,6 +72,8 @@ def _as_text(found: Explanation, catalogue: Catalogue) -> str:
         lines.append(f"Story: {story_text(found.known, found.origin)}")
     if found.reason is not None:
         lines.append(f"To the reader: {reader_sentence(found.decision, catalogue)}")
+    if found.decision.next:
+        lines.append(f"Would open it: {'; or '.join(map(_next_step, found.decision.next))}")
     for step in DecisionOut.write(found)["explain"]:
         changes = step["values"].get("changes")
         values = {
@@ -80,6 +83,14 @@ def _as_text(found: Explanation, catalogue: Catalogue) -> str:
         lines.append(f"  {step['step']}: {step['verdict']}" + (f"  [{text}]" if text else ""))
         lines += [f"    {_change(change)}" for change in changes or ()]
     return "\n".join(lines)
+
+
+def _next_step(step: NextStep) -> str:
+    if step.step == "sign_in":
+        return "signing in with a verified address" if step.verified else "signing in"
+    if step.step == "subscribe":
+        return f"buying {' or '.join(step.plans or ())}"
+    return "verifying the address" if step.step == "verify" else f"waiting until {write_time(step.until)}"
 
 
 def _value(value: Any) -> str:

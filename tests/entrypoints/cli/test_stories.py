@@ -46,6 +46,11 @@ def test_story_commands_use_what_the_site_said_and_guess_nothing(serve: Serve) -
         run(service, "stories", "show", unknown, status=1)
     given = run(service, *explain, "s-invented", "--tier", "free").stdout
     assert "To the reader: This story is free for everyone." in given
+    locked = run(service, *explain, "s-invented", "--tier", "members").stdout
+    assert "verification_required" in locked
+    assert "Would open it: verifying the address" in locked
+    assert "registered" in run(service, *explain, "s-invented", "--tier", "members", "--verified").stdout
+    run(service, "explain", "--decision", "x", "--verified", status=2)
     run(service, *explain, "s-1", "--tier", "none", status=2)
     run(service, "explain", "--decision", "x", "--tier", "free", status=2)
     run(service, *explain, "x" * 129, status=2)

@@ -56,6 +56,20 @@ def test_chosen_tier_is_used_instead_of_the_known_one(staff: MakeStaff, admin_ap
     assert "Its tier was given with the question." in text
 
 
+def test_page_asks_whether_the_address_is_verified_and_names_what_opens_it(
+    staff: MakeStaff, admin_app: InProcessApp
+) -> None:
+    ann = staff()
+    text = check(ann, "s-1", tier="members")
+    assert "Verified address required" in text
+    assert "Would open it: verifying the address." in text
+    assert "No, the address is not verified" in text
+    text = check(ann, "s-1", tier="members", verified="yes")
+    assert "Full story Signed in" in text
+    assert "Would open it" not in text
+    assert "Would open it: buying Supporter or Day pass." in check(ann, "s-1", tier="supporters", verified="yes")
+
+
 def test_tier_that_is_gone_from_the_configuration_is_not_guessed(make_app: MakeApp, valkey_url: str) -> None:
     before = make_app(valkey_url, POLICY + "\n[tiers.old]\n")
     before.ask({"id": "s-1", "tier": "old"})
