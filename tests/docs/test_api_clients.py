@@ -147,4 +147,5 @@ def test_service_understands_every_curl_command_of_the_docs(
     found = dict(line.split(" ") for line in done.stdout.splitlines())
     assert set(found) == {operation["operationId"] for operation in operations}
     refused = {name: status for name, status in found.items() if status not in ("200", "201", "202", "404", "409")}
-    assert {name: status for name, status in refused.items() if name not in SELLING or status != "503"} == {}
+    allowed = {**dict.fromkeys(SELLING, "503"), "change_grants": "422"}  # The grants of its example do not exist here.
+    assert {name: status for name, status in refused.items() if allowed.get(name) != status} == {}

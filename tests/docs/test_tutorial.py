@@ -9,13 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 import requests
 
 from tests.node_packages import NodePackages
-from tests.running_service import ADMIN_KEY, SITE_KEY, Paywall
+from tests.running_service import SITE_KEY, Paywall
 from tests.store_servers import free_port, wait_until
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorials" / "your-own-site.md"
@@ -36,6 +37,12 @@ class Site:
     def __post_init__(self) -> None:
         self.browser = requests.Session()
         self.browser.trust_env = False
+
+    def shows_all(self, story: str) -> bool:
+        return self.sentences(story) == {OPEN_SENTENCE, CANARY}
+
+    def sentences(self, story: str) -> set[str]:
+        return set(re.findall(r"<p>(.*?)</p>", self.read(story)))
 
     def read(self, story: str, *, url: str = "") -> str:
         answer = self.browser.get(f"{url or self.url}/story/{self.name}-{story}", timeout=30)
@@ -86,17 +93,20 @@ def is_up(url: str) -> bool:
 
 
 def test_each_site_shows_the_locked_part_only_where_the_service_opens_it(site: Site, documented: Paywall) -> None:
-    for story in ("harbour", "school"):
-        assert {OPEN_SENTENCE, CANARY} <= set(re.findall(r"<p>(.*?)</p>", site.read(story)))
-    locked = site.read("airport")
-    assert OPEN_SENTENCE in locked
-    assert CANARY not in locked
-    assert "<h2>Unlock unlimited access</h2><button>Support us</button>" in locked
-    assert CANARY in site.read("harbour")
+    # On a busy machine an answer can come after the site's timeout; a story that was counted stays free.
+    for story in ("harbour", "school", "harbour"):
+        wait_until(partial(site.shows_all, story))
+    locked: list[str] = []
+
+    def shows_the_offer() -> bool:
+        locked.append(site.read("airport"))
+        return "<h2>Unlock unlimited access</h2><button>Support us</button>" in locked[-1]
+
+    wait_until(shows_the_offer)
+    assert all(OPEN_SENTENCE in page and CANARY not in page for page in locked)
     documented.grant(f"r-{site.name}", reason="tutorial")
     assert site.browser.get(f"{site.url}/sign-in/r-{site.name}", timeout=30).status_code == 200
-    assert CANARY in site.read("airport")
-    assert documented.get(f"/v1/readers/r-{site.name}", ADMIN_KEY).json()["access"] is True
+    wait_until(lambda: CANARY in site.sentences("airport"))
     without_service = site.read("airport", url=site.blind)
     assert OPEN_SENTENCE in without_service
     assert CANARY not in without_service
