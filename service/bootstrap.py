@@ -15,7 +15,7 @@ from service.adapters.invitation_tokens import InvitationTokens
 from service.adapters.observability import logs
 from service.adapters.observability.metrics import Metrics
 from service.adapters.pass_tokens import PassTokens
-from service.adapters.read_checkpoint import ReadCheckpoint
+from service.adapters.read_progress import ReadProgress
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.audit.audit import AuditedHash, AuditWriter
 from service.adapters.redis.audit.chain import AuditLog
@@ -59,11 +59,11 @@ from service.use_cases.access.policy_revisions import PolicyRevisionTask
 from service.use_cases.access.reader_profile import ReaderProfiles
 from service.use_cases.access.source_history import SourceHistory
 from service.use_cases.access.story_memory import StoryMemory
+from service.use_cases.approvals.approval_workflow import ApprovalWorkflow
 from service.use_cases.background_tasks import BackgroundTasks, OnChange
 from service.use_cases.checkout.checkout import Purchases
 from service.use_cases.checkout.price_cache import PriceCache
 from service.use_cases.checkout.trials import Trials
-from service.use_cases.grants.approvals import ApprovalWorkflow
 from service.use_cases.grants.grant_changes import GrantChanges
 from service.use_cases.grants.imports.apply import GrantChunks, RowPlanner
 from service.use_cases.grants.imports.grant_change_kind import GrantChangeImports, GrantChangePlanner
@@ -439,12 +439,12 @@ def import_kinds(a: Adapters, processor: EventProcessor, store: ImportStore, pac
 
 def _takeover(a: Adapters, imports: BulkImports, event_processor: EventProcessor) -> Takeover:
     account = f"{a.settings.stripe_api_key} {a.settings.stripe_api_base} {a.settings.prefix}"
-    checkpoint = ReadCheckpoint(a.settings.data / "takeover-subscriptions", partial(a.secrets.sealer, "takeover"))
+    progress = ReadProgress(a.settings.data / "takeover-subscriptions", partial(a.secrets.sealer, "takeover"))
     return Takeover(
         catalogue=a.settings.catalogue,
         imports=imports,
         planner=GrantPlanner(a.store),
-        reading=StripeReading(a.gateway, event_processor.objects, checkpoint, account),
+        reading=StripeReading(a.gateway, event_processor.objects, progress, account),
         full_sync=FullSync(event_processor),
     )
 

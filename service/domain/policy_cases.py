@@ -29,7 +29,7 @@ _READER = b"reader"
 
 
 @dataclass(frozen=True, slots=True)
-class HeldPlan:
+class CasePlan:
     """A plan that the reader holds; `by` is a word of `SOURCES`, and the bounds are epoch seconds."""
 
     plan: str
@@ -54,7 +54,7 @@ class PolicyCase:
     story: Story
     at: int
     verified: bool = False
-    plans: Sequence[HeldPlan] = ()
+    plans: Sequence[CasePlan] = ()
     reader_read: Mapping[str, int] | None = None
     visitor_read: Mapping[str, int] | None = None
     meter: str | None = None
@@ -131,7 +131,7 @@ def situation_of(case: PolicyCase, catalogue: Catalogue) -> Situation:
     )
 
 
-def _holding(held: HeldPlan, catalogue: Catalogue) -> Holding:
+def _holding(held: CasePlan, catalogue: Catalogue) -> Holding:
     """Return what a held plan opens. Every source opens its plan's features, as a grant of that plan does."""
     kind, reason = SOURCES[held.by]
     grant = Grant(f"{held.by} of {held.plan}", held.plan, (), "", held.start, held.until, "", 0)

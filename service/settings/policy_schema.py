@@ -102,7 +102,7 @@ class Count(fields.Field[int]):
         return value
 
 
-class Share(fields.Field[float]):
+class ShareField(fields.Field[float]):
     """A share from 0 to 1."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
@@ -367,7 +367,7 @@ class GrantsTable(Table):
 
 class ProviderTable(Table):
     name = Text(wrong_text, **required('name = "Print subscription"'))
-    largest_drop = Share(load_default=0.2)
+    largest_drop = ShareField(load_default=0.2)
     expected_every = Length("smhd", 60, 366 * DAY, load_default=None)
 
 

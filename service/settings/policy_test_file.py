@@ -15,7 +15,7 @@ from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from service.domain.catalogue import Catalogue, Story
 from service.domain.ids import wrong_id
-from service.domain.policy_cases import SOURCES, HeldPlan, PolicyCase
+from service.domain.policy_cases import SOURCES, CasePlan, PolicyCase
 from service.domain.sources import Reason
 from service.domain.times import read_time, write_time
 from service.settings.policy_schema import (
@@ -267,7 +267,7 @@ def _case(place: str, case: dict[str, Any], written: dict[str, Any]) -> PolicyCa
         story=Story(**(story | lists)),
         at=at,
         verified=case["verified"],
-        plans=[HeldPlan(held["plan"], held["by"], held["from"], held["until"]) for held in case["plans"]],
+        plans=[CasePlan(held["plan"], held["by"], held["from"], held["until"]) for held in case["plans"]],
         reader_read=read("reader"),
         visitor_read=read("visitor"),
         meter=case["read"]["meter"],

@@ -12,7 +12,7 @@ from joserfc.errors import ClaimError, InvalidClaimError, InvalidKeyIdError, Jos
 from joserfc.jws import JWSRegistry
 
 from service.adapters.openid.errors import SignInFailed
-from service.adapters.openid.provider import Provider
+from service.adapters.openid.provider import OpenIdProvider
 from service.adapters.openid.settings import OpenIdSettings
 
 ALGORITHMS = tuple(f"{kind}{size}" for kind in ("RS", "PS", "ES") for size in (256, 384, 512))
@@ -24,7 +24,7 @@ _REGISTRY = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)  # Pro
 
 
 def verify_id_token(
-    token: object, *, provider: Provider, settings: OpenIdSettings, nonce: str, access_token: str, now: float
+    token: object, *, provider: OpenIdProvider, settings: OpenIdSettings, nonce: str, access_token: str, now: float
 ) -> dict[str, Any]:
     """Return the claims of a valid ID token; `now` is in seconds of Unix time.
 
@@ -54,7 +54,7 @@ def verify_id_token(
     return decoded.claims
 
 
-def _decode(token: str, provider: Provider) -> jwt.Token:
+def _decode(token: str, provider: OpenIdProvider) -> jwt.Token:
     try:
         return jwt.decode(token, provider.keys(), registry=_REGISTRY)
     except InvalidKeyIdError:  # The provider may have started to sign with a new key.

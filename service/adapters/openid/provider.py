@@ -55,7 +55,7 @@ class ProviderMetadata:
     """Whether every authorization response carries `iss` (RFC 9207)."""
 
 
-class Provider:
+class OpenIdProvider:
     """A client of one provider.
 
     Every method raises `SignInFailed` ("away") when the provider is unavailable or its response cannot be used.

@@ -12,14 +12,14 @@ from service.adapters.openid.attempt import SignInAttempt
 from service.adapters.openid.errors import SignInFailed, error_code
 from service.adapters.openid.id_token import verify_id_token
 from service.adapters.openid.identity import StaffIdentity, needs_userinfo, read_identity
-from service.adapters.openid.provider import Provider, ProviderMetadata
+from service.adapters.openid.provider import OpenIdProvider, ProviderMetadata
 from service.adapters.openid.settings import OpenIdSettings
 
 
 class SignIn:
     """Sign-in by one provider. `clock` returns Unix time, because tokens carry dates."""
 
-    def __init__(self, settings: OpenIdSettings, clock: Callable[[], float], provider: Provider) -> None:
+    def __init__(self, settings: OpenIdSettings, clock: Callable[[], float], provider: OpenIdProvider) -> None:
         self.settings = settings
         self._provider = provider
         self.clock = clock

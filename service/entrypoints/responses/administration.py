@@ -13,7 +13,7 @@ from service.entrypoints.responses import fields as types
 from service.entrypoints.responses.fields import JsonObject, ReasonMaybeIn, ResponseSchema
 from service.entrypoints.responses.imports import write_import
 from service.entrypoints.responses.readers import write_grant
-from service.use_cases.grants.approvals import Outcome
+from service.use_cases.approvals.approval_workflow import Outcome
 from service.use_cases.imports.bulk_imports import PendingImport
 
 # ------------------------------------------------------------------------------------------------------------- keys

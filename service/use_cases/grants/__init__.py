@@ -1,1 +1,1 @@
-"""Create, change and revoke grants; approvals and bulk imports."""
+"""Create, change and revoke grants, one at a time and in bulk."""

@@ -15,7 +15,7 @@ from service.domain.catalogue import Catalogue
 from service.domain.errors import InvalidFields, NoLongerPossible, RevokedGrant, UnknownGrant
 from service.domain.sources import Grant, end_order
 from service.domain.times import write_time
-from service.use_cases.grants.approvals import ApprovalKind
+from service.use_cases.approvals.approval_workflow import ApprovalKind
 
 CREATE, CHANGE = "grant.create", "grant.change"
 _REVOKED: grant_rules.Mistakes = [("grant", "was revoked meanwhile")]

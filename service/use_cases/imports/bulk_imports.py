@@ -16,7 +16,7 @@ from service.adapters.redis.imports.import_store import ImportManifest, ImportSt
 from service.adapters.redis.staff.approvals import Approval, Approvals
 from service.domain import grant_rules
 from service.domain.errors import CannotUndo, NoLongerPossible, UndoneImport, UnknownImport, WrongRows
-from service.use_cases.grants.approvals import ApprovalKind
+from service.use_cases.approvals.approval_workflow import ApprovalKind
 from service.use_cases.imports.csv_file import ImportSheet
 from service.use_cases.imports.kinds import AnyKind, PlanContext, SecondAdminRule, undo_entry_id
 from service.use_cases.imports.pacing import UNPACED, Pace, retry_while_unavailable

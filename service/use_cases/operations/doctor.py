@@ -180,11 +180,11 @@ def openid_findings(openid: OpenIdSettings | None, clock: Callable[[], float]) -
     if openid is None:
         return
     from service.adapters.openid.errors import SignInFailed
-    from service.adapters.openid.provider import Provider
+    from service.adapters.openid.provider import OpenIdProvider
     from service.adapters.openid.sign_in import SignIn
 
     try:
-        SignIn(openid, clock, Provider(openid)).check_provider()
+        SignIn(openid, clock, OpenIdProvider(openid)).check_provider()
     except SignInFailed as error:
         cause = (
             f"its issuer differs from PAYWALL_OIDC_ISSUER ({openid.issuer}); a trailing slash counts"

@@ -11,7 +11,7 @@ from service.adapters.redis.grants.grants import GrantEndIndex
 from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.story_passes.passes import Passes
-from service.use_cases.grants.approvals import ApprovalWorkflow
+from service.use_cases.approvals.approval_workflow import ApprovalWorkflow
 from service.use_cases.privacy.retention import RetentionTask
 from service.use_cases.reporting.alerts import Alerts
 from service.use_cases.reporting.entitlement_counts import EntitlementCounts

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 
-from service.adapters.read_checkpoint import ReadCheckpoint, ReadPage
+from service.adapters.read_progress import ReadPage, ReadProgress
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.domain.stripe_facts import ObjectRef, StripeFacts
@@ -32,7 +32,7 @@ class StripeReading:
 
     gateway: StripeApi | None
     objects: Objects
-    checkpoint: ReadCheckpoint
+    progress: ReadProgress
     account: str
     """Names the account and the store, so that a read of another one does not resume."""
 
@@ -47,10 +47,10 @@ class StripeReading:
     ) -> Iterator[StripeFacts]:
         wanted = {(link.kind, link.id) for link in links}
         what = blake2b("\n".join([self.account, *sorted(map(":".join, wanted))]).encode(), digest_size=16).hexdigest()
-        pages = self.checkpoint.load(what, now)
+        pages = self.progress.load(what, now)
         seen = 0
         if not pages:
-            self.checkpoint.start(what, now)
+            self.progress.start(what, now)
         for page in pages:
             seen += _PAGE
             for name, text in page.rows:
@@ -63,11 +63,11 @@ class StripeReading:
         while page_facts := list(islice(listed, _PAGE)):
             kept = [facts for facts in page_facts if _is_wanted(facts, wanted)]
             rows = [(facts.ref.id, facts_codec.pack_facts(facts).decode()) for facts in kept]
-            self.checkpoint.add(ReadPage(page_facts[0].ref.id, page_facts[-1].ref.id, rows))
+            self.progress.add(ReadPage(page_facts[0].ref.id, page_facts[-1].ref.id, rows))
             seen += len(page_facts)
             count(seen)
             yield from kept
-        self.checkpoint.discard()
+        self.progress.discard()
 
     def _from_store(self, links: Collection[StripeLink]) -> StripeView:
         facts = (obj.facts for _, obj in self.iterate_stored(links))

@@ -19,7 +19,7 @@ from service.adapters.openid.provider import (
     MAX_THREADS,
     MAX_THREADS_OF_AN_ADDRESS,
     PAUSE_SECONDS,
-    Provider,
+    OpenIdProvider,
 )
 from service.adapters.openid.settings import OpenIdSettings
 from service.adapters.openid.sign_in import SignIn
@@ -43,12 +43,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def provider(fake_provider: FakeProvider, clock: Clock) -> Provider:
-    return Provider(replace(SETTINGS, issuer=fake_provider.issuer), clock)
+def provider(fake_provider: FakeProvider, clock: Clock) -> OpenIdProvider:
+    return OpenIdProvider(replace(SETTINGS, issuer=fake_provider.issuer), clock)
 
 
 @pytest.fixture
-def sign_in(fake_provider: FakeProvider, provider: Provider) -> SignIn:
+def sign_in(fake_provider: FakeProvider, provider: OpenIdProvider) -> SignIn:
     return SignIn(replace(SETTINGS, issuer=fake_provider.issuer), time.time, provider)
 
 
@@ -97,7 +97,7 @@ def test_new_signing_key_is_read_at_once_then_once_a_minute(
 
 
 def test_unreachable_provider_is_not_retried_for_some_seconds(
-    provider: Provider, fake_provider: FakeProvider, clock: Clock
+    provider: OpenIdProvider, fake_provider: FakeProvider, clock: Clock
 ) -> None:
     fake_provider.close()
     for why in ("ConnectionError", "resting"):
@@ -110,7 +110,7 @@ def test_unreachable_provider_is_not_retried_for_some_seconds(
 
 def test_sign_in_waits_for_its_turn_behind_those_of_strangers(fake_provider: FakeProvider) -> None:
     settings = replace(SETTINGS, issuer=fake_provider.issuer)
-    sign_in, over = SignIn(settings, time.time, Provider(settings, patience=60)), threading.Event()
+    sign_in, over = SignIn(settings, time.time, OpenIdProvider(settings, patience=60)), threading.Event()
     fake_provider.delay = 0.1
 
     def stranger(number: int) -> None:
@@ -131,7 +131,7 @@ def test_sign_in_waits_for_its_turn_behind_those_of_strangers(fake_provider: Fak
     ("of_one_address", "most"), [(False, MAX_THREADS), (True, MAX_THREADS_OF_AN_ADDRESS)], ids=["all", "one address"]
 )
 def test_queue_is_bounded(fake_provider: FakeProvider, of_one_address: bool, most: int) -> None:
-    provider, over = Provider(replace(SETTINGS, issuer=fake_provider.issuer), patience=60), threading.Event()
+    provider, over = OpenIdProvider(replace(SETTINGS, issuer=fake_provider.issuer), patience=60), threading.Event()
 
     def hold(number: int) -> None:
         with provider.request_slot("192.0.2.66" if of_one_address else f"192.0.2.{number}"):
@@ -151,7 +151,7 @@ def test_groups_scope_is_requested_when_the_provider_has_it(sign_in: SignIn, fak
     assert "scope=openid+email+groups+profile" in sign_in.begin(None)[0]
 
 
-def test_configured_scopes_are_requested_and_no_others(fake_provider: FakeProvider, provider: Provider) -> None:
+def test_configured_scopes_are_requested_and_no_others(fake_provider: FakeProvider, provider: OpenIdProvider) -> None:
     settings = replace(SETTINGS, issuer=fake_provider.issuer, scopes=("email", "roles"))
     assert "scope=openid+email+roles&" in SignIn(settings, time.time, provider).begin(None)[0]
 

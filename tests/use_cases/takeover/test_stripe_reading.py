@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.adapters.crypto import Sealer
-from service.adapters.read_checkpoint import VALID_FOR, ReadCheckpoint
+from service.adapters.read_progress import VALID_FOR, ReadProgress
 from service.domain.errors import StripeUnavailable
 from service.domain.sources import Subscription
 from service.domain.stripe_facts import ObjectRef, OwnerClaims, StripeFacts
@@ -40,7 +40,7 @@ class ListingGateway:
 
 def _reading(gateway: Any, folder: Path) -> StripeReading:
     store: Any = None  # With a gateway the store is not read.
-    return StripeReading(gateway, store, ReadCheckpoint(folder / "read", lambda: SEALER), "one")
+    return StripeReading(gateway, store, ReadProgress(folder / "read", lambda: SEALER), "one")
 
 
 def _read(gateway: ListingGateway, folder: Path, links: list[StripeLink], now: float = NOW) -> list[str]:

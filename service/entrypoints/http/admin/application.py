@@ -136,10 +136,10 @@ def _provider(settings: OpenIdSettings | None) -> SignIn | None:
     """Return sign-in by the provider if one is set, which is when its modules are imported."""
     if settings is None:
         return None
-    from service.adapters.openid.provider import Provider
+    from service.adapters.openid.provider import OpenIdProvider
     from service.adapters.openid.sign_in import SignIn
 
-    return SignIn(settings, time.time, Provider(settings))
+    return SignIn(settings, time.time, OpenIdProvider(settings))
 
 
 def _build(context: PageContext, keyring: Keyring, log: RequestLog, provider: SignIn | None) -> None:

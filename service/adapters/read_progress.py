@@ -37,7 +37,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True)
-class ReadCheckpoint:
+class ReadProgress:
     """The file of one read at a time."""
 
     path: Path
