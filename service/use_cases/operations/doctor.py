@@ -109,7 +109,8 @@ class Doctor:
         setting = "PAYWALL_STORE_MEMORY" if self.settings.redis_url is None else "maxmemory"
         yield memory_finding(self.store.link.memory(), setting)
         yield index_finding(index)
-        yield from (Finding("wrong" if wrong else "good", name, text) for name, wrong, text in providers)
+        for provider, is_wrong, text in providers:
+            yield Finding("wrong" if is_wrong else "good", f"providers.{provider.id}", text)
         if lost_keys:
             message = "no secret opens the key by which some erased readers were marked, so Stripe can bring them back"
             yield Finding("wrong", "secrets", f"{message}. Put the former secret behind the others in PAYWALL_SECRETS")

@@ -24,9 +24,9 @@ _TRIES = 10
 
 
 class SnapshotReport(NamedTuple):
-    """What an operator should know of a provider: its place in `paywall.toml`, whether something is wrong, and a sentence."""
+    """What an operator should know of a provider's snapshots: whether something is wrong, and a sentence."""
 
-    place: str
+    provider: Provider
     is_wrong: bool
     text: str
 
@@ -125,12 +125,12 @@ def is_late(provider: Provider, state: SnapshotState, now: float) -> bool:
 
 
 def _report(provider: Provider, state: SnapshotState, now: float) -> SnapshotReport:
-    place, last = f"providers.{provider.id}", "no snapshot yet"
-    if state.at is not None:
-        last = f"the last snapshot is of {utc(state.at)}"
+    last = "no snapshot yet" if state.at is None else f"the last snapshot is of {utc(state.at)}"
     if (refused := state.refused) is not None:
         found = f"a snapshot was refused: it would end {refused.ending} of {refused.running} running subscriptions"
-        return SnapshotReport(place, True, f"{found}; {last}. Check the file, and send it with --force if it is right")
+        return SnapshotReport(
+            provider, True, f"{found}; {last}. Check the file, and send it with --force if it is right"
+        )
     if is_late(provider, state, now):
-        return SnapshotReport(place, True, f"{last}, and it is overdue. Check the job that sends it")
-    return SnapshotReport(place, False, last)
+        return SnapshotReport(provider, True, f"{last}, and it is overdue. Check the job that sends it")
+    return SnapshotReport(provider, False, last)

@@ -41,6 +41,7 @@ def register(context: PageContext) -> None:
             approvals=state["paywall_approvals_waiting"][""],
             store=service.store.link.info(),
             memory=service.store.link.memory(),
+            snapshots=service.snapshots.list_reports(context.now),
             # `paywall serve` hands the embedded store's address on to its processes as REDIS_URL.
             is_embedded=service.settings.redis_url in (None, read_owner(service.settings.data).url),
             charts=charts(),

@@ -55,6 +55,10 @@ def test_snapshot_is_compared_and_taken_on_the_page(staff: MakeStaff, admin_app:
     assert forced.status_code == 303
     admin_app.service.imports.finish_all()
     assert not admin_app.reader("r-4")["access"]
+    system = plain(user.get("/system"))
+    assert "Print subscription the last snapshot is of" in system
+    assert "Google Play no snapshot yet" in system
+    user.get("/imports")
     assert "duplicate of line 2" in plain(upload(user, rows[0], rows[0]))
     assert upload(user, kind="snapshot:paper").status_code == 422
 

@@ -8,9 +8,10 @@ import pytest
 from werkzeug.test import TestResponse
 
 from service.adapters.redis.client.keys import reader_hash
+from tests.running_service import POLICY
 
 if TYPE_CHECKING:
-    from tests.in_process_app import InProcessApp
+    from tests.in_process_app import InProcessApp, MakeApp
 
 UNTIL = "2083-01-01T00:00:00Z"
 NOON = "2082-12-10T12:00:00Z"
@@ -230,6 +231,16 @@ def test_end_removes_the_reader_from_what_is_known_for_an_outage(valkey_app: InP
     assert known.features(tag, valkey_app.clock.now)
     end(valkey_app)
     assert known.features(tag, valkey_app.clock.now) == ()
+
+
+def test_plan_of_a_provider_raises_the_limit_of_a_meter(make_app: MakeApp, valkey_url: str) -> None:
+    app = make_app(valkey_url, POLICY + '[plans.weekend]\nname = "Weekend"\nfeatures = []\nmeters = { stories = 20 }\n')
+    app.clock.at(NOON)
+    assert put(app, plan="weekend").status_code == 200
+    meter = app.ask("a", reader="r")["meter"]
+    assert (meter["limit"], meter["plan"]) == (20, "weekend")
+    end(app)
+    assert app.ask("b", reader="r")["meter"]["limit"] == 5
 
 
 def test_running_sources_are_counted_by_plan(valkey_app: InProcessApp) -> None:
