@@ -68,8 +68,11 @@ def report(progress: str) -> None:
 def _sign_in_link(service_env: Mapping[str, str]) -> str | None:
     """Return a link that signs in to the staff page once; `None` if it cannot be made: the key works in any case."""
     command = [sys.executable, "-m", "service.entrypoints.cli", "sign-in-link", "--json"]
-    done = subprocess.run(command, env=service_env, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 - our own
-    return str(json.loads(done.stdout)["url"]) if done.returncode == 0 else None
+    try:
+        done = subprocess.run(command, env=service_env, capture_output=True, text=True, timeout=8, check=True)  # noqa: S603 - our own
+    except subprocess.SubprocessError:
+        return None
+    return str(json.loads(done.stdout)["url"])
 
 
 def _start(layout: Layout, children: list[Child], service_env: Mapping[str, str], shutdown: ShutdownSignal) -> bool:

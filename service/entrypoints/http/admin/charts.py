@@ -86,7 +86,7 @@ def _checks_chart(points: Sequence[Point], axis: _Axis) -> Chart:
     total = sum_checks(points)
     checks, paywall = sum(total.values()), sum(number for (show, _), number in total.items() if show != "full")
     share = f"; {percent(paywall / checks)} showed the paywall" if checks else ""
-    sentence = f"{format_number(checks)} checks in {len(points)} days{share}."
+    sentence = f"{format_number(checks)} check{'s' if checks != 1 else ''} in {len(points)} days{share}."
     columns = {
         pair: f"{'Full story' if pair[0] == 'full' else 'Paywall'}: {REASONS.get(pair[1], pair[1]).lower()}"
         for pair in sorted(total, key=lambda pair: (-total[pair], pair))

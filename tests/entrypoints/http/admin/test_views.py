@@ -375,7 +375,7 @@ def test_each_chart_has_table_and_csv(staff: MakeStaff, admin_app: InProcessApp)
         assert answer.mimetype == "text/csv"
         lines = len(answer.text.splitlines())
         assert lines in (6, 7) if path == "plots/upsell" else lines == 31, "conversion is by week"
-    assert "1 checks" in plain(ann.get("/")) or "1 check" in plain(ann.get("/"))
+    assert "1 check in 30 days" in plain(ann.get("/"))
     assert "Full story: metered (free story)" in ann.get("/plots/checks.csv").text
     assert ann.get("/plots/none.csv").status_code == 404
 
