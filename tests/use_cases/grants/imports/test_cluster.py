@@ -10,7 +10,7 @@ import pytest
 from service.use_cases.operations import backup
 from tests.adapters.redis.client import test_link_cluster as clusters
 from tests.admin_app import ADMINS, SECRETS, Admins
-from tests.in_process_app import MakeApp
+from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import POLICY
 from tests.use_cases.grants.imports.conftest import import_rows, undo
 from tests.use_cases.operations.conftest import SEALER, backed_up, restored
@@ -19,6 +19,16 @@ from tests.use_cases.privacy.conftest import holding
 build = clusters.build
 
 ROWS = [f"r-{n},vip,never,press" for n in range(120)]
+
+
+def send_snapshot(app: InProcessApp, shift: int) -> dict[str, Any]:
+    """Send 60 subscriptions, each of the reader with its number and `shift` further; return the answer."""
+    rows = "".join(f"{number},r-{number + shift},quiet,\n" for number in range(60))
+    body = f"id,reader,plan,until\n{rows}"
+    answer = app.call("PUT", "/v1/providers/print/snapshot", admin=True, content_type="text/csv", data=body)
+    found: dict[str, Any] = answer.get_json()
+    assert app.service.imports.finish(found["id"]).state == "done"
+    return found
 
 
 @pytest.mark.full
@@ -36,10 +46,14 @@ def test_import_erasure_and_backup_work_on_a_cluster(
     body = admins.call_json("ann", "DELETE", "/v1/readers/zoe-7f31?reason=asked")
     assert body["erased"]["sources"] == 1
     assert holding(admins.app.service.store.link, "zoe-7f31") == []
+    assert send_snapshot(admins.app, 0)["new"] == 60
+    assert send_snapshot(admins.app, 1)["changed"] == 60
     file = backed_up(admins, tmp_path)
     other = Admins(make_app(valkey_url, POLICY, **settings))
     restored(file, other)
     assert other.app.reader("r-7") == admins.app.reader("r-7")
     assert other.audit() == admins.audit()
+    assert other.app.reader("r-60")["sources"][0]["id"] == "print:59"
+    assert send_snapshot(other.app, 1)["unchanged"] == 60
     assert other.app.service.audit_verifier.verify().fault is None
     assert backup.check_backup(file, SEALER).keys > 240
