@@ -62,7 +62,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
         "promotion_code": ...,
     },
     "GroupOut": {"removed": []},
-    "GrantChangesIn": {"revoke": ...},
+    "GrantChangesIn": {"revoke": ..., "grants": ...},
     "GrantIn": {"features": ..., "from": ...},
     "KeyIn": {"reason": ...},
     "LinkIn": {"subscription": ..., "reason": ...},

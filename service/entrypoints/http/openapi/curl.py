@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 _KEYS = {"site_key": "$SITE_KEY", "admin_key": "$ADMIN_KEY"}
+_SHOWN = {("change_grants", "plan")}
+"""Optional parameters that a command shows: operation and name."""
 _SIGNED = """\
 BODY={body}
 TIME=$(date +%s)
@@ -21,7 +23,11 @@ def curl_command(method: str, path: str, operation: dict[str, Any]) -> str:
     for parameter in operation["parameters"]:
         if parameter["in"] == "path":
             path = path.replace(f"{{{parameter['name']}}}", quote(parameter["example"] or "", safe=""))
-        elif parameter["required"] or (parameter["name"] == "reason" and method == "DELETE"):
+        elif (
+            parameter["required"]
+            or (operation["operationId"], parameter["name"]) in _SHOWN
+            or (parameter["name"] == "reason" and method == "DELETE")
+        ):
             query = f"?{parameter['name']}={quote(parameter['example'])}"
     body: dict[str, Any] = operation.get("requestBody", {})
     bodies: dict[str, dict[str, Any]] = body.get("content", {})
