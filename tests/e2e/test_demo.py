@@ -208,7 +208,13 @@ def test_sigint_ends_the_demo_within_ten_seconds_without_leftovers(demo: Demo, u
         each.close()
     until(lambda: not alive_in_group(demo.process.pid))
     assert not (demo.folder / ".paywall").exists()
-    complaints = [line for line in demo.complaints.splitlines() if not line.endswith(" answered 503")]
+    expected = (
+        " answered 503",
+        "/v1/invites/accept answered 404",
+        " …",
+    )  # 404: a test tries a used invitation; …: progress
+    complaints = [line for line in demo.complaints.splitlines() if not line.endswith(expected)]
+    complaints = [line for line in complaints if not line.startswith("Port ")]
     assert complaints == [], "except for a store that was too busy at times"
 
 

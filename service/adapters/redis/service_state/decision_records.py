@@ -84,10 +84,7 @@ class PolicyStore:
             schema, _, document = _decode(kept)
             if schema != SCHEMA:
                 return None
-            tiers = {
-                name: Tier(name, tuple(tier["requires"]), tuple(tier["open_parts"]), tier["meter"])
-                for name, tier in document["tiers"].items()
-            }
+            tiers = msgspec.convert(document["tiers"], dict[str, Tier])
             plans = msgspec.convert(document["plans"], dict[str, Plan])
             features = tuple(name for name, _ in document["features"])
             self._known[revision] = RecordedPolicy(features, tiers, plans, document["stripe"]["leeway"])

@@ -174,6 +174,30 @@ def test_decision_is_explained_with_its_own_policy(admins: Admins, make_admins: 
     assert found["policy_revision"] != other.app.service.settings.catalogue.revision
 
 
+def test_decision_of_a_sign_in_tier_is_explained_with_its_own_policy(
+    admins: Admins, make_admins: MakeAdmins, until: Until
+) -> None:
+    answers = [
+        admins.app.ask({"id": "m", "tier": "members"}, reader="r-1", verified=verified, explain=True)
+        for verified in (False, True)
+    ]
+    policies = admins.app.service.policies
+    revision = admins.app.service.settings.catalogue.revision
+    until(lambda: policies.find(revision))
+    other = make_admins(OTHER.replace('sign_in = "verified"', ""))
+    for answer in answers:
+        found = get_decision(other, answer["decision_id"])
+        assert (found["explain"], found["next"]) == (answer["explain"], answer["next"])
+    kept = other.app.service.policies.find(revision)
+    assert kept is not None
+    assert kept.plans == admins.app.service.settings.catalogue.plans
+    key = other.app.service.store.keys.shared("policies")
+    other.app.service.store.link.call(key, b"HDEL", key, revision)
+    for answer in answers:
+        (_, by_sign_in, *_) = get_decision(make_admins(OTHER), answer["decision_id"])["explain"]
+        assert (by_sign_in["step"], by_sign_in["values"]["sign_in"]) == ("sign_in", None)
+
+
 RENAMED = POLICY.replace("[plans.vip]", "[plans.friends]").replace('name = "VIP"', 'name = "Friends"')
 LONGER = POLICY + "\n[stripe]\nleeway_hours = 1\n"
 

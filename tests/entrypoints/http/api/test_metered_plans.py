@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from werkzeug.test import Client
 
+from tests.entrypoints.http.admin.conftest import Staff, plain
 from tests.running_service import POLICY, story_of
 
 if TYPE_CHECKING:
@@ -178,3 +180,19 @@ def test_wait_counts_what_joins_when_another_readers_claim_ends(app: InProcessAp
     assert app.ask({"id": "b", **SLOW}, **asked)["show"] == "upsell"
     app.clock.now = until
     assert app.ask({"id": "b", **SLOW}, **asked)["show"] == "full"
+
+
+def test_limits_of_plans_are_kept_with_the_policy(app: InProcessApp) -> None:
+    catalogue, policies = app.service.settings.catalogue, app.service.policies
+    policies.save(catalogue, app.clock.now)
+    kept = policies.find(catalogue.revision)
+    assert kept is not None
+    assert (kept.plans, kept.tiers) == (catalogue.plans, catalogue.tiers)
+
+
+def test_staff_page_shows_which_plans_limit_is_in_force(app: InProcessApp) -> None:
+    app.grant("r", plan="reader")
+    ann = Staff(Client(app.client.application))
+    assert ann.sign_in().status_code == 303
+    assert "limit of the plan Reader" in plain(ann.get("/reader?id=r"))
+    assert "limit of the plan" not in plain(ann.get("/reader?id=other"))
