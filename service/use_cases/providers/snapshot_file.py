@@ -64,8 +64,10 @@ class SnapshotSheet(ImportSheet[SnapshotEntry]):
             yield _decode(b"\xdd" + count.to_bytes(4) + packed)
 
     def add_duplicates(self, pace: Pace) -> None:
-        """Add a mistake for each ID that stands in two lines."""
+        """Add a mistake for each ID that stands in two lines, up to the most mistakes of a file."""
         for entries in self.batches():
+            if len(self.mistakes) >= csv_file.MOST_MISTAKES:
+                return
             first_lines: dict[str, int] = {}
             for entry in sorted(entries, key=lambda entry: entry.line):
                 if (first := first_lines.setdefault(entry.id, entry.line)) != entry.line:
