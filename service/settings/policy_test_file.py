@@ -60,6 +60,8 @@ class Moment(fields.Field[int]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
         if isinstance(value, datetime):
             value = value.isoformat()
+        if not isinstance(value, str):
+            raise ValidationError("must be a time with an offset, such as 2026-11-20T09:00:00Z")
         try:
             return int(read_time(value))
         except ValueError as error:
@@ -148,10 +150,12 @@ class ExpectTable(Table):
     show = OneOf("full", "upsell")
     reason = OneOf(*(reason.value for reason in Reason))
     tier = Text(known("tiers"))
-    next = fields.List(TextOr("step", StepTable))
+    next = Items(TextOr("step", StepTable))
     features = Items(Text(known("features")))
     plan = Text(known("plans"))
-    parts = fields.Dict(keys=Text(wrong_id), values=OneOf("open", "locked"))
+    parts = fields.Dict(
+        keys=Text(wrong_id), values=OneOf("open", "locked"), error_messages={"invalid": "must be a table"}
+    )
     meter = fields.Nested(MeterExpectedTable)
 
     @validates_schema(skip_on_field_errors=True)
@@ -169,7 +173,7 @@ class CaseTable(Table):
     reader = Text(wrong_id, load_default=None)
     visitor = Text(wrong_id, load_default=None)
     verified = Flag(load_default=False)
-    plans = fields.List(TextOr("plan", HeldTable), load_default=list)
+    plans = Items(TextOr("plan", HeldTable), load_default=list)
     read = fields.Nested(ReadTable, load_default=lambda: ReadTable().load({}))
     story = fields.Nested(StoryTable, load_default=lambda: StoryTable().load({}))
     expect = fields.Nested(ExpectTable, **required('expect.show = "full"'))

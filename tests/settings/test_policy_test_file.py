@@ -127,6 +127,27 @@ def test_every_mistake_is_listed_with_file_and_place(tmp_path: Path) -> None:
     ]
 
 
+def test_value_of_another_type_is_reported_in_the_words_of_toml(tmp_path: Path) -> None:
+    done = run(
+        tmp_path,
+        'reader = "r"\nplans = "vip"\nexpect = { next = "wait", parts = ["facts"], meter = "stories" }',
+        'read = 3\nstory = "s"\nat = 2026-01-01\nexpect = "full"',
+    )
+    assert done.exit_code == 2
+    found = {line.partition("case.")[2].partition(": ")[0]: line.split(": ")[-1] for line in done.output.splitlines()}
+    a_list, a_table = "must be a list in [brackets], and is a text", "must be a table"
+    assert found == {
+        "0.plans": a_list,
+        "0.expect.next": a_list,
+        "0.expect.parts": a_table,
+        "0.expect.meter": a_table,
+        "1.at": "must be a time with an offset, such as 2026-11-20T09:00:00Z",
+        "1.read": a_table,
+        "1.story": a_table,
+        "1.expect": a_table,
+    }
+
+
 @pytest.mark.parametrize("text", ["", "case = 7", "[[case", "[[cases]]\n", "\udcff"])
 def test_file_without_cases_is_refused(text: str, tmp_path: Path) -> None:
     file = tmp_path / "cases.toml"

@@ -36,8 +36,9 @@ def test_policy(files: Sequence[Path]) -> Output:
         return _refused(found.mistakes)
     differences = [one for case in found.cases for one in find_differences(case, reading.catalogue)]
     failed = len({id(one.case) for one in differences})
-    summary = f"{len(found.cases)} cases, {failed or 'none'} failed."
-    value = {"ok": not failed, "cases": len(found.cases), "failed": failed, "mistakes": []}
+    number = len(found.cases)
+    summary = f"{number} case{'s' * (number != 1)}, {failed or 'none'} failed."
+    value = {"ok": not failed, "cases": number, "failed": failed, "mistakes": []}
     return Output(
         {**value, "differences": list(map(_encoded, differences))},
         "\n".join([*_lines(differences), summary]),
