@@ -25,7 +25,7 @@ from service.domain.errors import (
     UnknownInvitation,
     UnknownSubscription,
 )
-from service.domain.sources import Standing
+from service.domain.sources import Standing, Subscription
 from service.domain.times import write_time
 from service.use_cases.subscriptions.event_processor import EventProcessor
 from service.use_cases.subscriptions.projections import group_holdings, seats_paid_for
@@ -185,8 +185,12 @@ class OwnedGroups:
     def _load_owned(self, owner: str) -> list[StoredObject]:
         """Return the subscriptions that a reader owns now, under the ID that they have after merges."""
         processor, heir = self._processor, self._processor.owners.find_reader(owner).reader
-        owned = [name for name in processor.readers.list_owned_objects(heir) if name.startswith("subscription:")]
-        found = processor.objects.load_all(owned) if owned else []
+        owned = {name for name in processor.readers.list_owned_objects(heir) if name.startswith("subscription:")}
+        # A gift is not listed with its owner, because the payer's customer is not theirs; its source is.
+        kept = [one.source for one in processor.readers.load_all(heir)]
+        gifts = [one for one in kept if isinstance(one, Subscription) and one.role == "gift"]
+        owned |= {f"subscription:{gift.id}" for gift in gifts}
+        found = processor.objects.load_all(list(owned)) if owned else []
         mine = [obj for obj in found if obj.owner.reader and reader_hash(obj.owner.reader) == reader_hash(heir)]
         return sorted(mine, key=lambda obj: (obj.facts.created if obj.facts else 0, obj.name))
 

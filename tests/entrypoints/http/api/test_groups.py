@@ -117,6 +117,18 @@ def test_foreign_owner_is_403_and_unknown_group_404(app: Admins) -> None:
     assert accept(app, made["invite"]) == 200
 
 
+def test_recipient_of_a_gift_manages_the_group(app: Admins) -> None:
+    sell(app, 2, id="sub_2", metadata={"reader_id": "r-payer", "gift_recipient": "r-given"})
+    app.call_json("ann", "POST", "/v1/readers/r-heir/merge", {"from": "r-given"})
+    for owner, owned in (("r-payer", []), ("r-given", ["sub_2"]), ("r-heir", ["sub_2"])):
+        assert [group["subscription"] for group in groups(app, owner)] == owned
+    made = app.call_json("site", "POST", "/v1/groups/sub_2/invites", {"owner": "r-given", "until": END}, 201)
+    assert [invite["id"] for invite in groups(app, "r-heir")[0]["invites"]] == [made["id"]]
+    app.call_json("ann", "DELETE", "/v1/readers/r-heir", query_string={"reason": "asked", "force": "true"})
+    assert groups(app, "r-heir") == []
+    assert accept(app, made["invite"]) == 404
+
+
 def test_full_group_is_409(app: Admins) -> None:
     made = [invite(app) for _ in range(3)]
     assert app.call("site", "POST", INVITES, {**OWNER, "until": END}).status_code == 409
