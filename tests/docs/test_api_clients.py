@@ -120,32 +120,43 @@ def test_service_understands_every_curl_command_of_the_docs(
     description: Path, documented: Paywall, tmp_path: Path
 ) -> None:
     operations = [one for path in json.loads(description.read_text())["paths"].values() for one in path.values()]
-    commands = [
-        f"{one['x-codeSamples'][0]['source']} -o /dev/null -w '{one['operationId']} %{{http_code}}\\n'"
-        for one in operations
-    ]
-    script = "\n".join(["set -u", *commands])
+    commands = {one["operationId"]: one["x-codeSamples"][0]["source"] for one in operations}
     for one in operations:
-        for file in re.findall(r"@(\w+\.csv)", one["x-codeSamples"][0]["source"]):
+        for file in re.findall(r"@(\w+\.csv)", commands[one["operationId"]]):
             (tmp_path / file).write_text(one["requestBody"]["content"]["text/csv"]["example"])
+    found: dict[str, str] = {}
+
+    def all_are_settled() -> bool:
+        """Run what is left. On a busy machine the store takes longer than the service waits, which is a 503."""
+        left = {name: command for name, command in commands.items() if found.get(name, "503") == "503"}
+        found.update(run_commands(left, documented, tmp_path))
+        return all(status != "503" or name in SELLING for name, status in found.items())
+
+    wait_until(all_are_settled)
+    assert set(found) == set(commands)
+    understood = {"200", "201", "202", "404", "409"}
+    refused = {name: status for name, status in found.items() if status not in understood and name not in SELLING}
+    assert refused == {}
+    assert {found[name] for name in SELLING} <= {*understood, "503"}
+
+
+def run_commands(commands: dict[str, str], service: Paywall, folder: Path) -> dict[str, str]:
+    """Run commands in a shell, as a reader of the page does, and return their statuses."""
+    lines = [f"{command} -o /dev/null -w '{name} %{{http_code}}\\n'" for name, command in commands.items()]
     variables = {
-        "PAYWALL": documented.url,
+        "PAYWALL": service.url,
         "SITE_KEY": SITE_KEY,
         "ADMIN_KEY": ADMIN_KEY,
         "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
     }
     done = subprocess.run(
-        ["bash", "-c", script],
-        cwd=tmp_path,
+        ["bash", "-c", "\n".join(["set -u", *lines])],
+        cwd=folder,
         env={"PATH": os.environ["PATH"], **variables},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=True,
     )
     assert done.stderr == ""
-    found = dict(line.split(" ") for line in done.stdout.splitlines())
-    assert set(found) == {operation["operationId"] for operation in operations}
-    refused = {name: status for name, status in found.items() if status not in ("200", "201", "202", "404", "409")}
-    allowed = {**dict.fromkeys(SELLING, "503"), "change_grants": "422"}  # The grants of its example do not exist here.
-    assert {name: status for name, status in refused.items() if allowed.get(name) != status} == {}
+    return dict(line.split(" ") for line in done.stdout.splitlines())
