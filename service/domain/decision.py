@@ -28,7 +28,7 @@ class Identity(IntEnum):
     """Signed in, and the site has verified the reader's address."""
 
 
-ENOUGH: Mapping[str, Identity] = {"any": Identity.SIGNED_IN, "verified": Identity.VERIFIED}
+LEAST_IDENTITY: Mapping[str, Identity] = {"any": Identity.SIGNED_IN, "verified": Identity.VERIFIED}
 """A tier's `sign_in` → the least identity that opens it."""
 
 
@@ -168,7 +168,8 @@ def decide(
     """Decide in this order: free, registered, entitled, story pass, meter, locked. The first that applies is the reason.
 
     `meter` is `None` where the tier has no meter, or there is neither a reader nor a visitor to meter. The caller reads
-    the meter first, counts the read afterwards if needed, and decides again with the meter as it is then.
+    the meter first, counts the read afterwards if needed, and decides again with the meter as it is then. The caller
+    also adds the steps of `Decision.next`, which `service.domain.next_steps` finds.
     """
     if story_pass is not None and story_pass.standing_at(now) is not Standing.GOOD:
         story_pass = None
@@ -203,7 +204,7 @@ def is_free(story: Story, tier: Tier) -> bool:
 
 def is_registered(tier: Tier, identity: Identity) -> bool:
     """Return whether signing in alone opens the tier. It never opens one that requires a feature."""
-    return tier.sign_in is not None and not tier.requires and identity >= ENOUGH[tier.sign_in]
+    return tier.sign_in is not None and not tier.requires and identity >= LEAST_IDENTITY[tier.sign_in]
 
 
 def is_settled(story: Story, tier: Tier, identity: Identity) -> bool:
@@ -212,7 +213,7 @@ def is_settled(story: Story, tier: Tier, identity: Identity) -> bool:
 
 
 def needs_no_store(story: Story, tier: Tier) -> bool:
-    """Return whether the answer to a visitor rests on nothing that is stored, so that an outage does not change it."""
+    """Return whether no meter and no entitlement decides, so that only a story pass would need the store."""
     return is_free(story, tier) or (tier.sign_in is not None and tier.meter is None)
 
 

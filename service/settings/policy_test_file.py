@@ -89,6 +89,11 @@ class HeldTable(Table):
     class Meta:
         include = {"from": Moment(load_default=0)}  # noqa: RUF012 -- marshmallow reads it; the word is Python's own
 
+    @validates_schema(skip_on_field_errors=True)
+    def refuse_end_before_start(self, held: dict[str, Any], **kwargs: Any) -> None:
+        if held["until"] is not None and held["until"] <= held["from"]:
+            raise ValidationError("must be later than from", "until")
+
 
 class ReadStoryTable(Table):
     story = Text(wrong_id, **required('story = "…", the ID of a story'))

@@ -99,6 +99,7 @@ def test_every_mistake_is_listed_with_file_and_place(tmp_path: Path) -> None:
         'visitor = "v"\nread.visitor = [{ story = "a", at = 2026-02-01T00:00:00Z }]\nexpect = { features = ["no_adds"] }',
         'story = { age = "1d", published_at = 2026-01-01T00:00:00Z }\nexpect = { meter = { name = "storys" } }',
         "",
+        'reader = "r"\nplans = [{ plan = "vip", from = 2026-02-01T00:00:00Z, until = 2026-02-01T00:00:00Z }]\nexpect.tier = "x"',
         more=(str(tmp_path / "none.toml"),),
     )
     assert done.exit_code == 2
@@ -123,6 +124,8 @@ def test_every_mistake_is_listed_with_file_and_place(tmp_path: Path) -> None:
         "case.4.story.age",
         "case.4.expect.meter.name",
         "case.5.expect",
+        "case.6.plans.0.until",
+        "case.6.expect.tier",
         "cannot be read",
     ]
 
