@@ -99,7 +99,8 @@ def test_every_mistake_is_listed_with_file_and_place(tmp_path: Path) -> None:
         'visitor = "v"\nread.visitor = [{ story = "a", at = 2026-02-01T00:00:00Z }]\nexpect = { features = ["no_adds"] }',
         'story = { age = "1d", published_at = 2026-01-01T00:00:00Z }\nexpect = { meter = { name = "storys" } }',
         "",
-        'reader = "r"\nplans = [{ plan = "vip", from = 2026-02-01T00:00:00Z, until = 2026-02-01T00:00:00Z }]\nexpect.tier = "x"',
+        'reader = "r"\nplans = [{ plan = "vip", from = 2026-02-01T00:00:00Z, until = 2026-02-01T00:00:00Z }]'
+        '\nexpect.tier = "x"',
         more=(str(tmp_path / "none.toml"),),
     )
     assert done.exit_code == 2
