@@ -14,6 +14,7 @@ from service.use_cases.imports.csv_file import RowMistake, read_rows
 from service.use_cases.takeover.formats.export_format import Cells, ExportedMember, ExportFormat, ReadingContext
 
 _CUT = "the file may be cut: export it again"
+_CUT_OR_END = f"{_CUT}, or add an end of line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,14 @@ def find_columns(file: ExportFile, form: ExportFormat, reader_column: str) -> No
         known = ", ".join(list(file.places)[:40])
         message = f"has no column {reader_column} with the reader's ID: name it with --reader-column. There are {known}"
         wrong.append(RowMistake(1, "header", message))
-    # Only here is a value that is cut still a value: Ghost's files end without a line end.
-    is_last = file.places.get(reader_column) == max(file.places.values(), default=-1)
-    if not wrong and file.rows and is_last and not file.ends_line and form.name != "ghost":
-        message = f"has no end of line, and ends with the reader's ID; {_CUT}, or add an end of line"
-        wrong.append(RowMistake(file.rows[-1][0], "row", message))
+    # Ghost's files end without a line end. In another file, a cut in the last column can leave a value that looks whole.
+    if not wrong and file.rows and not file.ends_line and form.name != "ghost":
+        line, cells = file.rows[-1]
+        ending = {name for name, place in file.places.items() if place == len(cells) - 1}
+        if reader_column in ending:
+            wrong.append(RowMistake(line, "row", f"has no end of line, and ends with the reader's ID; {_CUT_OR_END}"))
+        elif not cells[-1] and any(ending.intersection(group) for group in form.columns):
+            wrong.append(RowMistake(line, "row", f"has no end of line, and its last cell is empty; {_CUT_OR_END}"))
     if wrong:
         raise WrongRows(wrong)
 

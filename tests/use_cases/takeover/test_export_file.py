@@ -34,6 +34,13 @@ def test_reader_id_that_may_be_cut_is_refused() -> None:
     assert "no end of line" in _mistake(body.rstrip()[:-1], "stripe", "reader_id (metadata)")
 
 
+def test_end_that_may_be_cut_off_is_refused_and_not_taken_for_no_end() -> None:
+    body = (EXPORTS / "pmp.csv").read_bytes()
+    cut = body[: body.rindex(b",") + 1]
+    assert "no end of line" in _mistake(cut, "pmp")
+    find_columns(read_file(cut + b"\n"), FORMATS["pmp"], "id")
+
+
 def test_leaky_answer_that_is_cut_is_refused() -> None:
     with pytest.raises(WrongRows, match="1 mistakes"):
         read_sample("leaky", (EXPORTS / "leaky.csv").read_bytes().rstrip()[:-1])
