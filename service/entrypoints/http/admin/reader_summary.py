@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,20 +14,35 @@ from service.entrypoints.responses.labels import SOURCES
 
 _ORDER = ("subscription", "external", "seat", "gift", "pass", "grant")
 
+_CUT_SHORT = ("revoked", "refunded", "disputed", "unpaid", "paused")
+"""Statuses that end a source before its end, which can still be ahead."""
+
 
 def summarize(profile: Mapping[str, Any], catalogue: Catalogue) -> Markup:
     """Return the sources of a reader's answer that give access or will, in one line; else what ended last."""
     sources = sorted(profile["sources"], key=lambda s: _ORDER.index(s["type"]) if s["type"] in _ORDER else len(_ORDER))
     # A source without features, such as a group's subscription, gives its buyer nothing.
     held = [s for s in sources if s["features"] and (s["standing"] in ("good", "grace") or s["status"] == "scheduled")]
-    parts = list(dict.fromkeys(_describe(source, catalogue) for source in held))
+    parts = list(dict.fromkeys(_describe(source, catalogue) for source in _latest_of_each_plan(held)))
     if parts:
         return Markup(" · ").join(parts)
-    ended = [source for source in sources if source["standing"] == "ended" and source["until"]]
+    ended = [s for s in sources if s["standing"] == "ended" and (s["until"] or s["status"] in _CUT_SHORT)]
     if not ended:
         return escape("No plan, pass or grant")
-    last = max(ended, key=lambda source: source["until"])
-    return Markup("Nothing now · {} ended {}").format(_name(last, catalogue), format_day(last["until"]))
+    last = max(ended, key=_end_order)
+    how = last["status"] if last["status"] in _CUT_SHORT else Markup("ended {}").format(format_day(last["until"]))
+    return Markup("Nothing now · {} {}").format(_name(last, catalogue), how)
+
+
+def _latest_of_each_plan(held: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Leave out a grant, pass, seat or gift where another of the same kind gives the same plan for longer."""
+    lasting = [s for s in held if s["type"] != "subscription" and s["standing"] == "good" and s["plan"]]
+    best = {(source["type"], source["plan"]): source for source in sorted(lasting, key=_end_order)}
+    return [source for source in held if source not in lasting or source in best.values()]
+
+
+def _end_order(source: Mapping[str, Any]) -> tuple[bool, str]:
+    return source["until"] is None, source["until"] or ""
 
 
 def _describe(source: Mapping[str, Any], catalogue: Catalogue) -> Markup:

@@ -56,6 +56,17 @@ LATE = {"until": "2026-12-10T00:00:00Z"}
             "Nothing now · Supporter ended 10 Dec 2026",
         ),
         ([source("grant", "vip"), source("grant", "vip")], "VIP without end"),
+        ([source("grant", "vip", **LATE), source("grant", "vip")], "VIP without end"),
+        (
+            [
+                source("grant", "vip", **LATE),
+                source("grant", "vip", "scheduled", "none", **{"from": "2027-01-01T00:00:00Z"}),
+            ],
+            "VIP until 10 Dec 2026 · VIP from 1 Jan 2027",
+        ),
+        ([source("grant", "vip", "revoked", "ended")], "Nothing now · VIP revoked"),
+        ([source("grant", "vip", "revoked", "ended", **LATE)], "Nothing now · VIP revoked"),
+        ([source("pass", "day_pass", "refunded", "ended", **LATE)], "Nothing now · Day pass refunded"),
         ([], "No plan, pass or grant"),
     ],
 )
