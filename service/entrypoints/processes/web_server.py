@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
@@ -123,10 +124,17 @@ def end_unread_answers() -> None:
 
     Connections inherit it from the listening socket, which granian has made in this process.
     """
-    for number in os.listdir("/proc/self/fd") if sys.platform == "linux" else ():
-        with suppress(OSError), socket.socket(fileno=os.dup(int(number))) as found:
-            if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and found.family != socket.AF_UNIX:
-                found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_FOR * 1_000)
+    for number in map(int, os.listdir("/proc/self/fd") if sys.platform == "linux" else ()):
+        # Of another file than a socket, the copy would stay open, and keep the file locked if it is.
+        with suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                _end_unread_answers_of(number)
+
+
+def _end_unread_answers_of(number: int) -> None:
+    with socket.socket(fileno=os.dup(number)) as found:
+        if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and found.family != socket.AF_UNIX:
+            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_FOR * 1_000)
 
 
 class RespawningServer(MPServer):
