@@ -99,17 +99,6 @@ def test_http_2_is_not_spoken(raw: Callable[[], Raw]) -> None:
     assert first == b"" or first.startswith(b"HTTP/1.1 400")
 
 
-@pytest.mark.full
-def test_connection_without_a_request_is_dropped_within_35_seconds(paywall: Paywall) -> None:
-    with (
-        socket.create_connection(("127.0.0.1", paywall.port), timeout=35) as silent,
-        socket.create_connection(("127.0.0.1", paywall.port), timeout=35) as begun,
-    ):
-        begun.sendall(b"P")
-        assert silent.recv(65_536) == b""
-        begun.recv(65_536)
-
-
 SLOW = [
     (b"/v1/access", b"site-key-of-the-tests", b"application/json"),
     (b"/v1/access/batch", b"site-key-of-the-tests", b"application/json"),
@@ -140,21 +129,17 @@ def test_requests_are_answered_beside_more_slow_bodies_than_threads(
 
 
 @pytest.mark.full
-def test_body_that_does_not_arrive_is_answered_with_408_within_35_seconds(raw: Callable[[], Raw]) -> None:
-    begun = [begin(raw, *one) for one in SLOW]
-    for one in begun:
+def test_connections_that_send_nothing_more_are_ended_within_35_seconds(raw: Callable[[], Raw]) -> None:
+    silent, begun, idle = raw(), raw().send(b"P"), raw().send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert idle.answer()[0] == 200
+    bodies = [begin(raw, *one) for one in SLOW]
+    for one in (silent, begun, idle, *bodies):
         one.sock.settimeout(35)
+    for one in bodies:
         status, headers, _ = one.answer()
         assert (status, headers["connection"]) == (408, "close")
-
-
-@pytest.mark.full
-def test_idle_connection_is_dropped_within_35_seconds(raw: Callable[[], Raw]) -> None:
-    one = raw()
-    one.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert one.answer()[0] == 200
-    one.sock.settimeout(35)
-    assert one.sock.recv(1) == b""
+    assert silent.sock.recv(1) == idle.sock.recv(1) == b""
+    begun.sock.recv(65_536)
 
 
 def test_chunked_body_is_read_completely(raw: Callable[[], Raw]) -> None:
