@@ -90,7 +90,8 @@ def _summary(error: DomainError) -> str:
 def _wrong_rows(error: errors.WrongRows) -> str:
     lines = len({line for line, _, _ in error.rows})
     line, field, message = error.rows[0]
-    return f"{lines} lines are wrong; nothing was imported. Line {line}, {field}: {message}"
+    wrong = "1 line is" if lines == 1 else f"{lines} lines are"
+    return f"{wrong} wrong; nothing was imported. Line {line}, {field}: {message}"
 
 
 def _gifts_used(error: errors.GiftsUsed) -> str:
