@@ -60,10 +60,11 @@ def test_both_releases_side_by_side(
     serve: Serve, launch: Launch, until: Until, former_source: Path, seconds: int
 ) -> None:
     store = launch("redis8", tcp=True)
-    former = start_former(serve(start=False, REDIS_URL=store.url), former_source, until)
+    policy = (former_source / "tests" / "policy.toml").read_text()
+    former = start_former(serve(policy, start=False, REDIS_URL=store.url), former_source, until)
     before = former.grant("before")["id"]
     former.ask("a", visitor="v")
-    new = serve(worker=True, REDIS_URL=store.url)
+    new = serve(policy, worker=True, REDIS_URL=store.url)
 
     assert (is_former(former), is_former(new)) == (True, False)
     begun = time.monotonic()
