@@ -109,7 +109,7 @@ def test_client_may_speak_http2(proxy_in_front_of: Behind, echo: Echo) -> None:
 
 @pytest.mark.parametrize(
     ("path", "source", "most"),
-    [("/v1/stripe/webhook", STRANGER, MIB), ("/v1/grants/import", SITE, 16 * MIB), ("/admin/imports", STAFF, 16 * MIB)],
+    [("/v1/stripe/webhook", STRANGER, MIB), ("/v1/grants/import", SITE, 64 * MIB), ("/admin/imports", STAFF, 64 * MIB)],
 )
 def test_larger_bodies_than_the_service_takes_are_refused(
     proxy_in_front_of: Behind, echo: Echo, path: str, source: str, most: int

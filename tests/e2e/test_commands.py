@@ -99,9 +99,10 @@ def test_every_command_has_help_and_json(path: tuple[str, ...]) -> None:
 
 
 def test_help_exits_0_and_unknown_word_exits_2(alone: Paywall, typed: Typed) -> None:
-    done = alone.command("--help")
-    assert (done.returncode, done.stderr) == (0, "")
-    for words in (("--help",), ("grants", "add", "--help"), ("serve", "-h")):
+    for words in (("--help",), ("serve", "-h")):
+        done = alone.command(*words)
+        assert (done.returncode, done.stderr) == (0, "")
+    for words in (("--help",), ("grants", "add", "--help")):
         done = typed(alone, *words)
         assert (done.returncode, done.stderr) == (0, "")
         assert "Usage: paywall" in done.stdout

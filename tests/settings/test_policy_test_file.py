@@ -169,6 +169,7 @@ def test_usage_and_a_broken_policy_exit_with_2(tmp_path: Path) -> None:
     assert "paywall.toml: defaults: is missing" in done.output
 
 
+@pytest.mark.load
 def test_thousand_cases_take_less_than_a_second() -> None:
     catalogue = parse_catalogue(SAMPLE)
     started = time.process_time()

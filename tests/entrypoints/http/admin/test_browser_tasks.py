@@ -167,7 +167,7 @@ def test_api_key_is_created_used_and_revoked(open_browser: OpenBrowser, lived: P
     new = open_browser(key).find("r-nadia").sees("Reader not found")
     assert key not in lived.log
     assert key not in ann.page.url
-    ann.press("main a.button").fold("Revoke").send("button.danger", "API key revoked.")
+    ann.press("main a.button").fold("Revoke").tick("input[name=sure]").send("button.danger", "API key revoked.")
     wait_until(lambda: new.open("/admin/audit").page.url.endswith("over=1"))
 
 

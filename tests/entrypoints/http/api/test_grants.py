@@ -216,10 +216,10 @@ def test_reader_profile_is_complete_and_empty_for_a_stranger(valkey_app: InProce
         "sources": [],
         "customers": [],
         "meters": [
-            {"name": "stories", "limit": 5, "used": 0, "left": 5, "resets_at": "2083-01-01T05:00:00Z"},
-            {"name": "rolling", "limit": 2, "used": 0, "left": 2, "resets_at": None},
-            {"name": "weekly", "limit": 2, "used": 0, "left": 2, "resets_at": "2082-12-14T05:00:00Z"},
-            {"name": "signed_in", "limit": 1, "used": 0, "left": 1, "resets_at": "2082-12-11T05:00:00Z"},
+            {"name": "stories", "limit": 5, "used": 0, "left": 5, "plan": None, "resets_at": "2083-01-01T05:00:00Z"},
+            {"name": "rolling", "limit": 2, "used": 0, "left": 2, "plan": None, "resets_at": None},
+            {"name": "weekly", "limit": 2, "used": 0, "left": 2, "plan": None, "resets_at": "2082-12-14T05:00:00Z"},
+            {"name": "signed_in", "limit": 1, "used": 0, "left": 1, "plan": None, "resets_at": "2082-12-11T05:00:00Z"},
         ],
     }
     grant = valkey_app.grant("r", plan="day_pass", until="2083-01-01T00:00:00Z")
