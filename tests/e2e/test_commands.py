@@ -102,8 +102,8 @@ def test_help_exits_0_and_unknown_word_exits_2(alone: Paywall, typed: Typed) -> 
     for words in (("--help",), ("serve", "-h")):
         done = alone.command(*words)
         assert (done.returncode, done.stderr) == (0, "")
-    for words in (("--help",), ("grants", "add", "--help")):
-        done = typed(alone, *words)
+    for more in (("--help",), ("grants", "add", "--help")):
+        done = typed(alone, *more)
         assert (done.returncode, done.stderr) == (0, "")
         assert "Usage: paywall" in done.stdout
     for words in (("nope",), ("grants", "nope"), ("explain", "--nope"), ("serve", "extra")):
