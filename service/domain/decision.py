@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from math import ceil
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, MeterPolicy, Story, Tier
@@ -114,8 +114,7 @@ BY_SOURCES = (Reason.SUBSCRIPTION, Reason.TRIAL, Reason.GRACE, Reason.PASS, Reas
 OPEN_REASONS = frozenset({Reason.FREE, Reason.REGISTERED, *BY_SOURCES, Reason.INSTITUTION, Reason.METERED})
 
 
-@dataclass(frozen=True, slots=True)
-class NextStep:
+class NextStep(NamedTuple):
     """One step that would open a locked story by itself; only the field of its own step is set.
 
     `sign_in` says whether the address has to be `verified`, `subscribe` names the `plans`, and `wait` ends at `until`
@@ -128,8 +127,7 @@ class NextStep:
     until: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """One decision and all that it rests on. `held` is each feature held with its end; times are epoch seconds."""
 
     show: Literal["full", "upsell"]

@@ -83,9 +83,12 @@ class MeterLimit(NamedTuple):
     changes_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MeterStanding:
-    """The meter of a reader or visitor with respect to one story: the limit, the use, and whether it is counted."""
+    """The meter of a reader or visitor with respect to one story: the limit, the use, and whether it is counted.
+
+    It is not frozen, as `MeterUse`, and nothing changes one.
+    """
 
     name: str
     limit: int

@@ -94,7 +94,7 @@ class Situation:
         if plan.meters and name is not None and name in self.meters:
             limit = dict(plan.meters).get(name)
             meter = self.meters[name].standing(MeterLimit(limit)) if limit is not None else None
-        return self._opens(_entitlements_of(plan), meter, None)
+        return self._opens(_entitlements_by(plan.features), meter, None)
 
     def openings(self) -> Iterator[float]:
         """Yield every moment at which something begins that can open the story, in no order; some lie in the past."""
@@ -162,17 +162,17 @@ def _opens_by_itself_at(asked: Situation) -> int | None:
 
 
 @lru_cache(maxsize=1_024)
-def _entitlements_of(plan: Plan) -> Entitlements:
-    """Return what a subscription to a plan gives."""
+def _entitlements_by(features: tuple[str, ...]) -> Entitlements:
+    """Return what a subscription to a plan with these features gives."""
     held = Holding(
         type="subscription",
         id="",
-        plan=plan.id,
-        features=plan.features,
+        plan=None,
+        features=features,
         status="active",
         base=Standing.GOOD,
         reason=Reason.SUBSCRIPTION,
         start=None,
         until=None,
     )
-    return Entitlements(dict.fromkeys(plan.features, held), None)
+    return Entitlements(dict.fromkeys(features, held), None)

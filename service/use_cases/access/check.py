@@ -336,16 +336,19 @@ class AccessCheck:
         if is_settled(question.story, tier, question.identity):
             return []
         frames = [self._frame(tier.meter, now)] if tier.meter is not None else []
-        if tier.name in self._ageing:
-            later = self.catalogue.later_meters(question.story, now) - {tier.meter}
-            frames += [self._frame(name, now) for name in later]
-        return frames
+        return frames + self._later_frames(question, tier, now)
+
+    def _later_frames(self, question: AccessQuestion, tier: Tier, now: float) -> list[MeterFrame]:
+        """Return the frames of the other meters that the story's age brings later."""
+        if tier.name not in self._ageing:
+            return []
+        return [self._frame(name, now) for name in self.catalogue.later_meters(question.story, now) - {tier.meter}]
 
     def _apply_rules(
         self, question: AccessQuestion, tier: Tier, facts: StoredFacts, now: float, *, counted: bool = False
     ) -> Decision:
         identity = question.identity
-        meter = None
+        meter = use = None
         # An entitlement needs no meter: it is unpacked only for the others.
         if tier.meter is not None and not facts.entitlements.opens(tier.requires) and not is_registered(tier, identity):
             use = facts.meter_use(self._frame(tier.meter, now), question.visitor, question.story.id)
@@ -370,8 +373,8 @@ class AccessCheck:
                 return self._apply_rules(replace(question, visitor=None), tier, facts, now)
         if decision.show == "full":
             return decision
-        frames = self._frames_for(question, tier, now)
-        return replace(decision, next=next_steps(facts.situation(question, self.catalogue, frames, now)))
+        later = self._later_frames(question, tier, now)
+        return decision._replace(next=next_steps(facts.situation(question, self.catalogue, use, later, now)))
 
     def _refusal(
         self, question: AccessQuestion, frame: MeterFrame, facts: StoredFacts, now: float

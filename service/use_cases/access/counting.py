@@ -62,19 +62,22 @@ class StoredFacts:
         return self.entitlements.meter_limit(policy, now)
 
     def situation(
-        self, question: AccessQuestion, catalogue: Catalogue, frames: Sequence[MeterFrame], now: float
+        self,
+        question: AccessQuestion,
+        catalogue: Catalogue,
+        use: MeterUse | None,
+        later: Sequence[MeterFrame],
+        now: float,
     ) -> Situation:
-        """Return all that decides about a question, from which its next steps follow."""
-        visitor, story = question.visitor, question.story
-        return Situation(
-            story,
-            catalogue,
-            now,
-            question.identity,
-            self.entitlements,
-            {frame.policy.name: self.meter_use(frame, visitor, story.id) for frame in frames},
-            self.story_pass.holding if self.story_pass is not None else None,
-        )
+        """Return all that decides about a question, from which its next steps follow.
+
+        `use` is that of the tier's meter; `later` are the frames of the meters that the story's age brings later.
+        """
+        uses = {frame.policy.name: self.meter_use(frame, question.visitor, question.story.id) for frame in later}
+        if use is not None:
+            uses[use.policy.name] = use
+        story_pass = self.story_pass.holding if self.story_pass is not None else None
+        return Situation(question.story, catalogue, now, question.identity, self.entitlements, uses, story_pass)
 
 
 class CountedFacts(NamedTuple):
