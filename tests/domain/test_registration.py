@@ -1,4 +1,4 @@
-"""Test tiers that signing in opens: who gets in, what locked readers are told, and that nothing sold opens by it."""
+"""Test tiers that signing in opens: who gets in, the reason and steps of locked readers, and that nothing sold opens by it."""
 
 from __future__ import annotations
 

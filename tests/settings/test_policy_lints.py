@@ -76,7 +76,7 @@ RULES = st.builds(Rule, st.just("free"), NAMES, NAMES, st.none() | AGES, st.none
 TAGS = [tags for size in range(3) for tags in combinations("abcd", size)]
 PUBLISHED = [None, *(-age for age in (0, DAY - 1, DAY, 2 * DAY - 1, 2 * DAY, 3 * DAY - 1, 3 * DAY))]
 STORIES = [Story("s", section, tags, None, at) for section, tags, at in product([None, *"abcd"], TAGS, PUBLISHED)]
-"""Every kind of story that these rules can tell apart."""
+"""Every kind of story between which these rules distinguish."""
 
 
 @given(RULES, st.lists(RULES, max_size=3))

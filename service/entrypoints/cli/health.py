@@ -57,7 +57,7 @@ def _lines(item: dict[str, Any]) -> list[str]:
     shown = [_example(example) for example in item["examples"]]
     more = item["count"] - len(shown)
     rest = [f"      and {more} more"] if shown and more > 0 else []
-    return [f"  {item['count']} {item['title']}", f"    {item['mend']} ({item['where']})", *shown, *rest]
+    return [f"  {item['count']} {item['title']}", f"    {item['advice']} ({item['where']})", *shown, *rest]
 
 
 def _example(example: dict[str, Any]) -> str:

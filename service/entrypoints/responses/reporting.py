@@ -109,7 +109,7 @@ class ItemOut(ResponseSchema):
     count = fields.Integer(required=True)
     needs_hand = fields.Boolean(attribute="needs_action", required=True)
     title = fields.String(required=True)
-    mend = fields.String(attribute="advice", required=True)
+    advice = fields.String(required=True)
     where = fields.String(required=True)
     examples = fields.List(fields.Nested(ExampleOut), required=True)
 

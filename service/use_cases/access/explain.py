@@ -203,6 +203,6 @@ def _unknown_tier(decision: Decision) -> Tier:
 
 
 def _without_policy(step: DecisionStep) -> DecisionStep:
-    """Return a step of a stand-in tier without what only the policy tells."""
+    """Return a step of a stand-in tier without the values that only the policy has."""
     unknown = {"requires": None, "sign_in": None} if step.step == "sign_in" else {"requires": None}
     return replace(step, values={**step.values, **unknown})

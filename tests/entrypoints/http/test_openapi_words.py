@@ -13,7 +13,6 @@ from marshmallow import class_registry
 from werkzeug.test import Client
 
 from service.bootstrap import build
-from service.entrypoints.http.openapi.answers import ANSWERS, BODIES, OUTCOMES
 from service.entrypoints.http.openapi.description import (
     CALLERS,
     PROBLEM,
@@ -24,6 +23,7 @@ from service.entrypoints.http.openapi.description import (
 )
 from service.entrypoints.http.openapi.examples import PROPERTIES
 from service.entrypoints.http.openapi.parameters import EXAMPLES, IN_PATH
+from service.entrypoints.http.openapi.responses import BODIES, OUTCOMES, RESPONSES
 from service.entrypoints.http.wsgi import web
 from service.entrypoints.responses.errors import STATUSES
 from service.settings.settings import load_settings
@@ -112,7 +112,7 @@ def test_no_words_are_left_over(spec: Spec) -> None:
     parameters = {parameter["name"] for *_, one in operations_of(spec) for parameter in one["parameters"]}
     assert sorted({*IN_PATH, *EXAMPLES} - parameters) == []
     known = {one["operationId"] for *_, one in operations_of(spec)}
-    for name in {*ANSWERS, *BODIES, *OUTCOMES} - known:
+    for name in {*RESPONSES, *BODIES, *OUTCOMES} - known:
         assert class_registry.get_class(name), name
 
 

@@ -113,7 +113,7 @@ def test_attention_lists_every_kind_as_fine_when_all_is_well(app: InProcessApp) 
         KINDS
     )
     assert (found["at"], found["needs_hand"]) == (NOON, False)
-    assert all(one["title"] and one["mend"] and one["where"] for one in found["items"])
+    assert all(one["title"] and one["advice"] and one["where"] for one in found["items"])
 
 
 def test_store_that_is_filling_up_needs_attention(make_app: MakeApp, launch: Any, until: Until) -> None:

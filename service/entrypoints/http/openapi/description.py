@@ -11,10 +11,10 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Flask
 from marshmallow import fields
 
-from service.entrypoints.http.openapi.answers import ANSWERS
 from service.entrypoints.http.openapi.curl import curl_command
 from service.entrypoints.http.openapi.examples import Examples, Spec
 from service.entrypoints.http.openapi.parameters import IN_PATH
+from service.entrypoints.http.openapi.responses import RESPONSES
 from service.entrypoints.http.routes import IDEMPOTENCY_KEY, Answer, RouteDescription
 from service.entrypoints.responses.errors import ERRORS, STATUSES
 from service.entrypoints.responses.fields import Read, ResponseSchema
@@ -233,7 +233,7 @@ def _words(operation: str, schema: Any) -> str:
     names = [kind.__name__ for kind in schema.__mro__] if isinstance(schema, type) else []
     if names and names[0].endswith("List"):
         return "A page of the list."
-    return next((ANSWERS[name] for name in (*names, operation) if name in ANSWERS), "")
+    return next((RESPONSES[name] for name in (*names, operation) if name in RESPONSES), "")
 
 
 def _refusal(status: int) -> Spec:

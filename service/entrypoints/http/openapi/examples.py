@@ -7,8 +7,8 @@ from typing import Any
 
 from service.entrypoints.http.lists import csv_text
 from service.entrypoints.http.openapi import access, administration, groups, providers, readers, reporting
-from service.entrypoints.http.openapi.answers import BODIES, OUTCOMES
 from service.entrypoints.http.openapi.parameters import EXAMPLES
+from service.entrypoints.http.openapi.responses import BODIES, OUTCOMES
 from service.entrypoints.http.openapi.samples import Described
 
 PROPERTIES: Mapping[str, Described] = {

@@ -50,7 +50,7 @@ PROPERTIES: Mapping[str, Described] = {
     "ItemOut.kind": ("The kind of alert.", "ownerless"),
     "ItemOut.count": ("How many cases there are.", 1),
     "ItemOut.title": ("What is the matter, to be read after the count.", "payment not linked to a reader"),
-    "mend": ("What to do.", "Link the customer or the subscription to a reader."),
+    "advice": ("What to do.", "Link the customer or the subscription to a reader."),
     "where": ("Where to do it: a route, a file, or a command.", "/v1/readers/{reader}/links"),
     "examples": "Up to ten cases.",
     "ExampleOut.id": ("The ID of what the case is about.", "sub_1MowQVLkdIwHu7ix"),

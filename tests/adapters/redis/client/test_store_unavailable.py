@@ -198,12 +198,12 @@ def test_store_that_rejects_writes_is_unavailable_until_it_accepts(
     server = launch(kind)
     link = connect(server.url)
     assert link.wait(60)
-    spoil, mend = STATES[why]
+    spoil, repair = STATES[why]
     spoil(server.admin())
     assert refusal(lambda: link.run(COUNT, [b"n"], []))[0] in (why, "open"), "open if the link has looked just now"
     assert refusal(lambda: link.run(COUNT, [b"n"], []))[0] == "open"
     assert not link.ready()
-    mend(server.admin())
+    repair(server.admin())
     until(lambda: link.available)
     assert link.run(COUNT, [b"n"], []) == 1
 
@@ -215,11 +215,11 @@ def test_rejected_writes_are_noticed_by_probes_while_only_reading(
     server = launch()
     link = connect(server.url)
     assert link.wait(60)
-    spoil, mend = STATES[why]
+    spoil, repair = STATES[why]
     spoil(server.admin())
     until(lambda: not link.available)
     assert link.why in (why, "readonly")
-    mend(server.admin())
+    repair(server.admin())
     until(lambda: link.available)
     assert server.admin().keys("*none*") == []
 

@@ -1,4 +1,4 @@
-"""What each answer is, and the examples of bodies that differ from those of their properties."""
+"""What each response is, and the examples of bodies that differ from those of their properties."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from service.entrypoints.http.openapi.samples import GRANT
 
-ANSWERS: Mapping[str, str] = {
+RESPONSES: Mapping[str, str] = {
     "AccessOut": "The decision.",
     "AccountSummaryOut": "What the account page shows.",
     "ActivityOut": "The statistics.",
