@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from service.adapters.observability.logs import configure_logs
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that tests can import `tests.…`
 
@@ -78,6 +80,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "redis8" in item.name.partition("[")[2] or item.path.stem in ONLY_IN_FULL:
             item.add_marker(pytest.mark.full)
+
+
+@pytest.fixture(autouse=True)
+def usual_logs() -> Iterator[None]:
+    """Log as a service again after a test that ran a command in this process: a command logs only errors."""
+    yield
+    configure_logs()
 
 
 @pytest.fixture

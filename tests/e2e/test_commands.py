@@ -6,7 +6,7 @@ import getpass
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from service.adapters.observability.logs import configure_logs
 from service.entrypoints.cli import main
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def paths(command: click.Command, *names: str) -> list[tuple[str, ...]]:
 
 
 @pytest.fixture
-def typed() -> Iterator[Typed]:
+def typed() -> Typed:
     """Run a command in this process, which saves the second that a new process takes."""
 
     def run(service: Paywall, *words: str) -> Done[str]:
@@ -57,8 +56,7 @@ def typed() -> Iterator[Typed]:
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
         return Done(words, done.exit_code, done.stdout, done.stderr)
 
-    yield run
-    configure_logs()
+    return run
 
 
 def parse_json(done: Done[str]) -> Any:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import Schema, fields
 
-from service.domain.decision import Decision, DecisionStep
+from service.domain.decision import Decision, DecisionStep, NextStep
 from service.domain.meter import MeterStanding
 from service.domain.prices import PriceTag
 from service.domain.sources import Holding, Reason, Standing
@@ -56,6 +56,12 @@ HOLDINGS = st.builds(
     MOMENTS,
 )
 METERS = st.builds(MeterStanding, TEXTS, st.integers(0, 9), st.integers(0, 9), st.booleans(), MOMENTS, st.booleans())
+NEXT_STEPS = st.one_of(
+    st.builds(NextStep, st.just("sign_in"), verified=st.booleans()),
+    st.just(NextStep("verify")),
+    st.builds(NextStep, st.just("subscribe"), plans=st.lists(TEXTS, min_size=1).map(tuple)),
+    st.builds(NextStep, st.just("wait"), until=MOMENTS.filter(lambda moment: moment is not None)),
+)
 STEPS = st.builds(
     DecisionStep,
     TEXTS,
@@ -78,6 +84,7 @@ ROWS = st.builds(
         st.none() | METERS,
         MOMENTS,
         st.booleans(),
+        st.lists(NEXT_STEPS).map(tuple),
     ),
     st.none() | TEXTS,
     st.sampled_from([None, OFFER]),

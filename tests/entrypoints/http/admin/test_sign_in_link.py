@@ -10,7 +10,6 @@ import pytest
 from click.testing import CliRunner
 
 from service.adapters.crypto import key_digest
-from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.staff.sign_in_links import VALID_FOR, SignInLinks
 from service.entrypoints.cli import main
 from tests.entrypoints.http.admin.conftest import ADMINS, POLICY_WITH_APPROVALS, MakeStaff, plain
@@ -24,7 +23,6 @@ def link(app: InProcessApp, key: str = ADMIN_KEY) -> str:
 
 
 def test_link_signs_in_once(staff: MakeStaff, admin_app: InProcessApp, capfd: pytest.CaptureFixture[str]) -> None:
-    configure_logs()
     path, first, second = link(admin_app), staff(None), staff(None)
     answer = first.get(path)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/admin/")
