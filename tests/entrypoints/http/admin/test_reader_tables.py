@@ -83,6 +83,14 @@ def test_grant_table_finds_readers_by_prefix_and_orders_by_end(staff: MakeStaff,
     assert second.index("r-04") < second.index("r-00") < second.index("zoe")
 
 
+@pytest.mark.parametrize(("path", "order"), [("/grants", "Newest first"), ("/readers/table", "By ID")])
+def test_each_option_of_a_table_has_a_label(staff: MakeStaff, filled: InProcessApp, path: str, order: str) -> None:
+    shown = staff().get(path).text
+    assert f'<option value="">{order}</option>' in shown
+    assert '<option value="">Any</option>' in shown
+    assert "></option>" not in shown
+
+
 def test_chosen_grants_are_counted_and_then_revoked(staff: MakeStaff, filled: InProcessApp) -> None:
     ann = staff("granter")
     page = ann.get("/grants?plan=quiet").text
