@@ -5,8 +5,10 @@ Containers are hardened, the store has a password, and the image is built from h
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import tomllib
 from pathlib import Path
@@ -90,7 +92,7 @@ def test_store_starts_with_its_password(command: list[str], short_folder: Path, 
         script = script.replace(there, here)
     env = {"VALKEY_PASSWORD": password, "PATH": "/usr/bin:/bin"}
     with (folder / "log").open("wb") as log:
-        store = subprocess.Popen([shell, option, script], env=env, stdout=log, stderr=log)
+        store = subprocess.Popen([shell, option, script], env=env, stdout=log, stderr=log, start_new_session=True)
     try:
         with redis.Redis(port=port, password=password) as known, redis.Redis(port=port) as stranger:
 
@@ -107,7 +109,7 @@ def test_store_starts_with_its_password(command: list[str], short_folder: Path, 
                 stranger.ping()
             assert password not in Path(f"/proc/{store.pid}/cmdline").read_text()
     finally:
-        store.kill()
+        os.killpg(store.pid, signal.SIGKILL)  # the shell, and the store that it pipes the settings to
         store.wait()
 
 
