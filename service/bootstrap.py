@@ -1,4 +1,4 @@
-"""The composition root: settings → adapters → use cases → one frozen `Service`.
+"""The composition root: settings → adapters → use cases → one `Service`, on which nothing is set later.
 
 Nothing connects and no thread starts before `Service.start`. The entrypoints take what they need from the `Service`:
 `service.entrypoints.http.wsgi` serves it, the command line calls it, `Service.worker` runs beside it.
@@ -6,7 +6,6 @@ Nothing connects and no thread starts before `Service.start`. The entrypoints ta
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -113,77 +112,137 @@ STORE_TIMEOUT = 0.25
 """Seconds: a shorter time-out would take a slow disk for an outage, readers would notice a longer one."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Adapters:
     """What the use cases of one process work with: the clock, the records in the store, and Stripe."""
 
-    settings: Settings
-    clock: Clock
-    metrics: Metrics
-    tracing: Tracing | None
-    store: Store
-    secrets: Secrets
-    gateway: Gateway | None
-    """`None` without a Stripe key."""
-    recent_entitlements: RecentEntitlements
+    def __init__(
+        self, settings: Settings, clock: Clock, metrics: Metrics, tracing: Tracing | None, store: Store
+    ) -> None:
+        catalogue = settings.catalogue
+        self.settings, self.clock, self.metrics, self.tracing, self.store = settings, clock, metrics, tracing, store
+        self.gateway = _gateway(settings, metrics, tracing)
+        self.secrets = secrets = Secrets(store, settings.secrets)
+        self.recent_entitlements = RecentEntitlements(
+            settings.data, catalogue.failure.known_for, clock=clock, on_error=logs.report_unwritten_entitlements
+        )
+        sign_audit = partial(secrets.signer, "audit")
+        self.audit_log = AuditLog(store)
+        self.audit = AuditWriter(
+            store, sign_audit, self.audit_log, on_refused=logs.report_foreign_audit_entries, clock=clock
+        )
+        self.audit_verifier = AuditVerifier(store, self.audit_log, sign_audit)
+        self.audit_erasure = AuditErasure(store, self.audit, self.audit_log, sign_audit)
+        self.usage_counters = UsageCounters(UsageStore(store), metrics, catalogue.zone, clock)
+        self.alert_flags, self.grant_ends = AlertStore(store), GrantEndIndex(store)
+        self.trials = Trials(catalogue, ReaderHistory(store), self.alert_flags)
+        self.readers = Readers(store, ReaderChangeListener(self.usage_counters, self.grant_ends, self.trials))
+        self.reader_lists = ReaderLists(catalogue, store, self.readers, clock, report=logs.report_worker_trouble)
+        self.erased = ErasedReaders(store, partial(secrets.sealer_with_stored, ERASURE))
+        self.grants = Grants(self.readers, catalogue, self.audit, self.recent_entitlements)
+        self.passes, self.gift_allowances = Passes(store, self.audit), GiftAllowances(store)
+        configured_keys = {key.name for key in (*settings.site_keys, *settings.admin_keys)}
+        self.admin_keys = AdminKeys(
+            AuditedHash(store, self.audit, "keys"), partial(secrets.signer, "key"), configured_keys
+        )
+        self.approvals = Approvals(AuditedHash(store, self.audit, "approvals"), partial(secrets.sealer, "approval"))
+        self.provider_sources = ProviderSources(store)
+        self.policies, self.titles = PolicyStore(store), TitleRegistry(store)
+        self.stories = StoryMemory(store, clock)
+        self.prices_changed = ChangeCounter(store, "prices")
+        self.comparisons = Comparisons(ComparisonSamples(store), self.usage_counters, clock)
 
-    readers: Readers
-    reader_lists: ReaderLists
-    erased: ErasedReaders
-    grants: Grants
-    grant_ends: GrantEndIndex
-    passes: Passes
-    gift_allowances: GiftAllowances
-    audit: AuditWriter
-    audit_log: AuditLog
-    audit_verifier: AuditVerifier
-    audit_erasure: AuditErasure
-    admin_keys: AdminKeys
-    approvals: Approvals
-    provider_sources: ProviderSources
-    policies: PolicyStore
-    stories: StoryMemory
-    titles: TitleRegistry
-    prices_changed: ChangeCounter
-    usage_counters: UsageCounters
-    comparisons: Comparisons
-    alert_flags: AlertStore
-    trials: Trials
+
+class UseCases(Adapters):
+    """What readers, sites and admins ask of the service, and Stripe's events."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, metrics: Metrics, tracing: Tracing | None, store: Store
+    ) -> None:
+        super().__init__(settings, clock, metrics, tracing, store)
+        catalogue, readers = settings.catalogue, self.readers
+        self.event_processor = processor = EventProcessor(
+            store,
+            readers,
+            catalogue,
+            erased=self.erased,
+            gateway=self.gateway,
+            known=self.recent_entitlements,
+            listener=ObjectChangeListener(catalogue, self.alert_flags, clock),
+            report=logs.report_stripe_trouble,
+            trace=untraced if tracing is None else tracing.job,
+        )
+        self.deliveries = DeliveryReceiver(processor, self.usage_counters, self.alert_flags)
+        self.subscription_admin = SubscriptionAdmin(processor, self.audit, Merges(store, readers, catalogue))
+        invitation_tokens = InvitationTokens(partial(self.secrets.signing_keys, "invitation"))
+        self.owned_groups = OwnedGroups(processor, self.subscription_admin, Invitations(store), invitation_tokens)
+        self.prices = PriceCache(self.gateway, catalogue)
+        self.purchases = Purchases(catalogue, readers, self.gateway, self.prices, self.trials, processor.refresh_soon)
+        self.pass_tokens = PassTokens(partial(self.secrets.signing_keys, "pass"))
+        self.pass_keys = PublicPassKeys(self.pass_tokens, self.titles, self.passes)
+        self.gifts = ReaderGifts(catalogue, readers, self.passes, self.gift_allowances)
+        self.decision_ids = DecisionIds(
+            partial(self.secrets.sealer, "decision"), catalogue, DecisionOverflow(store, VALID_FOR)
+        )
+        visitors = NewVisitors(store.link, settings.new_visitors_per_minute, metrics.count_refused_visitor)
+        validator = PassValidator(self.pass_tokens, self.passes)
+        self.access_check = AccessCheck(catalogue, store, readers, self.recent_entitlements, validator, visitors)
+        self.policy_revisions = PolicyRevisionTask(self.policies, self.titles, catalogue, link=store.link, clock=clock)
+        self.grant_changes = GrantChanges(catalogue, readers, self.grants, self.approvals)
+        self.imports = _imports(self, processor)
+        self.approval_workflow = ApprovalWorkflow(
+            self.approvals, self.grant_changes.approval_kinds() | self.imports.approval_kinds()
+        )
+        self.snapshots = Snapshots(catalogue, self.provider_sources, self.imports)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Service(Adapters):
-    """The adapters and the use cases of one process."""
+class Service(UseCases):
+    """The service of one process: the adapters, the use cases, and what works beside the requests."""
 
-    access_check: AccessCheck
-    decision_ids: DecisionIds
-    profiles: ReaderProfiles
-    policy_revisions: PolicyRevisionTask
-    explainer: Explainer
-    grant_changes: GrantChanges
-    approval_workflow: ApprovalWorkflow
-    external_sources: ExternalSources
-    snapshots: Snapshots
-    imports: BulkImports
-    takeover: Takeover
-    event_processor: EventProcessor
-    deliveries: DeliveryReceiver
-    subscription_admin: SubscriptionAdmin
-    owned_groups: OwnedGroups
-    prices: PriceCache
-    purchases: Purchases
-    pass_tokens: PassTokens
-    pass_keys: PublicPassKeys
-    gifts: ReaderGifts
-    erasure: Erasure
-    export: Export
-    retention: RetentionTask
-    alerts: Alerts
-    maintenance: Maintenance
-    state_metrics: StateMetrics
-    background_tasks: BackgroundTasks
-    worker: Worker
-    doctor: Doctor
+    def __init__(
+        self, settings: Settings, clock: Clock, metrics: Metrics, tracing: Tracing | None, store: Store
+    ) -> None:
+        super().__init__(settings, clock, metrics, tracing, store)
+        catalogue, processor = settings.catalogue, self.event_processor
+        self.profiles = ReaderProfiles(catalogue, store, self.readers)
+        self.explainer = _explainer(self)
+        self.external_sources = ExternalSources(
+            catalogue=catalogue,
+            readers=self.readers,
+            sources=self.provider_sources,
+            index=ReaderIndex(store),
+            audit=self.audit,
+            known=self.recent_entitlements,
+        )
+        self.takeover = _takeover(self)
+        self.erasure = _erasure(self)
+        self.export = Export(self.profiles, self.readers, self.audit_log, self.erasure, self.owned_groups)
+        self.retention = RetentionTask(
+            catalogue,
+            HistoryRetention(store),
+            self.policies,
+            self.audit_verifier,
+            self.erased,
+            on_broken=logs.report_broken_audit_chain,
+        )
+        self.alerts = Alerts(catalogue, processor, self.alert_flags, self.grant_ends, self.snapshots)
+        self.maintenance = _maintenance(self)
+        metrics.state.declare_providers(tuple(catalogue.providers))
+        self.state_metrics = StateMetrics(
+            store, metrics.state, self.audit, self.imports, self.approvals, snapshots=self.snapshots, clock=clock
+        )
+        self.background_tasks = BackgroundTasks(
+            [
+                lambda: processor.finish_postponed(clock()),
+                lambda: self.maintenance.finish_pending(clock()),
+                OnChange(self.prices_changed.read, self.prices.request_refresh),
+                self.usage_counters.tick,
+                self.comparisons.write_samples,
+                metrics.processes.record,
+                self.state_metrics.tick,
+            ]
+        )
+        self.worker = _worker(self)
+        self.doctor = _doctor(self)
 
     def start(self) -> None:
         """Derive keys, and start the threads that a web process needs. Call it once a process, after any fork."""
@@ -225,57 +284,11 @@ def build(settings: Settings, store_url: str, tracing: Tracing | None = None) ->
 
 def assemble(settings: Settings, link: Link, clock: Clock, metrics: Metrics, tracing: Tracing | None = None) -> Service:
     """Assemble the service around a link to its store."""
-    return _service(_adapters(settings, clock, metrics, tracing, Store(link, Keys(settings.prefix))))
-
-
-def _adapters(settings: Settings, clock: Clock, metrics: Metrics, tracing: Tracing | None, store: Store) -> Adapters:
-    catalogue, secrets, audit_log = settings.catalogue, Secrets(store, settings.secrets), AuditLog(store)
-    audit = AuditWriter(
-        store, partial(secrets.signer, "audit"), audit_log, on_refused=logs.report_foreign_audit_entries, clock=clock
-    )
-    recent_entitlements = RecentEntitlements(
-        settings.data, catalogue.failure.known_for, clock=clock, on_error=logs.report_unwritten_entitlements
-    )
-    usage_counters, grant_ends = UsageCounters(UsageStore(store), metrics, catalogue.zone, clock), GrantEndIndex(store)
-    alert_flags = AlertStore(store)
-    trials = Trials(catalogue, ReaderHistory(store), alert_flags)
-    readers = Readers(store, ReaderChangeListener(usage_counters, grant_ends, trials))
-    configured_keys = {key.name for key in (*settings.site_keys, *settings.admin_keys)}
-    return Adapters(
-        settings=settings,
-        clock=clock,
-        metrics=metrics,
-        tracing=tracing,
-        store=store,
-        secrets=secrets,
-        gateway=_gateway(settings, metrics, tracing),
-        recent_entitlements=recent_entitlements,
-        readers=readers,
-        reader_lists=ReaderLists(catalogue, store, readers, clock, report=logs.report_worker_trouble),
-        erased=ErasedReaders(store, partial(secrets.sealer_with_stored, ERASURE)),
-        grants=Grants(readers, catalogue, audit, recent_entitlements),
-        grant_ends=grant_ends,
-        passes=Passes(store, audit),
-        gift_allowances=GiftAllowances(store),
-        audit=audit,
-        audit_log=audit_log,
-        audit_verifier=AuditVerifier(store, audit_log, partial(secrets.signer, "audit")),
-        audit_erasure=AuditErasure(store, audit, audit_log, lambda: secrets.signer("audit")),
-        admin_keys=AdminKeys(AuditedHash(store, audit, "keys"), partial(secrets.signer, "key"), configured_keys),
-        approvals=Approvals(AuditedHash(store, audit, "approvals"), partial(secrets.sealer, "approval")),
-        provider_sources=ProviderSources(store),
-        policies=PolicyStore(store),
-        stories=StoryMemory(store, clock),
-        titles=TitleRegistry(store),
-        prices_changed=ChangeCounter(store, "prices"),
-        usage_counters=usage_counters,
-        comparisons=Comparisons(ComparisonSamples(store), usage_counters, clock),
-        alert_flags=alert_flags,
-        trials=trials,
-    )
+    return Service(settings, clock, metrics, tracing, Store(link, Keys(settings.prefix)))
 
 
 def _gateway(settings: Settings, metrics: Metrics, tracing: Tracing | None) -> Gateway | None:
+    """Return Stripe's API, or `None` without a Stripe key."""
     if settings.stripe_api_key is None:
         return None
     from service.adapters.stripe import gateway, transport  # They import the SDK.
@@ -286,128 +299,11 @@ def _gateway(settings: Settings, metrics: Metrics, tracing: Tracing | None) -> G
     return gateway.Gateway(settings.stripe_api_key, settings.stripe_api_base, transport.RateLimit(), observe, keys)
 
 
-def _service(adapters: Adapters) -> Service:
-    a, catalogue = adapters, adapters.settings.catalogue
-    event_processor, pass_tokens = _event_processor(a), PassTokens(partial(a.secrets.signing_keys, "pass"))
-    decision_ids = DecisionIds(partial(a.secrets.sealer, "decision"), catalogue, DecisionOverflow(a.store, VALID_FOR))
-    profiles, prices = ReaderProfiles(catalogue, a.store, a.readers), PriceCache(a.gateway, catalogue)
-    imports, grant_changes = _imports(a, event_processor), GrantChanges(catalogue, a.readers, a.grants, a.approvals)
-    snapshots, access_check = Snapshots(catalogue, a.provider_sources, imports), _access_check(a, pass_tokens)
-    state_metrics = _state_metrics(a, imports, snapshots)
-    approval_workflow = ApprovalWorkflow(a.approvals, grant_changes.approval_kinds() | imports.approval_kinds())
-    alerts = Alerts(catalogue, event_processor, a.alert_flags, a.grant_ends, snapshots)
-    subscription_admin, groups = _subscriptions(a, event_processor)
-    erasure, retention = _erasure(a, imports, groups), _retention(a)
-    maintenance = _maintenance(a, event_processor, alerts, approval_workflow, retention)
-    return Service(
-        **{field.name: getattr(a, field.name) for field in fields(a)},
-        access_check=access_check,
-        decision_ids=decision_ids,
-        profiles=profiles,
-        policy_revisions=PolicyRevisionTask(a.policies, a.titles, catalogue, link=a.store.link, clock=a.clock),
-        explainer=_explainer(a, access_check, decision_ids, profiles),
-        grant_changes=grant_changes,
-        approval_workflow=approval_workflow,
-        imports=imports,
-        external_sources=_external_sources(a),
-        snapshots=snapshots,
-        takeover=_takeover(a, imports, event_processor),
-        event_processor=event_processor,
-        deliveries=DeliveryReceiver(event_processor, a.usage_counters, a.alert_flags),
-        subscription_admin=subscription_admin,
-        owned_groups=groups,
-        prices=prices,
-        purchases=Purchases(catalogue, a.readers, a.gateway, prices, a.trials, event_processor.refresh_soon),
-        pass_tokens=pass_tokens,
-        pass_keys=PublicPassKeys(pass_tokens, a.titles, a.passes),
-        gifts=ReaderGifts(catalogue, a.readers, a.passes, a.gift_allowances),
-        erasure=erasure,
-        export=Export(profiles, a.readers, a.audit_log, erasure, groups),
-        retention=retention,
-        alerts=alerts,
-        maintenance=maintenance,
-        state_metrics=state_metrics,
-        background_tasks=_background_tasks(a, event_processor, maintenance, prices, state_metrics),
-        worker=_worker(a, event_processor, subscription_admin, maintenance),
-        doctor=_doctor(a, event_processor, snapshots),
-    )
-
-
-def _doctor(a: Adapters, processor: EventProcessor, snapshots: Snapshots) -> Doctor:
-    return Doctor(
-        settings=a.settings,
-        store=a.store,
-        ledger=processor.ledger,
-        objects=processor.objects,
-        gateway=a.gateway,
-        clock=a.clock,
-        erased=a.erased,
-        lists=a.reader_lists,
-        snapshots=snapshots,
-    )
-
-
-def _state_metrics(a: Adapters, imports: BulkImports, snapshots: Snapshots) -> StateMetrics:
-    a.metrics.state.declare_providers(tuple(a.settings.catalogue.providers))
-    return StateMetrics(a.store, a.metrics.state, a.audit, imports, a.approvals, snapshots=snapshots, clock=a.clock)
-
-
-def _access_check(a: Adapters, pass_tokens: PassTokens) -> AccessCheck:
-    validator = PassValidator(pass_tokens, a.passes)
-    visitors = NewVisitors(a.store.link, a.settings.new_visitors_per_minute, a.metrics.count_refused_visitor)
-    return AccessCheck(a.settings.catalogue, a.store, a.readers, a.recent_entitlements, validator, visitors)
-
-
-def _event_processor(a: Adapters) -> EventProcessor:
-    return EventProcessor(
-        a.store,
-        a.readers,
-        a.settings.catalogue,
-        erased=a.erased,
-        gateway=a.gateway,
-        known=a.recent_entitlements,
-        listener=ObjectChangeListener(a.settings.catalogue, a.alert_flags, a.clock),
-        report=logs.report_stripe_trouble,
-        trace=untraced if a.tracing is None else a.tracing.job,
-    )
-
-
-def _subscriptions(a: Adapters, event_processor: EventProcessor) -> tuple[SubscriptionAdmin, OwnedGroups]:
-    admin = SubscriptionAdmin(event_processor, a.audit, Merges(a.store, a.readers, a.settings.catalogue))
-    tokens = InvitationTokens(partial(a.secrets.signing_keys, "invitation"))
-    return admin, OwnedGroups(event_processor, admin, Invitations(a.store), tokens)
-
-
-def _explainer(a: Adapters, check: AccessCheck, decision_ids: DecisionIds, profiles: ReaderProfiles) -> Explainer:
-    return Explainer(
-        catalogue=a.settings.catalogue,
-        access_check=check,
-        readers=a.readers,
-        profiles=profiles,
-        erased=a.erased,
-        decision_ids=decision_ids,
-        policies=a.policies,
-        history=SourceHistory(a.settings.catalogue, ReaderHistory(a.store), a.audit_log),
-        stories=a.stories,
-    )
-
-
 def _imports(a: Adapters, processor: EventProcessor) -> BulkImports:
     store = ImportStore(a.store, partial(a.secrets.sealer, "import"))
     kinds = {kind.name: kind for kind in import_kinds(a, processor, store, Pace())}
     runner = ImportRunner(store, kinds, a.clock, lease=LEASE, report=logs.report_failed_import)
     return BulkImports(store, ImportStaging(store, CHUNK_SIZE), runner, kinds, a.audit, a.approvals)
-
-
-def _external_sources(a: Adapters) -> ExternalSources:
-    return ExternalSources(
-        catalogue=a.settings.catalogue,
-        readers=a.readers,
-        sources=a.provider_sources,
-        index=ReaderIndex(a.store),
-        audit=a.audit,
-        known=a.recent_entitlements,
-    )
 
 
 def import_kinds(a: Adapters, processor: EventProcessor, store: ImportStore, pace: Pace) -> list[AnyKind]:
@@ -437,86 +333,93 @@ def import_kinds(a: Adapters, processor: EventProcessor, store: ImportStore, pac
     return [grants, changes, links, snapshots, TakeoverImports(grants, links, SeatRows(processor))]
 
 
-def _takeover(a: Adapters, imports: BulkImports, event_processor: EventProcessor) -> Takeover:
-    account = f"{a.settings.stripe_api_key} {a.settings.stripe_api_base} {a.settings.prefix}"
-    progress = ReadProgress(a.settings.data / "takeover-subscriptions", partial(a.secrets.sealer, "takeover"))
+def _explainer(service: Service) -> Explainer:
+    return Explainer(
+        catalogue=service.settings.catalogue,
+        access_check=service.access_check,
+        readers=service.readers,
+        profiles=service.profiles,
+        erased=service.erased,
+        decision_ids=service.decision_ids,
+        policies=service.policies,
+        history=SourceHistory(service.settings.catalogue, ReaderHistory(service.store), service.audit_log),
+        stories=service.stories,
+    )
+
+
+def _takeover(service: Service) -> Takeover:
+    settings, processor = service.settings, service.event_processor
+    account = f"{settings.stripe_api_key} {settings.stripe_api_base} {settings.prefix}"
+    progress = ReadProgress(settings.data / "takeover-subscriptions", partial(service.secrets.sealer, "takeover"))
     return Takeover(
-        catalogue=a.settings.catalogue,
-        imports=imports,
-        planner=GrantPlanner(a.store),
-        reading=StripeReading(a.gateway, event_processor.objects, progress, account),
-        full_sync=FullSync(event_processor),
+        catalogue=settings.catalogue,
+        imports=service.imports,
+        planner=GrantPlanner(service.store),
+        reading=StripeReading(service.gateway, processor.objects, progress, account),
+        full_sync=FullSync(processor),
     )
 
 
-def _erasure(a: Adapters, imports: BulkImports, groups: OwnedGroups) -> Erasure:
+def _erasure(service: Service) -> Erasure:
     return Erasure(
-        catalogue=a.settings.catalogue,
-        readers=a.readers,
-        audit=a.audit,
-        audit_log=a.audit_log,
-        audit_erasure=a.audit_erasure,
-        approvals=a.approvals,
-        imports=imports,
-        groups=groups,
-        erased=a.erased,
-        eraser=Eraser(a.store, a.erased),
-        ends=a.grant_ends,
-        usage=a.usage_counters.store,
-        provider_sources=a.provider_sources,
-        known=a.recent_entitlements,
-        index=a.reader_lists.updates,
+        catalogue=service.settings.catalogue,
+        readers=service.readers,
+        audit=service.audit,
+        audit_log=service.audit_log,
+        audit_erasure=service.audit_erasure,
+        approvals=service.approvals,
+        imports=service.imports,
+        groups=service.owned_groups,
+        erased=service.erased,
+        eraser=Eraser(service.store, service.erased),
+        ends=service.grant_ends,
+        usage=service.usage_counters.store,
+        provider_sources=service.provider_sources,
+        known=service.recent_entitlements,
+        index=service.reader_lists.updates,
     )
 
 
-def _retention(a: Adapters) -> RetentionTask:
-    history, on_broken = HistoryRetention(a.store), logs.report_broken_audit_chain
-    return RetentionTask(a.settings.catalogue, history, a.policies, a.audit_verifier, a.erased, on_broken=on_broken)
-
-
-def _maintenance(
-    a: Adapters, event_processor: EventProcessor, alerts: Alerts, workflow: ApprovalWorkflow, retention: RetentionTask
-) -> Maintenance:
+def _maintenance(service: Service) -> Maintenance:
+    usage = service.usage_counters
     return Maintenance(
-        audit=a.audit,
-        approvals=a.approvals,
-        approval_workflow=workflow,
-        retention=retention,
-        erased=a.erased,
-        usage_counters=a.usage_counters,
-        alerts=alerts,
-        entitlement_counts=EntitlementCounts(event_processor, a.grant_ends, a.provider_sources, a.usage_counters.store),
-        passes=a.passes,
-        grant_ends=a.grant_ends,
-        clock=a.clock,
+        audit=service.audit,
+        approvals=service.approvals,
+        approval_workflow=service.approval_workflow,
+        retention=service.retention,
+        erased=service.erased,
+        usage_counters=usage,
+        alerts=service.alerts,
+        entitlement_counts=EntitlementCounts(
+            service.event_processor, service.grant_ends, service.provider_sources, usage.store
+        ),
+        passes=service.passes,
+        grant_ends=service.grant_ends,
+        clock=service.clock,
     )
 
 
-def _background_tasks(
-    a: Adapters, event_processor: EventProcessor, maintenance: Maintenance, prices: PriceCache, state: StateMetrics
-) -> BackgroundTasks:
-    return BackgroundTasks(
-        [
-            lambda: event_processor.finish_postponed(a.clock()),
-            lambda: maintenance.finish_pending(a.clock()),
-            OnChange(a.prices_changed.read, prices.request_refresh),
-            a.usage_counters.tick,
-            a.comparisons.write_samples,
-            a.metrics.processes.record,
-            state.tick,
-        ]
-    )
-
-
-def _worker(
-    a: Adapters, event_processor: EventProcessor, subscription_admin: SubscriptionAdmin, maintenance: Maintenance
-) -> Worker:
+def _worker(service: Service) -> Worker:
     return Worker(
-        event_processor,
-        subscription_admin,
-        LeaderElection(a.store, LEADS_FOR),
-        maintenance,
-        clock=a.clock,
-        prices_changed=a.prices_changed.increment,
+        service.event_processor,
+        service.subscription_admin,
+        LeaderElection(service.store, LEADS_FOR),
+        service.maintenance,
+        clock=service.clock,
+        prices_changed=service.prices_changed.increment,
         report=logs.report_worker_trouble,
+    )
+
+
+def _doctor(service: Service) -> Doctor:
+    return Doctor(
+        settings=service.settings,
+        store=service.store,
+        ledger=service.event_processor.ledger,
+        objects=service.event_processor.objects,
+        gateway=service.gateway,
+        clock=service.clock,
+        erased=service.erased,
+        lists=service.reader_lists,
+        snapshots=service.snapshots,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,6 @@ class Bench:
         """Return the imports of another process, which dies where its link says; seven rows are three chunks."""
         service = self.service
         process = assemble(service.settings, link or service.store.link, self.clock, Metrics())
-        process = replace(process, recent_entitlements=service.recent_entitlements)
         store = ImportStore(process.store, lambda: process.secrets.sealer("import"))
         kinds = {kind.name: kind for kind in import_kinds(process, process.event_processor, store, UNPACED)}
         runner = ImportRunner(store, kinds, self.clock, lease=0.04, report=logs.report_failed_import)
