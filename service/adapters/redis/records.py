@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from service.adapters.redis.client.store import Store
+
+encode_json = msgspec.json.Encoder().encode
+decode_list = msgspec.json.Decoder(list).decode
+"""Stored records are compact JSON, most of them arrays."""
 
 
 class StoreRecords:

@@ -21,8 +21,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, cast
 
-import msgspec
-
 from service.adapters.crypto import new_id
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
@@ -31,7 +29,7 @@ from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.held_features import load_held
 from service.adapters.redis.readers.readers import Readers, StoredSource
-from service.adapters.redis.records import StoreRecords
+from service.adapters.redis.records import StoreRecords, decode_list, encode_json
 from service.domain.catalogue import Catalogue
 from service.domain.errors import RevokedGrant, UnknownGrant
 from service.domain.sources import Grant, Source, end_order
@@ -191,8 +189,6 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str
 
 _IMPORTED = 40
 _A_TIME = 500
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list).decode
 
 Commands = list[tuple[bytes, tuple[bytes | int | str, ...]]]
 
@@ -322,7 +318,7 @@ class GrantEndIndex(StoreRecords):
                 checked.append(None)
                 continue
             corrections.append((self._key, (b"ZADD", self._key, b"XX", _score(grant.until), member)))
-            _, _, reader = cast("tuple[Any, Any, str | None]", _decode(about))
+            _, _, reader = cast("tuple[Any, Any, str | None]", decode_list(about))
             checked.append(GrantExpiry(grant.id, grant.plan, reader, grant.start, grant.until, grant.import_id))
         self._drop(gone)
         self._link.pipeline(corrections)
@@ -348,7 +344,7 @@ def _member(grant: Grant, tag: bytes) -> bytes:
 
 
 def _details(grant: Grant, reader: str | None) -> bytes:
-    return _encode([grant.plan, grant.start, reader])
+    return encode_json([grant.plan, grant.start, reader])
 
 
 def _score(until: int | None) -> bytes:
@@ -356,6 +352,6 @@ def _score(until: int | None) -> bytes:
 
 
 def _ending(member: bytes, about: bytes, score: float) -> GrantExpiry:
-    plan, start, reader = _decode(about)
+    plan, start, reader = decode_list(about)
     grant = member.partition(b" ")[0].decode()
     return GrantExpiry(grant, plan, reader, start, None if score == float("inf") else int(score))

@@ -24,7 +24,7 @@ from service.adapters.redis.client.keys import import_tag
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import field_pairs
-from service.adapters.redis.records import StoreRecords
+from service.adapters.redis.records import StoreRecords, encode_json
 from service.domain.errors import NewerSchema
 
 TURN, STATE, KEEP = load("acquire_import_turn"), load("commit_import"), load("rewrite_import_chunk")
@@ -43,8 +43,6 @@ COUNTED = ("skipped", "taken_back", "left_alone")
 """Results that imports of every kind count, besides those that were planned."""
 
 Row = TypeVar("Row")
-
-_json = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +108,13 @@ class ImportStore(StoreRecords):
             "kind": manifest.kind,
             "state": manifest.state,
             "rows": manifest.rows,
-            "actor": _json.encode({"name": manifest.actor.name, "from_ip": manifest.actor.from_ip}),
+            "actor": encode_json({"name": manifest.actor.name, "from_ip": manifest.actor.from_ip}),
             "created": manifest.created_at,
             "entry": manifest.entry,
             "chunks": manifest.chunks,
             "cursor": manifest.cursor,
-            "planned": _json.encode(manifest.planned),
-            "about": _json.encode(manifest.about),
+            "planned": encode_json(manifest.planned),
+            "about": encode_json(manifest.about),
             **manifest.counted,
         }
         parts = [part for pair in said.items() for part in pair]
@@ -236,4 +234,4 @@ class ImportStore(StoreRecords):
         return bool(self._link.run(KEEP, keys, [holder, state, chunk, self._sealed(rows)]))
 
     def _sealed(self, rows: Sequence[Any]) -> str:
-        return self._sealer().seal(zlib.compress(_json.encode(rows), 1))
+        return self._sealer().seal(zlib.compress(encode_json(rows), 1))

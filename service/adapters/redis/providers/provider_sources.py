@@ -23,7 +23,7 @@ from service.adapters.redis.client.keys import PROVIDER_PARTITIONS, READER_TAG
 from service.adapters.redis.client.scripts import ScriptCall, load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import field_pairs
-from service.adapters.redis.records import StoreRecords
+from service.adapters.redis.records import StoreRecords, encode_json
 from service.domain.errors import NewerSchema
 from service.domain.sources import External
 
@@ -31,8 +31,6 @@ NUMBER, WRITE, FIELD = load("next_provider_number"), load("write_provider_source
 
 SCHEMA = 1
 PARTITIONS_A_READ = 16
-
-_encode = msgspec.json.Encoder().encode
 
 
 class ProviderSource(msgspec.Struct, array_like=True, frozen=True):
@@ -173,7 +171,7 @@ class ProviderSources(StoreRecords):
 
     def save_refusal(self, provider: str, refusal: SnapshotRefusal) -> None:
         """Record that a snapshot was refused, because it would have ended too much."""
-        self._call(b"HSET", self.keys.provider(provider, "state"), b"refused", _encode(refusal))
+        self._call(b"HSET", self.keys.provider(provider, "state"), b"refused", encode_json(refusal))
 
     def _key(self, provider: str, external_id: str) -> bytes:
         return self.keys.provider(provider, f"sources:{partition_of_source(external_id)}")
@@ -185,7 +183,7 @@ def partition_of_source(external_id: str) -> int:
 
 
 def _written(name: str, entry: ProviderSource) -> tuple[str, int, bytes]:
-    return name, entry.number, _encode(entry)
+    return name, entry.number, encode_json(entry)
 
 
 def _unpack(stored: bytes | None) -> ProviderSource | None:

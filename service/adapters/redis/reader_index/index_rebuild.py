@@ -14,10 +14,9 @@ import msgspec
 from service.adapters.redis.client.keys import READER_TAG, reader_hash
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
-from service.adapters.redis.records import StoreRecords
+from service.adapters.redis.records import StoreRecords, decode_list
 
 _PAGE = 500
-_decode = msgspec.json.Decoder(list).decode
 
 
 class ReaderIdSearch(StoreRecords):
@@ -66,7 +65,7 @@ class ReaderIdSearch(StoreRecords):
             for members in self._link.read([(key, (b"ZRANGE", key, b"0", b"-1")) for key in page]):
                 yield from (member[2:].decode() for member in members)
         for _, details in self._pairs(self.keys.grant_details):
-            if (name := _decode(details)[2]) is not None:
+            if (name := decode_list(details)[2]) is not None:
                 yield name
         for field, heir in self._pairs(self.keys.merge("heirs")):
             if not field.startswith(b">"):

@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, cast
 
-import msgspec
-
 from service.adapters.redis.client.keys import READER_TAG, owner_mark, reader_hash
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.readers import ALIAS, MERGED_MARKS, Readers
-from service.adapters.redis.records import StoreRecords
+from service.adapters.redis.records import StoreRecords, decode_list, encode_json
 from service.adapters.redis.story_passes.passes import GiftAllowances, carry_openings
 from service.domain.catalogue import Catalogue
 
@@ -56,7 +54,7 @@ class Merges(StoreRecords):
     def commit(self, merge: Merge) -> tuple[Verdict, str]:
         """Commit a merge or return why not, and the reader that stays: the heir of `merge.stays` if that was merged itself."""
         tags = [reader_hash(merge.gone), reader_hash(merge.stays)]
-        todo = msgspec.json.encode([merge.gone, merge.audit, merge.at])
+        todo = encode_json([merge.gone, merge.audit, merge.at])
         keys = [self._heirs, self._members, self._todo]
         reply = self._link.run(COMMIT, keys, [*tags, merge.stays, todo, int(merge.at * 1000)])
         verdict, _, stays = cast("tuple[bytes, bytes, bytes]", reply)
@@ -67,7 +65,7 @@ class Merges(StoreRecords):
         row = self._read_one(b"HGETALL", self._todo)
         found = []
         for tag, todo in zip(row[::2], row[1::2], strict=True):
-            gone, audit, at = msgspec.json.decode(todo)
+            gone, audit, at = decode_list(todo)
             heir = self._read_one(b"HGET", self._heirs, tag)
             found.append(Merge(gone, heir[READER_TAG:].decode(), audit, at))
         return found

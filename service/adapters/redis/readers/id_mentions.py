@@ -10,20 +10,16 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import msgspec
-
 from service.adapters.redis.client.link import Command, Link
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import field_pairs
+from service.adapters.redis.records import decode_list, encode_json
 from service.domain.errors import NewerSchema
 from service.domain.sources import Grant
 
 FIELD, ITEM = load("replace_field"), load("replace_list_item")
 REPLACEMENT = "(erased)"
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list).decode
 
 
 def name_pattern(names: Sequence[str]) -> re.Pattern[str]:
@@ -74,15 +70,15 @@ class IdMentions:
         )
 
     def _pass(self, value: bytes) -> bytes | None:
-        schema, story, reason, *rest = _decode(value)
+        schema, story, reason, *rest = decode_list(value)
         cleaned = self._word.sub(REPLACEMENT, reason)
-        return None if cleaned == reason else _encode([schema, story, cleaned, *rest])
+        return None if cleaned == reason else encode_json([schema, story, cleaned, *rest])
 
     def _entries(self, entries: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
         for entry in entries:
             if not any(part in entry for part in self._plain):
                 continue
-            schema, at, field, record, *rest = _decode(entry)
+            schema, at, field, record, *rest = decode_list(entry)
             cleaned = self._record(field.encode(), record.encode()) if record is not None else None
             if cleaned is not None:
-                yield entry, _encode([schema, at, field, cleaned.decode(), *rest])
+                yield entry, encode_json([schema, at, field, cleaned.decode(), *rest])

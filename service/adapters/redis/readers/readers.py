@@ -15,14 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar, cast
 
-import msgspec
-
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec
-from service.adapters.redis.records import StoreRecords
+from service.adapters.redis.records import StoreRecords, decode_list, encode_json
 from service.domain.catalogue import Catalogue
 from service.domain.errors import NewerSchema, StoreUnavailable
 from service.domain.sources import Grant, Holding, Source
@@ -47,9 +45,6 @@ _PART_BYTES = 300
 
 Rule = Literal["higher", "next"]
 Value = TypeVar("Value")
-
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,13 +301,13 @@ def _customer_ids(values: Iterable[bytes]) -> list[str]:
 
 def pack_change(now: float, field: bytes, record: bytes, cause: str) -> bytes:
     """Return an entry of the history; the record of a tombstone becomes null."""
-    text = None if len(_decoder.decode(record)) == 2 else record.decode()
-    return _encoder.encode([source_codec.SCHEMA, int(now), field.decode(), text, cause, int(now * 1000) % 1000])
+    text = None if len(decode_list(record)) == 2 else record.decode()
+    return encode_json([source_codec.SCHEMA, int(now), field.decode(), text, cause, int(now * 1000) % 1000])
 
 
 def unpack_change(entry: bytes) -> ReaderChange:
     """Return a change from its entry in the history. Raises: NewerSchema if a newer service wrote it."""
-    schema, at, field, record, cause, ms = _decoder.decode(entry)
+    schema, at, field, record, cause, ms = decode_list(entry)
     if schema != source_codec.SCHEMA:
         raise NewerSchema(f"a history entry of schema {schema}, this service knows {source_codec.SCHEMA}")
     return ReaderChange(at, field.encode(), record.encode() if record is not None else None, cause, at + ms / 1000)

@@ -20,15 +20,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Literal
 
-import msgspec
-
+from service.adapters.redis.records import decode_list, encode_json
 from service.domain.errors import NewerSchema
 from service.domain.sources import External, Grant, HeldPrice, Item, Pass, Source, StripeEntitlements, Subscription
 
 SCHEMA = 1
 
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(list)
 
 ROLES: dict[str, Literal["subscription", "seat", "gift"]] = {"s": "subscription", "t": "seat", "f": "gift"}
 LETTERS = {role: letter for letter, role in ROLES.items()}
@@ -63,7 +60,7 @@ def _pack(values: list[Any], least: int = 2) -> bytes:
     """Encode without empty values at the end, but `least` values: so a source with empty values alone is no tombstone."""
     while values and not values[-1] and values[-1] is not True and len(values) > least:
         values.pop()
-    return _encoder.encode(values)
+    return encode_json(values)
 
 
 def _values(source: Source) -> list[Any]:
@@ -92,13 +89,13 @@ def held_prices(source: Source | None) -> list[HeldPrice]:
 
 def encode_held_price(held: HeldPrice) -> tuple[bytes, bytes]:
     """Return the field and the record of a price."""
-    price = _encoder.encode([held.price, held.lookup_key, held.product])
-    return price, _encoder.encode([SCHEMA, held.subscription, held.created])
+    price = encode_json([held.price, held.lookup_key, held.product])
+    return price, encode_json([SCHEMA, held.subscription, held.created])
 
 
 def decode_held_price(field: bytes, record: bytes) -> HeldPrice:
     """Return a price from its field and record. Raises: NewerSchema if a newer service wrote it."""
-    return HeldPrice(*_decoder.decode(field), *_read(record)[1:])
+    return HeldPrice(*decode_list(field), *_read(record)[1:])
 
 
 def number_of(record: bytes) -> int:
@@ -153,7 +150,7 @@ def _subscription(name: str, role: Literal["subscription", "seat", "gift"], valu
 
 
 def _read(record: bytes) -> list[Any]:
-    values = _decoder.decode(record)
+    values = decode_list(record)
     if values[0] != SCHEMA:
         raise NewerSchema(f"a record of schema {values[0]}, this service knows {SCHEMA}")
     return values

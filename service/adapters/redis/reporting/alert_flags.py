@@ -20,7 +20,7 @@ import msgspec
 from service.adapters.redis.client.keys import PARTITIONS
 from service.adapters.redis.client.memory import MemoryUse
 from service.adapters.redis.readers.readers import field_pairs
-from service.adapters.redis.records import StoreRecords
+from service.adapters.redis.records import StoreRecords, decode_list, encode_json
 
 MOST_PRICES = 200
 MOST_OBJECTS = 10_000
@@ -28,8 +28,6 @@ MOST_OBJECTS = 10_000
 ObjectAlert = Literal["ownerless", "trials"]
 FlagName = Literal["drift", "event_gap", "clock", "caught_up", "mended"]
 
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list).decode
 _decode_price = msgspec.json.Decoder(tuple[str, str | None, str | None]).decode
 
 
@@ -106,14 +104,14 @@ class AlertStore(StoreRecords):
 
     def raise_flag(self, what: FlagName, count: int, detail: str, now: float) -> None:
         """Record a condition that exists once."""
-        self._call(b"HSET", self.keys.alert("flags"), what, _encode([int(now), count, detail]))
+        self._call(b"HSET", self.keys.alert("flags"), what, encode_json([int(now), count, detail]))
 
     def clear_flag(self, what: FlagName) -> None:
         self._call(b"HDEL", self.keys.alert("flags"), what)
 
     def load_flags(self) -> dict[str, AlertFlag]:
         reply = self._call(b"HGETALL", self.keys.alert("flags"))
-        return {bytes(what).decode(): AlertFlag(*_decode(value)) for what, value in field_pairs(reply)}
+        return {bytes(what).decode(): AlertFlag(*decode_list(value)) for what, value in field_pairs(reply)}
 
     def store_memory(self) -> MemoryUse:
         """Return the memory of the store's fullest server."""
@@ -130,4 +128,4 @@ class AlertStore(StoreRecords):
 
 
 def _member(bought: UnknownPrice) -> bytes:
-    return _encode([bought.price, bought.lookup_key, bought.product])
+    return encode_json([bought.price, bought.lookup_key, bought.product])

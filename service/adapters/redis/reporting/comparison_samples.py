@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from itertools import count
 from secrets import token_hex
 
-import msgspec
-
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.records import StoreRecords
+from service.adapters.redis.records import StoreRecords, decode_list, encode_json
 
 KEPT = 7 * 86_400
 """Seconds for which a sample is kept; its decision ID can be explained as long."""
@@ -22,8 +20,6 @@ MOST = 1_000
 
 _numbers = count()
 """Of the samples of this process, which keep their order also within a millisecond."""
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +66,12 @@ def pack_sample(sample: ComparisonSample) -> bytes:
     """Return a sample as a member of the sorted set, unlike any other."""
     named = [sample.decision_id, sample.ours, sample.theirs, sample.reason, sample.story]
     word = b"%06x%b" % (next(_numbers) & 0xFFFFFF, token_hex(2).encode())
-    return b"%013d %b %b" % (int(sample.at * 1000), word, _encode(named))
+    return b"%013d %b %b" % (int(sample.at * 1000), word, encode_json(named))
 
 
 def _unpack(member: bytes) -> ComparisonSample:
     at, _, named = member.split(b" ", 2)
-    return ComparisonSample(int(at) / 1000, *_decode(named)[:5])
+    return ComparisonSample(int(at) / 1000, *decode_list(named)[:5])
 
 
 def _oldest(now: float) -> bytes:

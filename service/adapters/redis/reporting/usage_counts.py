@@ -21,11 +21,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import msgspec
-
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.readers.readers import field_pairs
-from service.adapters.redis.records import StoreRecords
+from service.adapters.redis.records import StoreRecords, encode_json
 
 ADD = load("add_usage_batch")
 
@@ -35,8 +33,6 @@ UPSELL_WINDOW = 7 * 86_400
 MOST_READERS = 200_000
 """The most readers remembered as having seen the box, some 20 MB; beyond that the oldest are deleted."""
 _MARK_KEPT = 3_600
-
-_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +74,7 @@ class UsageStore(StoreRecords):
         names = [self.keys.usage(f"p:{process}"), self.keys.usage("upsold"), self._day(today)]
         limits = (_MARK_KEPT, int(now), UPSELL_WINDOW, MOST_READERS)
         keys = [*names, *(key for key, _ in added)]
-        return bool(self._link.run(ADD, keys, [part.number, *limits, _encode(content)]))
+        return bool(self._link.run(ADD, keys, [part.number, *limits, encode_json(content)]))
 
     def write_gauge(self, name: str, values: Mapping[str, int], bucket: UsageBucket, now: float) -> None:
         """Write how many there are of each kind now; a day and an hour keep the last value."""

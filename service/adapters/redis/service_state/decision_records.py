@@ -15,13 +15,11 @@ import msgspec
 
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import field_pairs
+from service.adapters.redis.records import decode_list, encode_json
 from service.domain.catalogue import Catalogue, Plan, Tier
 from service.domain.errors import StoreUnavailable
 
 SCHEMA = 1
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ class PolicyStore:
 
     def save(self, catalogue: Catalogue, now: float) -> None:
         """Store the policy in force, and that it is in use."""
-        record = _encode([SCHEMA, int(now), policy_document(catalogue)])
+        record = encode_json([SCHEMA, int(now), policy_document(catalogue)])
         self._link.call(self._key, b"HSET", self._key, catalogue.revision, record)
 
     def find(self, revision: str) -> RecordedPolicy | None:
@@ -81,7 +79,7 @@ class PolicyStore:
             kept = self._link.call(self._key, b"HGET", self._key, revision)
             if kept is None:
                 return None
-            schema, _, document = _decode(kept)
+            schema, _, document = decode_list(kept)
             if schema != SCHEMA:
                 return None
             tiers = msgspec.convert(document["tiers"], dict[str, Tier])
@@ -93,7 +91,7 @@ class PolicyStore:
     def prune(self, before: float) -> int:
         """Delete policies that were not used since `before` (epoch seconds), and return their number."""
         kept = field_pairs(self._link.call(self._key, b"HGETALL", self._key))
-        old = [revision for revision, record in kept if _decode(record)[1] < before]
+        old = [revision for revision, record in kept if decode_list(record)[1] < before]
         if old:
             self._link.call(self._key, b"HDEL", self._key, *old)
         return len(old)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.records import StoreRecords
+from service.adapters.redis.records import StoreRecords, decode_list, encode_json
 from service.domain.catalogue import KnownStory, Story
 
 REMEMBER = load("remember_stories")
@@ -29,9 +27,6 @@ LONGEST = 8_192
 _MOST_LISTED = 1_000
 _BATCH = 50
 """Stories in one script: none runs long enough to delay a check."""
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list).decode
 
 
 class KnownStories(StoreRecords):
@@ -60,7 +55,7 @@ class KnownStories(StoreRecords):
         found, at = self._link.read([(described, (b"HGET", described, member)), (asked, (b"ZSCORE", asked, member))])
         if found is None or at is None or now >= float(at) + KEPT:
             return None
-        schema, section, tags, published_at, parts, tier = _decode(found)[:6]
+        schema, section, tags, published_at, parts, tier = decode_list(found)[:6]
         if schema != SCHEMA:
             return None
         return KnownStory(Story(story_id, section, tuple(tags), tier, published_at, tuple(parts)), int(float(at)))
@@ -73,5 +68,5 @@ class KnownStories(StoreRecords):
 
 
 def _description(story: Story) -> bytes:
-    text = _encode([SCHEMA, story.section, story.tags, story.published_at, story.parts, story.tier])
+    text = encode_json([SCHEMA, story.section, story.tags, story.published_at, story.parts, story.tier])
     return text if len(text) <= LONGEST else b""

@@ -17,12 +17,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from hashlib import blake2b
 
-import msgspec
-
 from service.adapters.crypto import Signer, key_digest
 from service.adapters.redis.audit.audit import Actor, AuditedHash, audit_entry
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.records import StoreRecords
+from service.adapters.redis.records import StoreRecords, decode_list, encode_json
 from service.domain.errors import EnvironmentKey, NameInUse, NewerSchema, StoreUnavailable, UnknownKey
 from service.domain.ids import is_personal_name
 
@@ -34,9 +32,6 @@ LOOKS, LOOKS_A_SECOND = 20, 5
 
 WORD, MARK = "paywall_", 16
 """The prefix of a key, and the length of the mark at its end."""
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +99,7 @@ class AdminKeys:
         return sorted(found, key=lambda key: (key.created_at, key.name), reverse=True)
 
     def _unpacked(self, name: str, kept: bytes) -> AdminKey:
-        schema, *values = _decode(kept)
+        schema, *values = decode_list(kept)
         if schema != SCHEMA:
             raise NewerSchema(f"a key of schema {schema}, this service knows {SCHEMA}")
         role, mark, created_at, makers = values
@@ -116,7 +111,7 @@ class AdminKeys:
 
 
 def _packed(key: AdminKey) -> bytes:
-    return _encode([SCHEMA, key.role, key.mark, key.created_at, key.makers])
+    return encode_json([SCHEMA, key.role, key.mark, key.created_at, key.makers])
 
 
 class AdminKeyCache:

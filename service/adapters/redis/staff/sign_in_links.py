@@ -8,15 +8,10 @@ from __future__ import annotations
 from hashlib import sha256
 from secrets import token_urlsafe
 
-import msgspec
-
-from service.adapters.redis.records import StoreRecords
+from service.adapters.redis.records import StoreRecords, decode_list, encode_json
 
 VALID_FOR = 600
 """Seconds."""
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(tuple[str, str]).decode
 
 
 class SignInLinks(StoreRecords):
@@ -25,7 +20,7 @@ class SignInLinks(StoreRecords):
     def create(self, key_digest: bytes, made_by: str) -> str:
         """Return the token of a new link for the key with this digest."""
         token = token_urlsafe(32)
-        self._call(b"SET", self._key(token), _encode((key_digest.hex(), made_by)), b"EX", VALID_FOR)
+        self._call(b"SET", self._key(token), encode_json((key_digest.hex(), made_by)), b"EX", VALID_FOR)
         return token
 
     def redeem(self, token: str) -> tuple[bytes, str] | None:
@@ -33,7 +28,7 @@ class SignInLinks(StoreRecords):
         found = self._call(b"GETDEL", self._key(token))
         if found is None:
             return None
-        digest, made_by = _decode(found)
+        digest, made_by = decode_list(found)
         return bytes.fromhex(digest), made_by
 
     def _key(self, token: str) -> bytes:

@@ -17,15 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
-import msgspec
-
 from service.adapters.crypto import new_id
 from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.client.keys import pass_tag, reader_hash, visitor_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import Script, load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.records import StoreRecords
+from service.adapters.redis.records import StoreRecords, decode_list, encode_json
 from service.domain.errors import NewerSchema, UnknownPass
 from service.domain.meter import MeterWindow
 from service.domain.story_passes import StoryPass
@@ -37,9 +35,6 @@ SCHEMA = 1
 KEPT = 90 * 86_400
 """Seconds for which an expired pass is still listed."""
 _TIDY_BY = 500
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +80,7 @@ class Passes(StoreRecords):
         written = audit_entry(actor, "pass.create", now=now, reader=giver, target=made.id, after=after, reason=reason)
         # The list comes first: `prune_list` removes an entry without a pass, but nothing finds a pass without an entry.
         self._call(b"ZADD", self.keys.listed_passes, 0, _place(made))
-        doc = _encode([SCHEMA, story, reason, made.actor, made.created_at, 1])
+        doc = encode_json([SCHEMA, story, reason, made.actor, made.created_at, 1])
         self._write(made.id, CREATE, [doc, openings, until, until + KEPT], written)
         return made
 
@@ -224,7 +219,7 @@ def _place(story_pass: StoryPass) -> str:
 
 
 def _values(doc: bytes) -> list[Any]:
-    schema, *values = _decode(doc)
+    schema, *values = decode_list(doc)
     if schema != SCHEMA:
         raise NewerSchema(f"a story pass of schema {schema}, this service knows {SCHEMA}")
     return values

@@ -14,6 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from service.adapters.redis.readers import source_codec
+from service.adapters.redis.records import decode_list
 from service.domain.errors import NewerSchema
 from service.domain.event_order import StateVersion
 from service.domain.payments import Payment, PaymentUpdate, with_totals
@@ -22,7 +23,6 @@ from service.domain.stripe_facts import ObjectRef, OwnerClaims, StripeFacts
 SCHEMA = 1
 
 _encoder = msgspec.json.Encoder(order="sorted")
-_decoder = msgspec.json.Decoder(list)
 
 
 def pack_facts(facts: StripeFacts) -> bytes:
@@ -100,7 +100,7 @@ def pack_row(values: list[Any]) -> bytes:
 
 
 def unpack_row(text: bytes) -> list[Any]:
-    values = _decoder.decode(text)
+    values = decode_list(text)
     if values[0] != SCHEMA:
         raise NewerSchema(f"a record of schema {values[0]}, this service knows {SCHEMA}")
     return values[1:]

@@ -14,13 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
-import msgspec
-
 from service.adapters.redis.client.keys import PARTITIONS, partition_of
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.erased_readers import ErasedReaders
-from service.adapters.redis.records import StoreRecords
+from service.adapters.redis.records import StoreRecords, encode_json
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import LEASE, ms, tag_of
 from service.domain.stripe_facts import EventContent, ObjectRef, PaymentRef
@@ -37,8 +35,6 @@ GAVE_UP = "Stripe could not be read in ten tries; it is finished once it can be,
 
 State = Literal["pending", "applied", "stale", "ignored", "dead"]
 Mode = Literal["deliver", "list", "replay"]
-
-_json = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +181,7 @@ class Inbox(StoreRecords):
     def record_changes(self, name: str, event: str, changes: Mapping[str, object]) -> None:
         """Record what an event changes, by reader, before it is changed, so that a crash leaves no unknown change."""
         key = self.keys.stripe_event(partition_of(name), event)
-        pairs = [part for reader, change in changes.items() for part in (f"c:{reader}", _json.encode(change))]
+        pairs = [part for reader, change in changes.items() for part in (f"c:{reader}", encode_json(change))]
         self._call(b"HSET", key, *pairs)
 
     def write_audit_entry(self, name: str, audit: bytes) -> None:

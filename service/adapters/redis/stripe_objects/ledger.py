@@ -7,15 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-import msgspec
-
 from service.adapters.redis.client.keys import PARTITIONS
 from service.adapters.redis.client.link import Command
-from service.adapters.redis.records import StoreRecords
+from service.adapters.redis.records import StoreRecords, decode_list
 from service.adapters.redis.stripe_objects.inbox import KEPT_FOR, MOST_EVENTS, State
 from service.adapters.redis.stripe_objects.objects import ms
 
-_json = msgspec.json.Decoder(list)
 AT_A_TIME = 5_000
 """The most events deleted by one call."""
 
@@ -138,7 +135,7 @@ def read_cursor(text: str) -> LedgerPosition:
 
 def _entry(name: str, row: Sequence[bytes]) -> LedgerEntry:
     fields = {key.decode(): value.decode() for key, value in zip(row[::2], row[1::2], strict=True)}
-    changes = [(key[2:], _json.decode(value)) for key, value in fields.items() if key.startswith("c:")]
+    changes = [(key[2:], decode_list(value)) for key, value in fields.items() if key.startswith("c:")]
     return LedgerEntry(
         id=name,
         type=fields["type"],

@@ -11,14 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-import msgspec
-
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.grants.grant_import_rows import GrantRow
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import ALIAS
-from service.adapters.redis.records import StoreRecords
+from service.adapters.redis.records import StoreRecords, decode_list
 from service.domain.sources import Grant
 
 _RECENT = b"-60"
@@ -101,12 +99,9 @@ def _field(row: GrantRow) -> bytes:
     return f"g:{row.grant}".encode()
 
 
-_decode = msgspec.json.Decoder(list).decode
-
-
 def _changes(history: Sequence[bytes], field: bytes) -> Iterator[GrantChange]:
     """Yield the changes of one field among the entries of a history."""
     for entry in history:
-        _, _, name, record, cause, *_ = _decode(entry)
+        _, _, name, record, cause, *_ = decode_list(entry)
         if name == field.decode():
             yield GrantChange(cause, record)
