@@ -22,7 +22,7 @@ from service.adapters.redis.reader_index.partition import (
     StateKey,
     pack_partition,
 )
-from service.adapters.redis.reader_index.reader_index import IndexState, ReaderIndex, index_partition_of
+from service.adapters.redis.reader_index.reader_index import IndexState, MarkKind, ReaderIndex, index_partition_of
 from service.adapters.redis.readers.readers import Readers
 from service.domain.catalogue import DAY, Catalogue
 from service.domain.errors import StoreUnavailable
@@ -80,14 +80,12 @@ class IndexUpdates:
         `imported`: also those whom an import has changed.
         """
         done = 0
-        while imported and (changed := self._index.list_imported(MARKS_A_STEP)):
-            self.refresh({mark.reader for mark in changed}, step)
-            self._index.remove_imported(changed)
-            done += len(changed)
-        while changed := self._index.list_changed(MARKS_A_STEP):
-            self.refresh({mark.reader for mark in changed}, step)
-            self._index.remove_changed(changed)
-            done += len(changed)
+        kinds: tuple[MarkKind, ...] = ("imported", "changed") if imported else ("changed",)
+        for kind in kinds:
+            while marks := self._index.list_marked(kind, MARKS_A_STEP):
+                self.refresh({mark.reader for mark in marks}, step)
+                self._index.remove_marked(kind, marks)
+                done += len(marks)
         if announced := self._index.list_announced():
             self.refresh({mark.reader for mark in announced}, step)
             self._index.remove_announced(announced)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
+from typing import TypeVar
 
+from service.adapters.redis.client.keys import INDEX_PARTITIONS
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_index.partition import GrantOrigin, GrantPlace, StateKey
 from service.adapters.redis.reader_index.reader_index import ReaderIndex, index_partition_of
@@ -29,6 +31,8 @@ MOST_BY_END = 101
 BUILD_PATIENCE = 2.0
 """Seconds for which a request builds a missing index itself; a large one is left to the background."""
 
+Item = TypeVar("Item")
+
 
 @dataclass(frozen=True, slots=True)
 class ReaderFilter:
@@ -40,11 +44,6 @@ class ReaderFilter:
     standing: str | None = None
     ends_before: float | None = None
     access: bool | None = None
-
-    @property
-    def first_bytes(self) -> bytes:
-        """The prefix, as IDs are stored."""
-        return (self.prefix or "").encode()
 
     def accepts(self, state: StateKey) -> bool:
         """Return whether a reader in this state matches, whatever the ID and the end."""
@@ -67,11 +66,6 @@ class GrantFilter:
     import_id: str | None = None
     reader: str | None = None
     prefix: str | None = None
-
-    @property
-    def first_bytes(self) -> bytes:
-        """The prefix of the reader's ID, as IDs are stored."""
-        return (self.prefix or "").encode()
 
     def accepts(self, origin: GrantOrigin) -> bool:
         """Return whether a grant of this origin matches, whatever its times."""
@@ -139,19 +133,17 @@ class ReaderLists:
         """Return a page of the readers who match, by ID or by their ends, and the place behind which the next page begins."""
         self._require_index()
         found = self._readers_by_end(wanted, after) if by_end else self._readers_by_id(wanted, after)
-        chosen = list(islice(found, limit + 1))
-        shown = [name.decode() for *_, name in chosen[:limit]]
+        page, last = _first_of(found, limit)
         following = None
-        if len(chosen) > limit:
-            end, name = chosen[limit - 1]
+        if last is not None:
+            end, name = last
             following = f"{end} {name.decode()}" if by_end else name.decode()
-        return self._show_readers(shown, wanted), following
+        return self._show_readers([name.decode() for _, name in page], wanted), following
 
     def _readers_by_id(self, wanted: ReaderFilter, after: str | None) -> Iterator[tuple[int, bytes]]:
+        prefix, behind = (wanted.prefix or "").encode(), (after or "").encode()
         parts = [
-            part.find_readers(
-                wanted.accepts, prefix=wanted.first_bytes, after=(after or "").encode(), ends_before=wanted.ends_before
-            )
+            part.find_readers(wanted.accepts, prefix=prefix, after=behind, ends_before=wanted.ends_before)
             for part in self._index.load_partitions()
         ]
         # Each partition is sorted, and filtered only as far as the page needs.
@@ -159,9 +151,9 @@ class ReaderLists:
 
     def _readers_by_end(self, wanted: ReaderFilter, after: str | None) -> Iterator[tuple[int, bytes]]:
         end, _, name = (after or "-1 ").partition(" ")
-        behind = (int(end), name.encode())
+        prefix, behind = (wanted.prefix or "").encode(), (int(end), name.encode())
         parts = (
-            part.find_readers(wanted.accepts, prefix=wanted.first_bytes, ends_before=wanted.ends_before)
+            part.find_readers(wanted.accepts, prefix=prefix, ends_before=wanted.ends_before)
             for part in self._index.load_partitions()
         )
         return iter(heapq.nsmallest(MOST_BY_END, (place for part in parts for place in part if place > behind)))
@@ -180,66 +172,44 @@ class ReaderLists:
         self, wanted: GrantFilter, limit: int, after: str | None = None
     ) -> tuple[list[ListedGrant], str | None]:
         """Return a page of the grants that match, the first to end first, and the place behind which the next page begins."""
-        self._require_index()
         end, _, grant_id = (after or "-1 ").partition(" ")
         behind = (int(end), grant_id.encode())
-        reader = None if wanted.reader is None else self._readers.resolve_merged(wanted.reader).encode()
-        in_time = wanted.in_time(self._clock())
-        found = (
-            (stored, place.id, place)
-            for part in self._index.load_partitions()
-            for stored, place in part.find_ending_grants(
-                wanted.accepts, in_time, reader=reader, prefix=wanted.first_bytes
-            )
-            if (stored, place.id) > behind
-        )
-        chosen = heapq.nsmallest(limit + 1, found)
-        following = None
-        if len(chosen) > limit:
-            following = f"{chosen[limit - 1][0]} {chosen[limit - 1][1].decode()}"
-        return self._show_grants([place for *_, place in chosen[:limit]], wanted), following
+        found = (((place.end, place.id), place) for part in self._matching(wanted) for place in part)
+        page, last = _first_of(heapq.nsmallest(limit + 1, (pair for pair in found if pair[0] > behind)), limit)
+        following = f"{last[1].end} {last[1].id.decode()}" if last is not None else None
+        return self._show_grants([place for _, place in page], wanted), following
 
     def find_grants(
         self, wanted: GrantFilter, limit: int, after: str | None = None
     ) -> tuple[list[ListedGrant], str | None]:
         """Return a page of the grants that match, the newest first, and the place behind which the next page begins."""
-        self._require_index()
         before = None
         if after is not None:
             created, _, grant_id = after.partition(" ")
-            before = GrantPlace(int(created), grant_id.encode(), b"")
-        reader = None if wanted.reader is None else self._readers.resolve_merged(wanted.reader)
-        partitions = None if reader is None else [index_partition_of(reader)]
-        parts = [
-            part.find_grants(
-                wanted.accepts,
-                wanted.in_time(self._clock()),
-                before=before,
-                reader=None if reader is None else reader.encode(),
-                prefix=wanted.first_bytes,
-            )
-            for part in (
-                self._index.load_partitions() if partitions is None else self._index.load_partitions(partitions)
-            )
-        ]
-        chosen = list(islice(heapq.merge(*parts, reverse=True), limit + 1))
-        following = None
-        if len(chosen) > limit:
-            following = f"{chosen[limit - 1].created_at} {chosen[limit - 1].id.decode()}"
-        return self._show_grants(chosen[:limit], wanted), following
+            before = GrantPlace(int(created), grant_id.encode())
+        page, last = _first_of(heapq.merge(*self._matching(wanted, before), reverse=True), limit)
+        following = f"{last.created_at} {last.id.decode()}" if last is not None else None
+        return self._show_grants(page, wanted), following
 
     def select_grants(self, wanted: GrantFilter, ids: Collection[str] | None = None) -> list[tuple[str, str]]:
         """Return all grants that match, each with its reader; of these IDs only, if some are given."""
-        self._require_index()
-        reader = None if wanted.reader is None else self._readers.resolve_merged(wanted.reader).encode()
         chosen = None if ids is None else {name.encode() for name in ids}
-        in_time = wanted.in_time(self._clock())
         return [
             (place.id.decode(), place.reader.decode())
-            for part in self._index.load_partitions()
-            for place in part.find_grants(wanted.accepts, in_time, reader=reader, prefix=wanted.first_bytes)
+            for part in self._matching(wanted)
+            for place in part
             if chosen is None or place.id in chosen
         ]
+
+    def _matching(self, wanted: GrantFilter, before: GrantPlace | None = None) -> Iterator[Iterator[GrantPlace]]:
+        """Yield, of each partition, the grants that match and stand behind `before`, the newest first."""
+        self._require_index()
+        reader = None if wanted.reader is None else self._readers.resolve_merged(wanted.reader)
+        numbers = range(INDEX_PARTITIONS) if reader is None else [index_partition_of(reader)]
+        holder, prefix = None if reader is None else reader.encode(), (wanted.prefix or "").encode()
+        in_time = wanted.in_time(self._clock())
+        for part in self._index.load_partitions(numbers):
+            yield part.find_grants(wanted.accepts, in_time, before=before, reader=holder, prefix=prefix)
 
     def _show_grants(self, places: Sequence[GrantPlace], wanted: GrantFilter) -> list[ListedGrant]:
         now, names = self._clock(), [place.reader.decode() for place in places]
@@ -266,6 +236,12 @@ class ReaderLists:
                 raise ListsNotReady
 
         self.updates.rebuild(step)
+
+
+def _first_of(found: Iterable[Item], limit: int) -> tuple[list[Item], Item | None]:
+    """Return the first items, and the last of them if more follow."""
+    chosen = list(islice(found, limit + 1))
+    return chosen[:limit], chosen[limit - 1] if len(chosen) > limit else None
 
 
 def _still_matches(wanted: ReaderFilter, state: ReaderState) -> bool:

@@ -73,11 +73,12 @@ class IndexedReader(NamedTuple):
 
 
 class GrantPlace(NamedTuple):
-    """Where a grant stands in the list: the newest has the highest place."""
+    """Where a grant stands in the list: the newest has the highest place. `end` is as stored."""
 
     created_at: int
     id: bytes
-    reader: bytes
+    reader: bytes = b""
+    end: int = NEVER
 
 
 _EMPTY: list[Any] = [[], b"", b"", b"", b"", [], b"", b"", b"", b"", b"", b""]
@@ -162,21 +163,7 @@ class IndexPartition:
                 and holder.startswith(prefix)
                 and in_time(origins[number].revoked, starts[at], ends[at])
             ):
-                yield GrantPlace(created[at], ids[at], holder)
-
-    def find_ending_grants(
-        self,
-        accepts: Callable[[GrantOrigin], bool],
-        in_time: Callable[[bool, int, int], bool],
-        *,
-        reader: bytes | None = None,
-        prefix: bytes = b"",
-    ) -> Iterator[tuple[int, GrantPlace]]:
-        """Yield the stored end of each grant that matches, and the grant, in no order."""
-        ids, ends = self._grant_ids.split(b"\n"), _column("I", self._grant_ends)
-        places = {name: at for at, name in enumerate(ids)}
-        for place in self.find_grants(accepts, in_time, reader=reader, prefix=prefix):
-            yield ends[places[place.id]], place
+                yield GrantPlace(created[at], ids[at], holder, ends[at])
 
     def due_readers(self, now: float) -> list[str]:
         """Return the readers who have changed by themselves since they were indexed."""

@@ -11,7 +11,7 @@ A partition is one string (`partition`), which is read as a whole and replaced i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 from zlib import crc32
 
 from service.adapters.redis.client.keys import INDEX_PARTITIONS, reader_hash
@@ -28,6 +28,10 @@ READER_ID = b"="
 SLOW_WRITE, FAILED_WRITE = 0.5, 10.0
 """Seconds after which an announced write can have been lost, and after which it was made or never will be."""
 _PARTITIONS_A_READ = 64
+
+
+MarkKind = Literal["changed", "imported"]
+"""Marked by a write, or by an import."""
 
 
 class IndexMark(NamedTuple):
@@ -55,7 +59,7 @@ class ReaderIndex(IndexMarks):
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
-        self._imported = store.keys.index_marks("imported")
+        self._mark_keys = {"changed": self._changed, "imported": store.keys.index_marks("imported")}
         self._state = store.keys.index_marks("state")
 
     # Marks.
@@ -63,7 +67,7 @@ class ReaderIndex(IndexMarks):
     def mark_imported(self, tags: Collection[bytes]) -> None:
         """Mark the readers with these hashes, whom an import has changed; they are indexed when the import pauses."""
         names = [name for name in self.find_ids(tags).values() if name is not None]
-        self._mark(self._imported, sorted(names), 0)
+        self._mark(self._mark_keys["imported"], sorted(names), 0)
 
     def find_ids(self, tags: Collection[bytes]) -> dict[bytes, str | None]:
         """Return the reader of each hash who has a record, with the ID, `None` where no record holds it."""
@@ -83,29 +87,21 @@ class ReaderIndex(IndexMarks):
         if keys:
             self._link.run_all([ScriptCall(NAME, (key,), (name,)) for key, name in keys])
 
-    def list_changed(self, limit: int) -> list[IndexMark]:
-        """Return readers who were marked as changed, the first marked first."""
-        return _marks(self._call(b"ZRANGE", self._changed, 0, limit - 1, b"WITHSCORES"))
-
     def count_imported(self) -> int:
         """Return how many readers are marked whom an import has changed."""
-        return int(self._call(b"ZCARD", self._imported))
+        return int(self._call(b"ZCARD", self._mark_keys["imported"]))
 
-    def list_imported(self, limit: int) -> list[IndexMark]:
-        """Return readers whom an import has changed, the first marked first."""
-        return _marks(self._call(b"ZRANGE", self._imported, 0, limit - 1, b"WITHSCORES"))
+    def list_marked(self, kind: MarkKind, limit: int) -> list[IndexMark]:
+        """Return readers who were marked as changed, the first marked first."""
+        return _marks(self._call(b"ZRANGE", self._mark_keys[kind], 0, limit - 1, b"WITHSCORES"))
 
     def list_announced(self) -> list[IndexMark]:
         """Return readers whose write was announced long enough ago to have been lost."""
         return _marks(self._announced_until(SLOW_WRITE))
 
-    def remove_changed(self, marks: Sequence[IndexMark]) -> None:
+    def remove_marked(self, kind: MarkKind, marks: Sequence[IndexMark]) -> None:
         """Remove the marks of readers who were indexed since."""
-        self._remove(self._changed, marks)
-
-    def remove_imported(self, marks: Sequence[IndexMark]) -> None:
-        """Remove the marks of readers who were indexed since the import changed them."""
-        self._remove(self._imported, marks)
+        self._remove(self._mark_keys[kind], marks)
 
     def remove_announced(self, marks: Sequence[IndexMark]) -> None:
         """Remove those of these announcements whose writes must have been made or have failed."""
@@ -114,9 +110,8 @@ class ReaderIndex(IndexMarks):
 
     def remove_marks(self, readers: Sequence[str]) -> None:
         """Remove all marks of these readers."""
-        self._link.pipeline(
-            [(key, (b"ZREM", key, *readers)) for key in (self._announced, self._changed, self._imported)]
-        )
+        keys = (self._announced, *self._mark_keys.values())
+        self._link.pipeline([(key, (b"ZREM", key, *readers)) for key in keys])
 
     def _announced_until(self, seconds: float) -> list[bytes]:
         now, part = self._call_time()
