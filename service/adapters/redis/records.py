@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 
 from service.adapters.redis.client.store import Store
@@ -20,13 +18,5 @@ class StoreRecords:
         self._link = store.link
         self._call = store.link.call_key
         self._read_one = store.link.read_key
+        self._read_each = store.link.read_each
         self.keys = store.keys
-
-    def _scan(self, key: bytes, count: int) -> Iterator[list[bytes]]:
-        """Yield members and scores of a sorted set in turn, about `count` of them a page; a member can occur twice."""
-        cursor = b"0"
-        while True:
-            cursor, row = self._read_one(b"ZSCAN", key, cursor, b"COUNT", b"%d" % count)
-            yield row
-            if cursor == b"0":
-                return

@@ -13,7 +13,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import TypeVar
 
-from service.adapters.redis.client.keys import INDEX_PARTITIONS
+from service.adapters.redis.client.keys import INDEX_PARTITIONS, reader_hash
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_index.partition import GrantOrigin, GrantPlace, StateKey
 from service.adapters.redis.reader_index.reader_index import ReaderIndex, index_partition_of
@@ -213,7 +213,9 @@ class ReaderLists:
 
     def _show_grants(self, places: Sequence[GrantPlace], wanted: GrantFilter) -> list[ListedGrant]:
         now, names = self._clock(), [place.reader.decode() for place in places]
-        grants = self._readers.find_grants([(name, place.id) for name, place in zip(names, places, strict=True)])
+        grants = self._readers.find_grants(
+            [(reader_hash(name), place.id) for name, place in zip(names, places, strict=True)]
+        )
         return [
             ListedGrant(name, grant)
             for name, grant in zip(names, grants, strict=True)

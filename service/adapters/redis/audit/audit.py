@@ -184,7 +184,7 @@ class AuditWriter(StoreRecords):
         """Return how many entries are in outboxes and not in the chain yet."""
         found = self._call(b"SMEMBERS", self.keys.audit_intents)
         outboxes = [self.keys.outbox(tag) for tag in {ADMIN, *(_tag_of(intent) for intent in found)}]
-        return sum(self._link.read([(outbox, (b"LLEN", outbox)) for outbox in outboxes]))
+        return sum(self._read_each(b"LLEN", outboxes))
 
     def flush_outbox(self, tag: bytes) -> int:
         """Move the entries of one outbox to the chain, withdraw this thread's intents, and return the number of entries."""

@@ -11,7 +11,7 @@ import os
 import time
 import weakref
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, NoReturn
@@ -191,6 +191,11 @@ class Link:
         """Run one command that reads a key, as `read` does."""
         return self.read([(key, (command, key, *arguments))])[0]
 
+    def read_each(self, command: bytes, keys: Iterable[bytes], *arguments: bytes) -> list[Any]:
+        """Run one command on each of these keys, as `read` does; without keys return nothing."""
+        commands = [(key, (command, key, *arguments)) for key in keys]
+        return self.read(commands) if commands else []
+
     def pipeline(self, commands: Sequence[tuple[bytes, tuple[Argument, ...]]]) -> list[Any]:
         """Run many commands over many keys, in bounded writes. They may write: see `call`.
 
@@ -223,6 +228,15 @@ class Link:
             with self._redis_py_client(topology, node) as client:
                 keys = client.scan_iter(match, _KEYS_A_PAGE)
                 yield from iter(lambda keys=keys: list(islice(keys, _KEYS_A_PAGE)), [])  # type: ignore[misc]
+
+    def scan_key(self, command: bytes, key: bytes, count: int) -> Iterator[list[bytes]]:
+        """Yield what HSCAN, SSCAN or ZSCAN finds under a key, about `count` members a page; one can occur twice."""
+        cursor = b"0"
+        while True:
+            cursor, row = self.read_key(command, key, cursor, b"COUNT", b"%d" % count)
+            yield row
+            if cursor == b"0":
+                return
 
     def memory_at(self, key: bytes) -> MemoryUse:
         """Return the memory of the server with this key, as read at most a second ago."""

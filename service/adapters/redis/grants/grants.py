@@ -26,7 +26,6 @@ from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.held_features import load_held
 from service.adapters.redis.readers.readers import Readers, StoredSource
 from service.adapters.redis.records import StoreRecords, decode_list, encode_json
@@ -212,6 +211,7 @@ class GrantEndIndex(StoreRecords):
         super().__init__(store)
         self._key = store.keys.grant_ends
         self._about = store.keys.grant_details
+        self._readers = Readers(store)
 
     def announce(self, reader: str, grant: Grant) -> None:
         """Prepare for a write of this grant: store the earlier of its old and new ends."""
@@ -274,7 +274,7 @@ class GrantEndIndex(StoreRecords):
 
     def iterate_active(self, now: float) -> Iterator[list[GrantExpiry]]:
         """Yield all grants that have begun and not ended, in pages, as the index has them; one can occur twice."""
-        for row in self._scan(self._key, _A_TIME):
+        for row in self._link.scan_key(b"ZSCAN", self._key, _A_TIME):
             scores = {bytes(member): float(score) for member, score in zip(row[::2], row[1::2], strict=True)}
             members = [member for member, score in scores.items() if score > now]
             details = self._call(b"HMGET", self._about, *members) if members else []
@@ -312,7 +312,8 @@ class GrantEndIndex(StoreRecords):
         checked: list[GrantExpiry | None] = []
         gone: list[bytes] = []
         corrections: Commands = []
-        for member, about, grant in zip(members, details, self._grants(members), strict=True):
+        grants = self._readers.find_grants([(tag, grant) for grant, _, tag in (m.partition(b" ") for m in members)])
+        for member, about, grant in zip(members, details, grants, strict=True):
             if grant is None or about is None or grant.revoked_at is not None:
                 gone.append(member)
                 checked.append(None)
@@ -323,20 +324,6 @@ class GrantEndIndex(StoreRecords):
         self._drop(gone)
         self._link.pipeline(corrections)
         return checked
-
-    def _grants(self, members: Sequence[bytes]) -> list[Grant | None]:
-        commands = []
-        fields = [b"g:" + member.partition(b" ")[0] for member in members]
-        for member, field in zip(members, fields, strict=True):
-            tag = member.partition(b" ")[2]
-            keys = self.keys.reader(tag), self.keys.past(tag)
-            commands += [(key, (b"HGET", key, field)) for key in keys]
-        replies = self._link.read(commands)
-        records = [hot or past for hot, past in zip(replies[::2], replies[1::2], strict=True)]
-        sources = [
-            source_codec.decode(f, record) if record else None for f, record in zip(fields, records, strict=True)
-        ]
-        return [source if isinstance(source, Grant) else None for source in sources]
 
 
 def _member(grant: Grant, tag: bytes) -> bytes:

@@ -179,7 +179,7 @@ class ImportStore(StoreRecords):
     def count_open(self) -> dict[str, int]:
         """Return how many imports are staged or unfinished, by state."""
         keys = [self.keys.import_state(import_id) for import_id in self.list_open()]
-        states = self._link.read([(key, (b"HGET", key, b"state")) for key in keys]) if keys else []
+        states = self._read_each(b"HGET", keys, b"state")
         return Counter(state.decode() for state in states if state)
 
     def reopen(self, import_id: str) -> None:

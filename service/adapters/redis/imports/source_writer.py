@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from service.adapters.redis.client.errors import StoreError
-from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.scripts import ScriptCall, load
 from service.adapters.redis.imports.import_store import ImportTurn
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import HISTORY_ENTRIES, Rule
@@ -48,22 +47,15 @@ class ImportSourceWriter(StoreRecords):
     def _write(self, writes: Sequence[SourceWrite], said: Sequence[bytes | int | str]) -> list[Any]:
         """Write by one script; in a cluster by one script a reader, because they lie in different slots."""
         if self._link.address.kind != "cluster":
-            return cast("list[Any]", self._link.run(PUT, *self._asked(writes, said)))
-        asked = [self._asked([write], said) for write in writes]
-        try:
-            replies = self._link.pipeline([(keys[0], (b"EVALSHA", PUT.sha, 3, *keys, *args)) for keys, args in asked])
-        except StoreError:
-            # A restarted server does not know the script; `run` loads it. Each write can be repeated.
-            replies = [self._link.run(PUT, keys, args) for keys, args in asked]
+            return cast("list[Any]", self._link.run(*self._writing(writes, said)))
+        replies = self._link.run_all([self._writing([write], said) for write in writes])
         return [verdict for reply in replies for verdict in reply]
 
-    def _asked(
-        self, writes: Sequence[SourceWrite], said: Sequence[bytes | int | str]
-    ) -> tuple[list[bytes], list[bytes | int | str]]:
+    def _writing(self, writes: Sequence[SourceWrite], said: Sequence[bytes | int | str]) -> ScriptCall:
         named: list[bytes] = []
         arguments = list(said)
         keys = self.keys
         for write in writes:
             named += [keys.reader(write.tag), keys.past(write.tag), keys.history(write.tag)]
             arguments += [write.field, write.number, write.record, write.place, write.reader]
-        return named, arguments
+        return ScriptCall(PUT, tuple(named), tuple(arguments))

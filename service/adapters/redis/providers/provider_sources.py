@@ -102,7 +102,7 @@ class ProviderSources(StoreRecords):
     def load_partitions(self, provider: str, numbers: Sequence[int]) -> list[dict[str, ProviderSource]]:
         """Return the sources of these partitions, each by ID."""
         keys = [self.keys.provider(provider, f"sources:{number}") for number in numbers]
-        replies = self._link.read([(key, (b"HGETALL", key)) for key in keys])
+        replies = self._read_each(b"HGETALL", keys)
         found = [[(field.decode(), _unpack(value)) for field, value in field_pairs(reply)] for reply in replies]
         return [{name: entry for name, entry in pairs if entry is not None} for pairs in found]
 

@@ -55,14 +55,14 @@ class ReaderIdSearch(StoreRecords):
         keys = [
             key for tag, name in found.items() if name is None for key in (self.keys.reader(tag), self.keys.past(tag))
         ]
-        fields = iter(self._link.read([(key, (b"HKEYS", key)) for key in keys]) if keys else ())
+        fields = iter(self._read_each(b"HKEYS", keys))
         return sum(
             any(field[1:2] == b":" for field in (*here, *past)) for here, past in zip(fields, fields, strict=True)
         )
 
     def _named_elsewhere(self) -> Iterator[str]:
         for page in self._link.scan_nodes(self.keys.shared("{s:*}h:*")):
-            for members in self._link.read([(key, (b"ZRANGE", key, b"0", b"-1")) for key in page]):
+            for members in self._read_each(b"ZRANGE", page, b"0", b"-1"):
                 yield from (member[2:].decode() for member in members)
         for _, details in self._pairs(self.keys.grant_details):
             if (name := decode_list(details)[2]) is not None:
@@ -76,12 +76,8 @@ class ReaderIdSearch(StoreRecords):
                     yield name
 
     def _pairs(self, key: bytes) -> Iterator[tuple[bytes, bytes]]:
-        cursor = b"0"
-        while True:
-            cursor, row = self._read_one(b"HSCAN", key, cursor, b"COUNT", b"%d" % _PAGE)
+        for row in self._link.scan_key(b"HSCAN", key, _PAGE):
             yield from zip(row[::2], row[1::2], strict=True)
-            if cursor == b"0":
-                return
 
 
 class _AuditRecord(msgspec.Struct):

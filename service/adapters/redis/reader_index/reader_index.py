@@ -135,14 +135,14 @@ class ReaderIndex(IndexMarks):
         """Yield these partitions, by default all, in their order."""
         for start in range(0, len(numbers), _PARTITIONS_A_READ):
             keys = [self.keys.index_partition(number) for number in numbers[start : start + _PARTITIONS_A_READ]]
-            for stored in self._link.read([(key, (b"GET", key)) for key in keys]):
+            for stored in self._read_each(b"GET", keys):
                 yield IndexPartition.unpack(stored)
 
     def list_due_partitions(self, now: float) -> list[int]:
         """Return the partitions in which a reader has changed by themselves since they were indexed."""
         last = b"%d" % (HEADER_BYTES - 1)
         keys = [self.keys.index_partition(number) for number in range(INDEX_PARTITIONS)]
-        headers = self._link.read([(key, (b"GETRANGE", key, b"0", last)) for key in keys])
+        headers = self._read_each(b"GETRANGE", keys, b"0", last)
         return [number for number, header in enumerate(headers) if read_first_change(header) <= now]
 
     def replace_partitions(self, packed: Mapping[int, tuple[bytes, bytes]]) -> set[int]:

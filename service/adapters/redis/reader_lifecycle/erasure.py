@@ -88,7 +88,7 @@ class Eraser(StoreRecords):
     def begin(self, tags: Collection[bytes]) -> bool:
         """Return whether something is kept of these readers. Then `finish` must follow; until then a repeat also finds it."""
         keys = [self.keys.tagged(tag, name) for tag in tags for name in _KNOWN_BY]
-        is_known = len(tags) > 1 or any(self._link.read([(key, (b"EXISTS", key)) for key in keys]))
+        is_known = len(tags) > 1 or any(self._read_each(b"EXISTS", keys))
         if is_known:
             self.mark_unfinished(tags)
         return is_known
@@ -168,7 +168,7 @@ class Eraser(StoreRecords):
         yield from (key for (key, _), admitted in zip(asked, replies, strict=True) if admitted)
 
     def _rows(self, keys: Sequence[bytes]) -> list[Any]:
-        return self._link.read([(key, (b"ZRANGE", key, b"0", b"-1")) for key in keys]) if keys else []
+        return self._read_each(b"ZRANGE", keys, b"0", b"-1")
 
     def _list(self, key: bytes, row: Sequence[bytes], gone: _Gone) -> int:
         """Remove the reader from a list of copy holders (`letter:reader`), seats or removed seats."""

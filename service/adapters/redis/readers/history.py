@@ -51,7 +51,7 @@ class ReaderHistory(StoreRecords):
         """
         family = self._family(reader, None)
         keys = [self.keys.held_prices(tag) for tag in family]
-        kept = self._link.read([(key, (b"HGETALL", key)) for key in keys])
+        kept = self._read_each(b"HGETALL", keys)
         found = [source_codec.decode_held_price(*pair) for reply in kept for pair in field_pairs(reply)]
         for change in (change for changes in self._histories(family) for change in changes if change.record):
             found += source_codec.held_prices(source_codec.decode(change.field, change.record or b""))
@@ -81,7 +81,7 @@ class ReaderHistory(StoreRecords):
 
     def _histories(self, family: Sequence[bytes]) -> list[list[ReaderChange]]:
         keys = [self.keys.history(tag) for tag in family]
-        found = self._link.read([(key, (b"LRANGE", key, b"0", b"-1")) for key in keys])
+        found = self._read_each(b"LRANGE", keys, b"0", b"-1")
         return [[unpack_change(entry) for entry in cast("list[bytes]", entries)] for entries in found]
 
 

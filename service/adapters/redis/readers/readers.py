@@ -174,10 +174,10 @@ class Readers(StoreRecords):
         owned = map(_customer_ids, replies[: len(tags)])
         return [ReaderDetails(*parts) for parts in zip(self.load_many(readers), owned, last, strict=True)]
 
-    def find_grants(self, places: Sequence[tuple[str, bytes]]) -> list[Grant | None]:
-        """Return the grant of each reader and ID; `None` where it is gone."""
+    def find_grants(self, places: Sequence[tuple[bytes, bytes]]) -> list[Grant | None]:
+        """Return the grant of each ID, of the reader with each hash; `None` where it is gone."""
         fields = [b"g:" + grant for _, grant in places]
-        keys = [key for reader, _ in places for key in self._records(reader_hash(reader))]
+        keys = [key for tag, _ in places for key in self._records(tag)]
         asked = [(key, (b"HGET", key, fields[at // 2])) for at, key in enumerate(keys)]
         replies = iter(self._link.read(asked) if asked else ())
         records = [here or past for here, past in zip(replies, replies, strict=True)]
@@ -190,7 +190,7 @@ class Readers(StoreRecords):
     def load_many(self, readers: Sequence[str]) -> list[list[Source]]:
         """Return all sources of each of these readers; none of one who was merged into another."""
         keys = [key for tag in map(reader_hash, readers) for key in self._records(tag)]
-        replies = iter(self._link.read([(key, (b"HGETALL", key)) for key in keys]) if keys else ())
+        replies = iter(self._read_each(b"HGETALL", keys))
         return [
             []
             if merged_into(active) is not None

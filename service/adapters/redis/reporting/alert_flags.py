@@ -88,7 +88,7 @@ class AlertStore(StoreRecords):
 
     def iterate_objects(self, alert: ObjectAlert) -> Iterator[list[str]]:
         """Yield all names in pages; one can occur twice."""
-        for row in self._scan(self.keys.alert(alert), 100):
+        for row in self._link.scan_key(b"ZSCAN", self.keys.alert(alert), 100):
             yield [bytes(name).decode() for name in row[::2]]
 
     def remove_objects(self, alert: ObjectAlert, names: Sequence[str]) -> None:
@@ -121,8 +121,8 @@ class AlertStore(StoreRecords):
         """Return how many events were given up, and the latest of them with the moment (epoch seconds)."""
         keys = [self.keys.dead_events(place) for place in range(PARTITIONS)]
         part = (b"0", b"%d" % (limit - 1), b"REV", b"WITHSCORES")
-        count = sum(self._link.read([(key, (b"ZCARD", key)) for key in keys]))
-        rows = self._link.read([(key, (b"ZRANGE", key, *part)) for key in keys]) if count else []
+        count = sum(self._read_each(b"ZCARD", keys))
+        rows = self._read_each(b"ZRANGE", keys, *part) if count else []
         found = [(bytes(row[at]).decode(), float(row[at + 1]) / 1000) for row in rows for at in range(0, len(row), 2)]
         return count, sorted(found, key=lambda one: one[1], reverse=True)[:limit]
 

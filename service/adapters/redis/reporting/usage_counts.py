@@ -105,7 +105,7 @@ class UsageStore(StoreRecords):
         self._call(b"ZREM", self.keys.usage("upsold"), tag)
 
     def _read(self, keys: Sequence[bytes]) -> list[dict[str, int]]:
-        replies: list[Any] = self._link.read([(key, (b"HGETALL", key)) for key in keys]) if keys else []
+        replies: list[Any] = self._read_each(b"HGETALL", keys)
         return [{bytes(field).decode(): int(value) for field, value in field_pairs(reply)} for reply in replies]
 
     def _day(self, day: date) -> bytes:

@@ -19,7 +19,7 @@ from typing import Any, Literal, cast
 
 from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.keys import READER_TAG, is_own_name
-from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.scripts import ScriptCall, load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import field_pairs
 
@@ -130,20 +130,12 @@ class Snapshot:
 
     def _content(self, key: bytes, kind: str) -> Iterator[list[Any]]:
         if kind == "string":
-            (value,) = self._link.read([(key, (b"GET", key))])
-            if value is not None:
+            if (value := self._link.read_key(b"GET", key)) is not None:
                 yield [value]
         elif kind == "list":
-            yield self._link.read([(key, (b"LRANGE", key, b"0", b"-1"))])[0]
+            yield self._link.read_key(b"LRANGE", key, b"0", b"-1")
         elif kind in _SCANS:
-            cursor = b"0"
-            while True:
-                (reply,) = self._link.read([(key, (_SCANS[kind], key, cursor, b"COUNT", b"%d" % _COUNT))])
-                cursor, row = reply
-                if row:
-                    yield row
-                if cursor == b"0":
-                    return
+            yield from filter(None, self._link.scan_key(_SCANS[kind], key, _COUNT))
         else:
             raise StoreError(f"a key of the kind {kind}, of which this service has none")
 
@@ -151,20 +143,16 @@ class Snapshot:
         """Yield readers, each at one moment; a reader's history key, which every reader with sources has, includes the other
         keys.
         """
-        asked = [self._asked(*self._keys.split(key)) for key in keys]
-        try:
-            replies = self._link.pipeline([(n[0], (b"EVALSHA", READER.sha, 4, *n, only)) for n, only in asked])
-        except StoreError:
-            # A restarted store does not know the script; `run` loads it.
-            replies = [self._link.run(READER, names, [only]) for names, only in asked]
-        for (names, _), rows in zip(asked, replies, strict=True):
-            for name, kind, row in zip(names, ("hash", "hash", "list", "list"), rows, strict=True):
+        calls = [self._reading(*self._keys.split(key)) for key in keys]
+        for call, rows in zip(calls, self._link.run_all(calls) if calls else (), strict=True):
+            for name, kind, row in zip(call.keys, ("hash", "hash", "list", "list"), rows, strict=True):
                 if row:
                     yield self._part(name, cast(Kind, kind), 0, True, list(row))
 
-    def _asked(self, tag: bytes, rest: bytes) -> tuple[list[bytes], int]:
+    def _reading(self, tag: bytes, rest: bytes) -> ScriptCall:
         keys = self._keys
-        return [keys.reader(tag), keys.past(tag), keys.history(tag), keys.outbox(tag)], int(rest != b"history")
+        names = (keys.reader(tag), keys.past(tag), keys.history(tag), keys.outbox(tag))
+        return ScriptCall(READER, names, (int(rest != b"history"),))
 
     def _audit(self) -> Iterator[SnapshotPart]:
         """Yield the chain up to its present end; later entries are still in their outboxes too."""
@@ -212,7 +200,7 @@ class Snapshot:
         """Return how many keys of these parts the store lacks, without those that have expired or are about to."""
         least = self._least_expiry()
         keys = [self._start + part.key for part in parts if part.first and not 0 < part.expires < least]
-        return self._link.read([(key, (b"EXISTS", key)) for key in keys]).count(0) if keys else 0
+        return self._link.read_each(b"EXISTS", keys).count(0)
 
     def delete_all(self) -> None:
         """Delete all keys of this title, also the short-lived ones."""

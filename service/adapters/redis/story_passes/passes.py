@@ -112,7 +112,7 @@ class Passes(StoreRecords):
         """Return several passes in one round trip; `None` for one that is missing."""
         keys = [self.keys.story_pass(pass_id) for pass_id in pass_ids]
         fields = (b"doc", b"openings", b"until", b"used", b"revoked")
-        replies = self._link.read([(key, (b"HMGET", key, *fields)) for key in keys])
+        replies = self._read_each(b"HMGET", keys, *fields)
         return [_pass_of(pass_id, reply) for pass_id, reply in zip(pass_ids, replies, strict=True)]
 
     def load_page(self, limit: int, after: str | None) -> tuple[list[StoryPass], str | None]:

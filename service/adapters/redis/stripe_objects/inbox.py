@@ -132,7 +132,7 @@ class Inbox(StoreRecords):
         if not row:
             return []
         keys = [self.keys.stripe_event(partition, event.decode()) for event in row[::2]]
-        found = self._link.read([(key, (b"HMGET", key, b"type", b"created", b"says")) for key in keys])
+        found = self._read_each(b"HMGET", keys, b"type", b"created", b"says")
         return [
             PendingEvent(event.decode(), int(number), (kind or b"").decode(), int(created or 0), unpack_content(says))
             for event, number, (kind, created, says) in zip(row[::2], row[1::2], found, strict=True)
@@ -195,10 +195,10 @@ class Inbox(StoreRecords):
         """Return the objects with events that no process works on; with `all_of_them`, with any event that is not done."""
         upto = b"+inf" if all_of_them else b"%d" % ms(now)
         keys = [self.keys.inbox(partition) for partition in range(PARTITIONS)]
-        rows = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"-inf", upto, b"LIMIT", b"0", b"500")) for key in keys])
+        rows = self._read_each(b"ZRANGEBYSCORE", keys, b"-inf", upto, b"LIMIT", b"0", b"500")
         places = [(partition, event) for partition, row in enumerate(rows) for event in row]
         events = [self.keys.stripe_event(partition, event.decode()) for partition, event in places]
-        names = self._link.read([(key, (b"HGET", key, b"name")) for key in events]) if events else []
+        names = self._read_each(b"HGET", events, b"name")
         for (partition, event), name in zip(places, names, strict=True):
             if not name:  # Its hash has expired, so that no process can work on it.
                 self._call(b"ZREM", self.keys.inbox(partition), event)

@@ -65,13 +65,13 @@ class Invitations(StoreRecords):
         """Return the open invitations of each subscription, the first to end first, in one round trip."""
         keys = [self.keys.invitations(name) for name in names]
         limits = (b"(%d" % ms(now), b"+inf", b"BYSCORE", b"WITHSCORES")
-        rows = self._link.read([(key, (b"ZRANGE", key, *limits)) for key in keys]) if keys else []
+        rows = self._read_each(b"ZRANGE", keys, *limits)
         return [[Invitation(name, until // 1000) for name, until in scores(row).items()] for row in rows]
 
     def list_accepted(self, names: Sequence[str], reader: str) -> list[list[str]]:
         """Return, of each subscription, the invitations by which a reader got their seat."""
         keys = [self.keys.accepted_invitations(name) for name in names]
-        found = self._link.read([(key, (b"HGET", key, reader.encode())) for key in keys]) if keys else []
+        found = self._read_each(b"HGET", keys, reader.encode())
         return [(value or b"").decode().split() for value in found]
 
     def withdraw_all(self, names: Sequence[str]) -> None:

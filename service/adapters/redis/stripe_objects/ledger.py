@@ -56,7 +56,7 @@ class Ledger(StoreRecords):
 
     def find(self, event: str) -> LedgerEntry | None:
         keys = [self.keys.stripe_event(partition, event) for partition in range(PARTITIONS)]
-        found = self._link.read([(key, (b"HGETALL", key)) for key in keys])
+        found = self._read_each(b"HGETALL", keys)
         return next((_entry(event, row) for row in found if row), None)
 
     def load_page(
@@ -70,7 +70,7 @@ class Ledger(StoreRecords):
         key_at = self.keys.dead_events if dead else self.keys.ledger
         spots = sorted(self._spots(key_at, last, limit + 1), reverse=True)
         keys = [(name, self.keys.stripe_event(partition, name)) for (_, name), partition in spots[:limit]]
-        rows = self._link.read([(key, (b"HGETALL", key)) for _, key in keys]) if keys else []
+        rows = self._read_each(b"HGETALL", [key for _, key in keys])
         entries = [_entry(name, row) for (name, _), row in zip(keys, rows, strict=True) if row]
         return entries, write_cursor(spots[limit - 1][0]) if len(spots) > limit else None
 
@@ -100,11 +100,11 @@ class Ledger(StoreRecords):
     def trim(self, now: float, most: int = MOST_EVENTS) -> int:
         """Delete events older than 35 days, and the oldest beyond `most`. Returns how many, at most a few thousand."""
         keys = [self.keys.ledger(partition) for partition in range(PARTITIONS)]
-        sizes = cast("list[int]", self._link.read([(key, (b"ZCARD", key)) for key in keys]))
+        sizes = cast("list[int]", self._read_each(b"ZCARD", keys))
         beyond = max(sum(sizes) - most, 0)
         part = (b"0", b"%d" % (AT_A_TIME - 1), b"WITHSCORES")
         oldest: list[tuple[int, bytes, int]] = []
-        for partition, row in enumerate(self._link.read([(key, (b"ZRANGE", key, *part)) for key in keys])):
+        for partition, row in enumerate(self._read_each(b"ZRANGE", keys, *part)):
             oldest += [(int(float(score)), name, partition) for name, score in zip(row[::2], row[1::2], strict=True)]
         oldest.sort()
         limit = ms(now - KEPT_FOR)

@@ -300,7 +300,7 @@ class Objects(StoreRecords):
     def list_customers_with_objects(self, names: Sequence[str]) -> set[str]:
         """Return which of these objects are customers with objects of their own."""
         keys = {name: self.keys.customer_objects(name.partition(":")[2]) for name in names if name[:9] == "customer:"}
-        replies = self._link.read([(key, (b"EXISTS", key)) for key in keys.values()]) if keys else []
+        replies = self._read_each(b"EXISTS", keys.values())
         return {name for name, exists in zip(keys, replies, strict=True) if exists}
 
 
@@ -363,7 +363,7 @@ class PendingWork(StoreRecords):
         queues = [self.keys.refresh_queue, self.keys.fan_out_queue]
         for key_at in queues if later_than is not None else [*queues, self.keys.inbox]:
             keys, least = [key_at(partition) for partition in range(PARTITIONS)], ms(later_than or now)
-            rows = self._link.read([(key, (b"ZRANGEBYSCORE", key, b"(%d" % least, b"+inf")) for key in keys])
+            rows = self._read_each(b"ZRANGEBYSCORE", keys, b"(%d" % least, b"+inf")
             later = [(key, name) for key, row in zip(keys, rows, strict=True) for name in row]
             self._link.pipeline([(key, (b"ZADD", key, b"XX", ms(now), name)) for key, name in later])
 
@@ -382,18 +382,18 @@ class PendingWork(StoreRecords):
         kinds = {"unread": keys.refresh_queue, "unspread": keys.fan_out_queue, "kept": keys.recheck_queue}
         kinds |= {"pending": keys.inbox, "dead": keys.dead_events}
         names = [key_at(partition) for key_at in kinds.values() for partition in range(PARTITIONS)]
-        sizes = iter(self._link.read([(key, (b"ZCARD", key)) for key in names]))
+        sizes = iter(self._read_each(b"ZCARD", names))
         return {kind: sum(islice(sizes, PARTITIONS)) for kind in kinds}
 
     def iterate_objects(self) -> Iterator[list[str]]:
         """Yield the names of all stored objects in pages; one can occur twice."""
         for partition in range(PARTITIONS):
-            for row in self._scan(self.keys.recheck_queue(partition), 500):
+            for row in self._link.scan_key(b"ZSCAN", self.keys.recheck_queue(partition), 500):
                 yield [name.decode() for name in row[::2]]
 
     def _names(self, key_at: Callable[[int], bytes], upto: float) -> list[str]:
         limit = b"+inf" if upto == float("inf") else b"%d" % ms(upto)
         keys = [key_at(partition) for partition in range(PARTITIONS)]
         part = (b"-inf", limit, b"LIMIT", b"0", b"%d" % NAMES_A_PARTITION)
-        rows = self._link.read([(key, (b"ZRANGEBYSCORE", key, *part)) for key in keys])
+        rows = self._read_each(b"ZRANGEBYSCORE", keys, *part)
         return [name.decode() for row in rows for name in row]

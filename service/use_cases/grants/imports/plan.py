@@ -55,7 +55,7 @@ class GrantPlanner:
     def load_readers(self, tags: Sequence[bytes]) -> list[PlannedReader]:
         """Return the reader of each hash, after merges."""
         keys = [self._keys.reader(tag) for tag in tags]
-        replies = retry_while_unavailable(lambda: self._link.read([(key, (b"HGETALL", key)) for key in keys]))
+        replies = retry_while_unavailable(lambda: self._link.read_each(b"HGETALL", keys))
         return [self._follow_merge(tag, reply) for tag, reply in zip(tags, replies, strict=True)]
 
     def _follow_merge(self, tag: bytes, reply: Any) -> PlannedReader:
