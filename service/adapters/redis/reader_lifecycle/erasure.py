@@ -7,14 +7,14 @@ reader, and no index knows those places. IDs are compared by their hash, so read
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from service.adapters.crypto import claim_digest, is_claim_digest
 from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.keys import READER_TAG, reader_hash
-from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.erased_readers import ErasedReaders, without_ids
@@ -135,40 +135,32 @@ class Eraser(StoreRecords):
 
     def _page(self, page: Sequence[bytes], gone: _Gone) -> dict[str, int]:
         own: list[bytes] = []
-        objects: list[bytes] = []
-        events: list[bytes] = []
-        accepted: list[bytes] = []
-        lists: list[bytes] = []
         passes: list[bytes] = []
+        by_kind = defaultdict[bytes, list[bytes]](list)
         for key in page:
             tag, rest = self.keys.split(key)
             if tag in gone.tags and rest not in _STAYS:
                 own.append(key)
             elif tag[:2] == b"s:":
-                kind = rest[:2]
-                hashes = {b"o:": objects, b"e:": events, b"a:": accepted}
-                (lists if kind in _LISTS else hashes.get(kind, [])).append(key)
+                by_kind[rest[:2]].append(key)
             elif rest == b"pass":
                 passes.append(key)
         for key in own:
             self._call(b"DEL", key)
-        for key in self._naming(accepted, gone, _without_acceptance):
-            self._hash(key, gone, _without_acceptance)
-        for key in self._admitting(passes, gone):
-            self._hash(key, gone, _without_admission)
-        cleaned = sum(self._list(key, row, gone) for key, row in zip(lists, self._rows(lists), strict=True))
-        changed = [self._hash(key, gone, _without_object) for key in self._naming(objects, gone, _without_object)]
-        noted = [self._hash(key, gone, _without_event) for key in self._naming(events, gone, _without_event)]
-        return {"keys": len(own), "stripe_objects": sum(changed) + cleaned, "stripe_events": sum(noted)}
+        self._clean(self._naming(by_kind[b"a:"], gone, _without_acceptance), gone, _without_acceptance)
+        self._clean(self._admitting(passes, gone), gone, _without_admission)
+        lists = [key for kind in _LISTS for key in by_kind[kind]]
+        rows = zip(lists, self._read_each(b"ZRANGE", lists, b"0", b"-1"), strict=True)
+        cleaned = sum(self._list(key, row, gone) for key, row in rows)
+        cleaned += self._clean(self._naming(by_kind[b"o:"], gone, _without_object), gone, _without_object)
+        events = self._clean(self._naming(by_kind[b"e:"], gone, _without_event), gone, _without_event)
+        return {"keys": len(own), "stripe_objects": cleaned, "stripe_events": events}
 
     def _admitting(self, passes: Sequence[bytes], gone: _Gone) -> Iterator[bytes]:
         """Yield the story passes that admitted the reader."""
         asked = [(key, b"r" + tag) for key in passes for tag in gone.tags]
         replies = self._link.read([(key, (b"HEXISTS", key, field)) for key, field in asked]) if asked else []
         yield from (key for (key, _), admitted in zip(asked, replies, strict=True) if admitted)
-
-    def _rows(self, keys: Sequence[bytes]) -> list[Any]:
-        return self._read_each(b"ZRANGE", keys, b"0", b"-1")
 
     def _list(self, key: bytes, row: Sequence[bytes], gone: _Gone) -> int:
         """Remove the reader from a list of copy holders (`letter:reader`), seats or removed seats."""
@@ -179,22 +171,24 @@ class Eraser(StoreRecords):
         return 1 if named else 0
 
     def _naming(self, keys: Sequence[bytes], gone: _Gone, clean: _Clean) -> Iterator[bytes]:
-        commands: list[Command] = [(key, (b"HGETALL", key)) for key in keys]
-        for key, reply in zip(keys, self._link.read(commands) if commands else [], strict=True):
+        for key, reply in zip(keys, self._read_each(b"HGETALL", keys), strict=True):
             if any(clean(key, field, value, gone) is not None for field, value in field_pairs(reply)):
                 yield key
 
-    def _hash(self, key: bytes, gone: _Gone, clean: _Clean) -> int:
-        """Redact a hash field by field; repeat if another process writes it at the same moment."""
-        for _ in range(_TRIES):
-            reply = self._read_one(b"HGETALL", key)
-            due = [(field, value, clean(key, field, value, gone)) for field, value in field_pairs(reply)]
-            due = [change for change in due if change[2] is not None]
-            if not due:
-                return 1
-            for field, value, cleaned in due:
-                self._link.run(FIELD, [key], [field, value, cleaned or b""])
-        return 1
+    def _clean(self, keys: Iterable[bytes], gone: _Gone, clean: _Clean) -> int:
+        """Redact hashes field by field, and return their number; repeat if another process writes one meanwhile."""
+        done = 0
+        for key in keys:
+            done += 1
+            for _ in range(_TRIES):
+                reply = self._read_one(b"HGETALL", key)
+                due = [(field, value, clean(key, field, value, gone)) for field, value in field_pairs(reply)]
+                due = [change for change in due if change[2] is not None]
+                if not due:
+                    break
+                for field, value, cleaned in due:
+                    self._link.run(FIELD, [key], [field, value, cleaned or b""])
+        return done
 
     def _forget_merges(self, tags: Collection[bytes]) -> None:
         above = [b">" + tag for tag in tags]
