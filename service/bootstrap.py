@@ -47,8 +47,8 @@ from service.adapters.redis.service_state.titles import TitleRegistry
 from service.adapters.redis.staff.admin_keys import AdminKeys
 from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.story_passes.passes import GiftAllowances, Passes
-from service.adapters.redis.stripe_objects.invitations import Invitations
 from service.adapters.redis.stripe_objects.link_imports import LinkImportWriter
+from service.adapters.redis.stripe_objects.seats import Invitations
 from service.settings.settings import Settings
 from service.use_cases.access.check import AccessCheck
 from service.use_cases.access.decision_ids import VALID_FOR, DecisionIds

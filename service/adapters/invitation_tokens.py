@@ -1,6 +1,6 @@
 """Tokens of invitations: a signed token that names an invitation, the subscription whose seat it is for, and its expiry.
 
-Only the store knows whether an invitation is still open (`service.adapters.redis.stripe_objects.invitations`).
+Only the store knows whether an invitation is still open (`service.adapters.redis.stripe_objects.seats`).
 
     payload  {"jti": the invitation's ID, "sub": the subscription's ID, "exp": its expiry in Unix seconds}
 """

@@ -13,9 +13,15 @@ from service.adapters.crypto import new_id
 from service.adapters.invitation_tokens import InvitationClaims, InvitationTokens
 from service.adapters.redis.audit.audit import Actor, audit_entry
 from service.adapters.redis.client.keys import reader_hash
-from service.adapters.redis.stripe_objects.invitations import AcceptVerdict, CreateVerdict, Invitation, Invitations
 from service.adapters.redis.stripe_objects.objects import StoredObject
-from service.adapters.redis.stripe_objects.seats import Seat
+from service.adapters.redis.stripe_objects.seats import (
+    AcceptVerdict,
+    CreateVerdict,
+    Invitation,
+    Invitations,
+    Seat,
+    seats_of,
+)
 from service.domain.errors import (
     EndedSubscription,
     InvalidFields,
@@ -78,13 +84,11 @@ class OwnedGroups:
         return [self._group(obj, quantity, rows, now) for (obj, quantity), rows in zip(found, invites, strict=True)]
 
     def _group(self, obj: StoredObject, quantity: int, invites: Sequence[Invitation], now: float) -> OwnedGroup:
-        held = group_holdings(obj, self._processor.catalogue)
-        seats = sorted(obj.seats.items(), key=lambda seat: (seat[1], seat[0]))
         return OwnedGroup(
             obj.ref.id,
-            str(held[0].plan),
+            str(group_holdings(obj, self._processor.catalogue)[0].plan),
             quantity,
-            seats=tuple(Seat(reader, since // 1000) for reader, since in seats),
+            seats=seats_of(obj),
             invites=tuple(invites),
             has_ended=self._has_ended(obj, now),
         )

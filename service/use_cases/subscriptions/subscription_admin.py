@@ -15,7 +15,7 @@ from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.reader_lifecycle.merges import Merge, Merges
 from service.adapters.redis.stripe_objects.ledger import LedgerEntry
 from service.adapters.redis.stripe_objects.objects import StoredObject, tag_of
-from service.adapters.redis.stripe_objects.seats import Seat, SeatVerdict
+from service.adapters.redis.stripe_objects.seats import Seat, SeatVerdict, seats_of
 from service.domain.errors import (
     CannotMerge,
     InvalidFields,
@@ -203,11 +203,10 @@ class SubscriptionAdmin:
     def load_seats(self, subscription: str, now: float) -> SeatGroup:
         """Return the seats of a subscription. Raises: UnknownSubscription, NoSeats."""
         obj, quantity = self.load_group(subscription, now)
-        seats = sorted(obj.seats.items(), key=lambda seat: (seat[1], seat[0]))
         return SeatGroup(
             subscription,
             quantity,
-            seats=tuple(Seat(reader, since // 1000) for reader, since in seats),
+            seats=seats_of(obj),
             removed=tuple(self._processor.seats.list_removed(obj.name)),
             owner=obj.owner.reader,
             inactive_status=self._inactive_status(obj, now),

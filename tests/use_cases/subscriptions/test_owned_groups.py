@@ -10,7 +10,7 @@ import pytest
 from service.adapters.crypto import derive_signing_keys
 from service.adapters.invitation_tokens import InvitationClaims, InvitationTokens
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.stripe_objects.invitations import Invitation, Invitations
+from service.adapters.redis.stripe_objects.seats import Invitation, Invitations
 from service.domain.errors import (
     EndedSubscription,
     InvitationsFull,
