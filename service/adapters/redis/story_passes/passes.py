@@ -12,7 +12,7 @@ It is kept for 90 days after its end. The list of passes can name expired ones; 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -20,7 +20,7 @@ from typing import Any, cast
 from service.adapters.crypto import new_id
 from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.client.keys import pass_tag, reader_hash, visitor_hash
-from service.adapters.redis.client.link import Command
+from service.adapters.redis.client.link import Command, Link
 from service.adapters.redis.client.scripts import Script, load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.records import StoreRecords, decode_list, encode_json
@@ -141,19 +141,14 @@ class Passes(StoreRecords):
 
     def prune_list(self, now: float) -> int:
         """Remove expired passes from the list, and return their number. The worker calls it hourly."""
-        listed, last, gone = self.keys.listed_passes, b"-", 0
+        gone = 0
         made_before = b"%013d" % int((now - 60) * 1000)  # A pass that was just listed is about to be written.
-        while True:
-            upto = b"(" + made_before
-            reply = self._call(b"ZRANGE", listed, last, upto, b"BYLEX", b"LIMIT", 0, _TIDY_BY)
-            places = [bytes(place) for place in reply]
-            if not places:
-                return gone
+        for places in _iterate_places(self._link, self.keys.listed_passes, b"(" + made_before):
             known = self._known([place.decode() for place in places])
             old = [place for place, found in zip(places, known, strict=True) if found is None]
             if old:
-                gone += cast(int, self._call(b"ZREM", listed, *old))
-            last = b"(" + places[-1]
+                gone += cast(int, self._call(b"ZREM", self.keys.listed_passes, *old))
+        return gone
 
     def read_command(self, pass_id: str, reader: str | None, visitor: str | None) -> Command:
         """Return the command by which an access check reads a pass; `admission_in` takes its reply."""
@@ -176,17 +171,18 @@ def carry_openings(store: Store, gone: str, stays: str) -> None:
     No index lists those passes, so all of them are read in chunks. The call can be repeated.
     """
     own, had, has = store.keys, _reader_field(gone), _reader_field(stays)
-    last = b"-"
-    while True:
-        limits = (last, b"+", b"BYLEX", b"LIMIT", 0, _TIDY_BY)
-        places = cast("list[bytes]", store.link.call(own.listed_passes, b"ZRANGE", own.listed_passes, *limits))
-        if not places:
-            return
+    for places in _iterate_places(store.link, own.listed_passes, b"+"):
         found = [own.story_pass(place.partition(b" ")[2].decode()) for place in places]
-        opened = store.link.read([(key, (b"HEXISTS", key, had)) for key in found])
+        opened = store.link.read_each(b"HEXISTS", found, had)
         let_in = [key for key, opener in zip(found, opened, strict=True) if opener]
-        if let_in:
-            store.link.pipeline([(key, (b"HSETNX", key, has, b"")) for key in let_in])
+        store.link.pipeline([(key, (b"HSETNX", key, has, b"")) for key in let_in])
+
+
+def _iterate_places(link: Link, listed: bytes, upto: bytes) -> Iterator[list[bytes]]:
+    """Yield the entries of the list of passes in chunks, the oldest first, up to a limit as `ZRANGE … BYLEX` takes it."""
+    last = b"-"
+    while places := link.call_key(b"ZRANGE", listed, last, upto, b"BYLEX", b"LIMIT", 0, _TIDY_BY):
+        yield places
         last = b"(" + places[-1]
 
 
