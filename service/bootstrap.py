@@ -43,7 +43,7 @@ from service.adapters.redis.reporting.usage_counts import UsageStore
 from service.adapters.redis.service_state.coordination import LEADS_FOR, ChangeCounter, LeaderElection
 from service.adapters.redis.service_state.decision_records import DecisionOverflow, PolicyStore
 from service.adapters.redis.service_state.secrets import Secrets
-from service.adapters.redis.service_state.titles import TitleRegistry
+from service.adapters.redis.service_state.snapshot import TitleRegistry
 from service.adapters.redis.staff.admin_keys import AdminKeys
 from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.story_passes.passes import GiftAllowances, Passes

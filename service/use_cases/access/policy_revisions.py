@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.service_state.decision_records import PolicyStore
-from service.adapters.redis.service_state.titles import TitleRegistry
+from service.adapters.redis.service_state.snapshot import TitleRegistry
 from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable
 from service.use_cases.background_thread import BackgroundThread

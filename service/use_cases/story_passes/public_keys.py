@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.adapters.pass_tokens import PassTokens
-from service.adapters.redis.service_state.titles import TitleRegistry
+from service.adapters.redis.service_state.snapshot import TitleRegistry
 from service.adapters.redis.story_passes.passes import Passes
 from service.domain.errors import StoreUnavailable
 

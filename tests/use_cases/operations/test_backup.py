@@ -17,8 +17,7 @@ from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.keys import Keys, reader_hash
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.grants import GrantRequest
-from service.adapters.redis.service_state.snapshot import Snapshot, SnapshotPart
-from service.adapters.redis.service_state.titles import TitleRegistry
+from service.adapters.redis.service_state.snapshot import Snapshot, SnapshotPart, TitleRegistry
 from service.use_cases.operations import backup
 from service.use_cases.operations.backup import BadBackup, RestoreIncomplete
 from tests.admin_app import SECRETS, Admins

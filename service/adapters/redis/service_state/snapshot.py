@@ -6,8 +6,9 @@ readers (each at one moment, with history and outbox), and last the audit log, u
 is as after a crash: unfinished work is finished, and Stripe's events are caught up from the cursor.
 
 The prefix of another title can begin with ours and a colon, as `pw:b` does for `pw`. Each title registers itself in the store
-(`titles`). A title of a release that does not is known by keys that every title has. A key with a hash tag right behind our
-prefix is always ours, because no prefix holds a brace. Only such keys hold IDs from Stripe.
+(`TitleRegistry`), under its own prefix as every other key of it. A title of a release that does not is known by keys that
+every title has. A key with a hash tag right behind our prefix is always ours, because no prefix holds a brace. Only such keys
+hold IDs from Stripe.
 """
 
 from __future__ import annotations
@@ -57,6 +58,26 @@ class KeyCount:
     short_lived: int
     of_titles: Mapping[str, int]
     """By the other title's prefix."""
+
+
+class TitleRegistry:
+    """Registers this title. A backup leaves out the keys of the other titles that are registered.
+
+    Raises: StoreUnavailable from every method.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._link = store.link
+        self._key = store.keys.shared("title")
+
+    def register(self, now: float) -> None:
+        """Register this title; the time of the first registration stays."""
+        self._link.call(self._key, b"SET", self._key, int(now), b"NX")
+
+    def registered_at(self) -> int | None:
+        """Return when this title was first registered (epoch seconds), or `None` if it is not yet."""
+        found = self._link.call(self._key, b"GET", self._key)
+        return int(found) if found is not None else None
 
 
 class Snapshot:
