@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from service.adapters.redis.client.memory import FILLING_FROM
 from service.adapters.redis.grants.grants import GrantEndIndex
-from service.adapters.redis.reporting.alert_flags import AlertFlag, AlertStore
+from service.adapters.redis.reporting.alert_flags import AlertFlag, AlertStore, ObjectAlert
 from service.domain.catalogue import DAY, HOUR, Catalogue
 from service.domain.sources import Subscription
 from service.domain.stripe_facts import StripeFacts
@@ -45,6 +45,9 @@ Kind = Literal[
     "clock",
     "store_memory",
 ]
+
+OwnedFacts = tuple[str | None, StripeFacts]
+"""The owner of an object, and its facts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +191,7 @@ class Alerts:
             self._dead_letters(),
             self._unknown_prices(),
             self._ownerless(now),
-            self._second_trials(),
+            self._second_trials(now),
             _from_flag("event_gap", _recent(flags.get("event_gap"), now, FLAG_SHOWN_FOR), "events"),
             self._catch_up_late(flags.get("caught_up"), now),
             self._snapshots_late(now),
@@ -216,48 +219,41 @@ class Alerts:
         return Alert("unknown_prices", len(left), examples)
 
     def _ownerless(self, now: float) -> Alert:
-        count, names = self._notes.list_objects("ownerless", _CHECKED)
-        left = self._still_unassigned(names, now)
-        examples = [
-            Example(facts.ref.id, at=facts.created, text=f"customer {facts.customer or '-'}")
-            for facts in left[:EXAMPLES]
-        ]
-        return Alert("ownerless", count - len(names) + len(left), examples)
+        count, left = self._current_objects("ownerless", now)
+        examples = [Example(f.ref.id, at=f.created, text=f"customer {f.customer or '-'}") for _, f in left[:EXAMPLES]]
+        return Alert("ownerless", count, examples)
 
-    def _still_unassigned(self, names: Sequence[str], now: float) -> list[StripeFacts]:
-        """Return which of these are still paid for and unassigned; remove the others from the list."""
-        left: list[StripeFacts] = []
-        resolved: list[str] = []
+    def _second_trials(self, now: float) -> Alert:
+        count, left = self._current_objects("trials", now)
+        return Alert("second_trials", count, [Example(f.ref.id, reader, f.created) for reader, f in left[:EXAMPLES]])
+
+    def _current_objects(self, alert: ObjectAlert, now: float) -> tuple[int, list[OwnedFacts]]:
+        """Return how many objects the alert can concern, and the latest that it does concern."""
+        count, names = self._notes.list_objects(alert, _CHECKED)
+        left = self._remove_resolved_of(alert, names, now)
+        return count - len(names) + len(left), left
+
+    def _remove_resolved_of(self, alert: ObjectAlert, names: Sequence[str], now: float) -> list[OwnedFacts]:
+        """Return the objects that the alert still concerns, each with its owner; remove the others from the list."""
+        left: dict[str, OwnedFacts] = {}
         for stored in self._processor.objects.load_all(names):
-            facts = stored.facts
-            if stored.owner.reader is not None or facts is None or not is_paid_for(facts, self._catalogue, now):
-                resolved.append(stored.name)
-            else:
-                left.append(facts)
-        self._notes.remove_objects("ownerless", resolved)
-        return left
+            reader, facts = stored.owner.reader, stored.facts
+            if facts is not None and self._concerns(alert, reader, facts, now):
+                left[stored.name] = reader, facts
+        self._notes.remove_objects(alert, [name for name in names if name not in left])
+        return list(left.values())
 
-    def _second_trials(self) -> Alert:
-        count, names = self._notes.list_objects("trials", _CHECKED)
-        left = self._still_on_trial(names)
-        examples = [Example(facts.ref.id, reader, facts.created) for reader, facts in left[:EXAMPLES]]
-        return Alert("second_trials", count - len(names) + len(left), examples)
-
-    def _still_on_trial(self, names: Sequence[str]) -> list[tuple[str, StripeFacts]]:
-        """Return which of these subscriptions are on trial, each with its reader; remove the others from the list."""
-        found = [(stored.owner.reader, stored.facts) for stored in self._processor.objects.load_all(names)]
-        left = [(reader, facts) for reader, facts in found if reader and facts and _is_on_trial(facts)]
-        kept = {facts.ref.name for _, facts in left}
-        self._notes.remove_objects("trials", [name for name in names if name not in kept])
-        return left
+    def _concerns(self, alert: ObjectAlert, reader: str | None, facts: StripeFacts, now: float) -> bool:
+        if alert == "ownerless":
+            return reader is None and is_paid_for(facts, self._catalogue, now)
+        return reader is not None and isinstance(facts.source, Subscription) and facts.source.status == "trialing"
 
     def remove_resolved(self, now: float) -> None:
         """Remove resolved and expired entries from the lists; the worker calls this hourly."""
         self._notes.trim()
-        for names in self._notes.iterate_objects("ownerless"):
-            self._still_unassigned(names, now)
-        for names in self._notes.iterate_objects("trials"):
-            self._still_on_trial(names)
+        for alert in get_args(ObjectAlert):
+            for names in self._notes.iterate_objects(alert):
+                self._remove_resolved_of(alert, names, now)
 
     def _grants_ending(self, now: float) -> Alert:
         examples = [
@@ -314,10 +310,6 @@ class Alerts:
         uncorrected = sum(not drift.corrected for drift in found.drift)
         summary = ", ".join(f"{count} {what}" for what, count in counts.items())
         self._notes.raise_flag("drift", len(found.drift), f"{summary}; {uncorrected} not corrected", now)
-
-
-def _is_on_trial(facts: StripeFacts) -> bool:
-    return isinstance(facts.source, Subscription) and facts.source.status == "trialing"
 
 
 def _recent(flag: AlertFlag | None, now: float, within: float) -> AlertFlag | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -99,7 +99,7 @@ class AlertStore(StoreRecords):
     def trim(self) -> None:
         """Delete the oldest prices and objects beyond the limits."""
         self._drop_prices(self._call(b"ZRANGE", self.keys.alert("prices"), 0, -MOST_PRICES - 1))
-        for alert in ("ownerless", "trials"):
+        for alert in get_args(ObjectAlert):
             self._call(b"ZREMRANGEBYRANK", self.keys.alert(alert), 0, -MOST_OBJECTS - 1)
 
     def raise_flag(self, what: FlagName, count: int, detail: str, now: float) -> None:
