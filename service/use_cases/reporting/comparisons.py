@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import tzinfo
 from typing import Literal
 
 from service.adapters.redis.reporting.comparison_samples import (
@@ -97,8 +97,7 @@ class ComparisonSummary:
 
 def load_compared_days(store: UsageStore, zone: tzinfo, now: float) -> list[Point]:
     """Return the last seven days, today included. Raises: StoreUnavailable."""
-    today = datetime.fromtimestamp(now, zone).date()
-    return load_period(store, Period(today - timedelta(days=DAYS - 1), today))
+    return load_period(store, Period.last_days(DAYS, zone, now))
 
 
 def summarize(points: Sequence[Point]) -> ComparisonSummary:

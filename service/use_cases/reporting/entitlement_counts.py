@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
 
 from service.adapters.redis.grants.grants import GrantEndIndex
 from service.adapters.redis.providers.provider_sources import ProviderSources
@@ -57,8 +56,7 @@ class EntitlementCounts:
                 sources = [entry.as_source(provider, name) for name, entry in entries.items()]
                 counts.update(source.plan for source in sources if source.is_running_at(now))
                 yield
-        day = datetime.fromtimestamp(now, self._processor.catalogue.zone).date()
-        bucket = UsageBucket(day, int(now) // 3_600)
+        bucket = UsageBucket.at(now, self._processor.catalogue.zone)
         self._store.write_gauge(GAUGE, counts, bucket, now)
         self._store.write_gauge(PAST_DUE, {"": past_due}, bucket, now)
 

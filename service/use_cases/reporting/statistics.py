@@ -72,6 +72,12 @@ class Period:
     first: date
     last: date
 
+    @classmethod
+    def last_days(cls, number: int, zone: tzinfo, now: float) -> Period:
+        """Return the last days in a time zone, today included."""
+        today = datetime.fromtimestamp(now, zone).date()
+        return cls(today - timedelta(days=number - 1), today)
+
     @property
     def days(self) -> list[date]:
         return [self.first + timedelta(days=number) for number in range((self.last - self.first).days + 1)]
@@ -144,10 +150,8 @@ def sum_checks(points: Sequence[Point]) -> Mapping[tuple[str, str], int]:
 
 def figures(store: UsageStore, zone: tzinfo, days: int, now: float) -> Figures:
     """Return the last `days` days, including today, and the last 48 hours. Raises: StoreUnavailable."""
-    today = datetime.fromtimestamp(now, zone).date()
-    wanted = [today - timedelta(days=back) for back in range(days - 1, -1, -1)]
+    points = load_period(store, Period.last_days(days, zone, now))
     hours = list(range(int(now) // 3_600 - HOURS + 1, int(now) // 3_600 + 1))
-    points = [_point(day.isoformat(), fields) for day, fields in zip(wanted, store.load_days(wanted), strict=True)]
     return Figures(
         zone=str(zone),
         days=points,

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from os import urandom
 
 from service.adapters.observability.metrics import Metrics
@@ -112,23 +112,20 @@ class UsageCounters:
             try:
                 # A batch with an unknown result is sent again unchanged, before a new one is made.
                 while self._batches or self._make_batches():
-                    self.store.add_batch(self._process, self._batches[0], self._bucket(now).day, now)
+                    self.store.add_batch(self._process, self._batches[0], UsageBucket.at(now, self._zone).day, now)
                     self._batches.popleft()
             except StoreUnavailable:
                 return False
             return True
 
-    def _bucket(self, now: float) -> UsageBucket:
-        return UsageBucket(datetime.fromtimestamp(now, self._zone).date(), int(now) // 3_600)
-
     def _drain(self, now: float) -> None:
         """Add up the queue; its entries count for the current hour, or for their own."""
         for _ in range(len(self._dated)):
             name, at = self._dated.popleft()
-            self._counts.setdefault(self._bucket(at), Counter())[name] += 1
+            self._counts.setdefault(UsageBucket.at(at, self._zone), Counter())[name] += 1
         if not (self._answers or self._others):
             return
-        counts = self._counts.setdefault(self._bucket(now), Counter())
+        counts = self._counts.setdefault(UsageBucket.at(now, self._zone), Counter())
         shown: Counter[tuple[str, Reason, bool]] = Counter()
         for _ in range(len(self._answers)):
             show, reason, degraded, reader = self._answers.popleft()

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, tzinfo
 from typing import Any
 
 from service.adapters.redis.client.scripts import load
@@ -41,6 +41,11 @@ class UsageBucket:
 
     day: date
     hour: int
+
+    @classmethod
+    def at(cls, moment: float, zone: tzinfo) -> UsageBucket:
+        """Return the bucket of a moment (epoch seconds)."""
+        return cls(datetime.fromtimestamp(moment, zone).date(), int(moment) // 3_600)
 
 
 @dataclass(frozen=True, slots=True)
