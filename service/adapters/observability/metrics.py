@@ -12,6 +12,7 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, get_args
@@ -46,55 +47,44 @@ class Metrics:
         self.state = StateGauges()
         self._shared = SharedExposition(Path(folder), self.state) if folder else None
         own = None if folder else self.registry
-        self.requests = Counter("paywall_requests", "Requests answered.", ["route", "method", "status"], registry=own)
-        self.seconds = Histogram(
-            "paywall_request_seconds", "Seconds to answer.", ["route"], buckets=BUCKETS, registry=own
+        counter, gauge = partial(Counter, registry=own), partial(Gauge, registry=own)
+        histogram = partial(Histogram, registry=own)
+        self.requests = counter("paywall_requests", "Requests answered.", ["route", "method", "status"])
+        self.seconds = histogram("paywall_request_seconds", "Seconds to answer.", ["route"], buckets=BUCKETS)
+        self.decisions = counter(
+            "paywall_decisions", "Answers to /v1/access, by what was shown and why.", ["show", "reason"]
         )
-        self.decisions = Counter(
-            "paywall_decisions", "Answers to /v1/access, by what was shown and why.", ["show", "reason"], registry=own
-        )
-        self.comparisons = Counter(
+        self.comparisons = counter(
             "paywall_comparisons",
             "Answers to /v1/access that differ from the incumbent paywall's, by what each showed and why.",
             ["ours", "theirs", "reason"],
-            registry=own,
         )
-        self.degraded = Counter("paywall_degraded", "Answers given while the store was unavailable.", registry=own)
-        self.outages = Counter(
-            "paywall_store_outages", "Times the store became unavailable, by why.", ["why"], registry=own
-        )
-        self.store_up = Gauge(
+        self.degraded = counter("paywall_degraded", "Answers given while the store was unavailable.")
+        self.outages = counter("paywall_store_outages", "Times the store became unavailable, by why.", ["why"])
+        self.store_up = gauge(
             "paywall_store_up",
             "1 while the store can be reached, in the worst-off process.",
-            registry=own,
             multiprocess_mode="livemin",
         )
-        self.uncounted_visitors = Counter(
+        self.uncounted_visitors = counter(
             "paywall_uncounted_visitors",
             "Reads of new visitors who were not counted, by why: store_memory or address_limit.",
             ["reason"],
-            registry=own,
         )
-        self.crashes = Counter("paywall_crashes", "Requests that failed unexpectedly.", registry=own)
-        self.webhooks = Counter("paywall_webhooks", "Deliveries from Stripe, by outcome.", ["outcome"], registry=own)
-        self.sign_ins = Counter("paywall_sign_ins", "Sign-ins of staff.", ["method", "outcome"], registry=own)
-        self.stripe_requests = Counter(
-            "paywall_stripe_requests", "Requests to Stripe's API, by outcome.", ["outcome"], registry=own
+        self.crashes = counter("paywall_crashes", "Requests that failed unexpectedly.")
+        self.webhooks = counter("paywall_webhooks", "Deliveries from Stripe, by outcome.", ["outcome"])
+        self.sign_ins = counter("paywall_sign_ins", "Sign-ins of staff.", ["method", "outcome"])
+        self.stripe_requests = counter("paywall_stripe_requests", "Requests to Stripe's API, by outcome.", ["outcome"])
+        self.stripe_seconds = histogram(
+            "paywall_stripe_request_seconds", "Seconds that Stripe takes.", buckets=STRIPE_BUCKETS
         )
-        self.stripe_seconds = Histogram(
-            "paywall_stripe_request_seconds", "Seconds that Stripe takes.", buckets=STRIPE_BUCKETS, registry=own
+        self.stripe_configured = gauge(
+            "paywall_stripe_configured", "1 if a Stripe API key is set.", multiprocess_mode="livemax"
         )
-        self.stripe_configured = Gauge(
-            "paywall_stripe_configured",
-            "1 if a Stripe API key is set.",
-            registry=own,
-            multiprocess_mode="livemax",
-        )
-        build = Gauge(
+        build = gauge(
             "paywall_build_info",
             "1, with the version of the service and of Python.",
             ["version", "python"],
-            registry=own,
             multiprocess_mode="livemax",
         )
         build.labels(version("paywall"), platform.python_version()).set(1)
