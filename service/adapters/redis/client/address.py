@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -39,17 +40,6 @@ _IPV6 = re.compile(r"[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?")
 
 
 @dataclass(frozen=True)
-class TlsOptions:
-    """Certificate options under redis-py's names; the system's certificates and `SSL_CERT_FILE` count too."""
-
-    ca_certs: str | None = None
-    ca_path: str | None = None
-    certfile: str | None = None
-    keyfile: str | None = None
-    password: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True)
 class Address:
     """Where the store is. `str()` omits user and password, so it is safe to log.
 
@@ -63,12 +53,13 @@ class Address:
     service: str = ""
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
-    tls: TlsOptions | None = None
+    tls: Mapping[str, str] | None = field(default=None, repr=False)
+    """Certificate options under redis-py's names; the system's certificates and `SSL_CERT_FILE` count too."""
 
     def __str__(self) -> str:
         if self.kind == "unix":
             return f"unix://{self.path}" + (f"?db={self.db}" if self.db else "")
-        scheme = ("rediss" if self.tls else "redis") + ("" if self.kind == "single" else f"+{self.kind}")
+        scheme = ("rediss" if self.tls is not None else "redis") + ("" if self.kind == "single" else f"+{self.kind}")
         hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
         service = f"/{self.service}" if self.service else ""
         return f"{scheme}://{hosts}{service}" + (f"/{self.db}" if self.db else "")
@@ -188,7 +179,7 @@ def _db(path: str, options: dict[str, str]) -> int:
     return int(text)
 
 
-def _tls(options: dict[str, str]) -> TlsOptions:
+def _tls(options: dict[str, str]) -> dict[str, str]:
     """Return the certificate options.
 
     Certificate and host name are always verified: an option that asks for less is an error.
@@ -204,5 +195,4 @@ def _tls(options: dict[str, str]) -> TlsOptions:
         raise ValueError("has ssl_ca_path, which names no folder")
     if "ssl_keyfile" in options and "ssl_certfile" not in options:
         raise ValueError("has ssl_keyfile without ssl_certfile")
-    names = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_password")
-    return TlsOptions(*(options.get(name) for name in names))
+    return {name: options[name] for name in (*_TLS_FILES, "ssl_ca_path", "ssl_password") if name in options}

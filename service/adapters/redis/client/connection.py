@@ -265,16 +265,6 @@ class Node:
         if endpoint.path:
             return Unix, {"path": endpoint.path, **options}
         options |= {"host": endpoint.host, "port": endpoint.port, "peers": self._peers}
-        tls = address.tls
-        if tls is None:
+        if address.tls is None:
             return Tcp, options
-        return Tls, {
-            "ssl_cert_reqs": "required",
-            "ssl_check_hostname": True,
-            "ssl_ca_certs": tls.ca_certs,
-            "ssl_ca_path": tls.ca_path,
-            "ssl_certfile": tls.certfile,
-            "ssl_keyfile": tls.keyfile,
-            "ssl_password": tls.password,
-            **options,
-        }
+        return Tls, {"ssl_cert_reqs": "required", "ssl_check_hostname": True, **address.tls, **options}
