@@ -239,8 +239,8 @@ class ConcurrencyLimit:
     `most` hold a slot, and `waiting` wait for one.
     """
 
-    def __init__(self, most: int, waiting: int, timer: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._timer = most, timer
+    def __init__(self, most: int, waiting: int) -> None:
+        self._most = most
         self._queue = threading.Semaphore(waiting)
         self._changed = threading.Condition()
         self._started: dict[object, float] = {}
@@ -259,7 +259,7 @@ class ConcurrencyLimit:
                     self._queue.release()
             if not self._is_free():
                 raise StripeUnavailable("busy")
-            self._started[slot] = self._timer()
+            self._started[slot] = time.monotonic()
         try:
             yield
         finally:
@@ -271,7 +271,8 @@ class ConcurrencyLimit:
         return len(self._started) < self._most
 
     def _is_slow(self, slow: float) -> bool:
-        return self._timer() - min(self._started.values(), default=self._timer()) > slow
+        now = time.monotonic()
+        return now - min(self._started.values(), default=now) > slow
 
 
 # ---------------------------------------------------------------------------------------- a deadline for responses

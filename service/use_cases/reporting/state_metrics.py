@@ -32,7 +32,6 @@ class StateMetrics:
         *,
         snapshots: Snapshots,
         clock: Callable[[], float],
-        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._gauges = gauges
@@ -41,7 +40,6 @@ class StateMetrics:
         self._approvals = approvals
         self._snapshots = snapshots
         self._clock = clock
-        self._timer = timer
         self._leader = LeaderElection(store, LEADS_FOR)
         self._pending_work = PendingWork(store)
         self._alert_flags = AlertStore(store)
@@ -50,8 +48,8 @@ class StateMetrics:
 
     def tick(self) -> None:
         """Read the state if that is due. Raises: StoreUnavailable; the gauges then stay as they are."""
-        if self._timer() >= self._next:
-            self._next = self._timer() + EVERY
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + EVERY
             self._gauges.update(self.read(time.time()))
 
     def read(self, at: float) -> dict[str, Figures]:
