@@ -18,7 +18,7 @@ from service.adapters.observability.logs import log, where
 from service.adapters.redis.client.access import LoopAccess, StoreAccess
 from service.adapters.redis.client.link import Link
 from service.entrypoints.http import access_route
-from service.entrypoints.http.admin.application import LARGEST_UPLOAD
+from service.entrypoints.http.admin.application import largest_body
 from service.entrypoints.http.rsgi_types import Exchange, Scope
 from service.entrypoints.http.wsgi import Web
 from service.entrypoints.responses.errors import Problem
@@ -199,7 +199,8 @@ class FlaskThreads:
 async def read_body(scope: Scope, exchange: Exchange, size: int = 0) -> Body:
     """Return a request's body: all of a declared length, which the caller accepts, else up to `size` bytes."""
     declared = scope.headers.get("content-length")
-    most = int(declared) if declared is not None else LARGEST_UPLOAD if scope.path.startswith("/admin") else size
+    is_page = scope.path.startswith("/admin")
+    most = int(declared) if declared is not None else largest_body(scope.path) if is_page else size
     try:
         async with asyncio.timeout(BODY_WITHIN + most / SLOWEST_UPLOAD):
             if declared is not None:

@@ -76,7 +76,7 @@ VIEWS = (
 )
 
 LARGEST_FORM = 256 * 1024
-LARGEST_UPLOAD = imports.LARGEST_FILE + LARGEST_FORM
+UPLOADS = "/admin/imports"
 LARGEST_FORM_SHOWN = 64 * 1024
 """Bytes of a rejected form up to which the error page shows its fields again."""
 
@@ -102,6 +102,14 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+
+
+def largest_body(path: str) -> int:
+    """Return how many bytes a form of these pages may have; only one with a file may have more.
+
+    The sign-in form takes a stranger's, so that larger ones on many connections would fill the memory.
+    """
+    return LARGEST_FORM + (imports.LARGEST_FILE if path.startswith(UPLOADS) else 0)
 
 
 def mount(
@@ -144,7 +152,6 @@ def _provider(settings: OpenIdSettings | None) -> SignIn | None:
 
 def _build(context: PageContext, keyring: Keyring, log: RequestLog, provider: SignIn | None) -> None:
     app = context.app
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_UPLOAD
     app.config["MAX_FORM_MEMORY_SIZE"] = LARGEST_FORM
     app.url_map.strict_slashes = False
     formatting.register(context)
@@ -188,6 +195,7 @@ def _authorize(context: PageContext) -> Response | None:
     if role is not None and not has_role(role):
         raise Problem(403, f"This needs the role “{ROLES[role]}”. Your role is “{ROLES[g.principal.role]}”.")
     if request.method not in ("GET", "HEAD", "OPTIONS"):
+        request.max_content_length = largest_body(request.script_root + request.path)
         _check_form(context)
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -214,6 +215,33 @@ def test_form_without_session_is_refused_before_the_body(staff: MakeStaff, path:
         headers={"Cookie": cookie},
     )
     assert answer.status_code == status
+
+
+class CountedBody(BytesIO):
+    """A body that counts what is read of it."""
+
+    taken = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found = super().read(size)
+        self.taken += len(found)
+        return found
+
+
+CHUNKED = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+
+
+@pytest.mark.parametrize(("length", "most"), [({}, 0), (CHUNKED, (256 + 64) * 1024)])
+def test_stranger_cannot_have_a_form_larger_than_256_kib_read(
+    staff: MakeStaff, length: dict[str, Any], most: int
+) -> None:
+    """Everyone has a session for the form of the sign-in. With uploads of 64 MiB it would fill the memory."""
+    stranger, body = staff(None), CountedBody(b"x" * (8 << 20))
+    stranger.get("/sign-in")
+    kind = "application/x-www-form-urlencoded"
+    answer = stranger.client.post("/admin/sign-in", input_stream=body, content_type=kind, environ_overrides=length)
+    assert answer.status_code in (403, 413)
+    assert body.taken <= most
 
 
 def test_form_after_session_end_changes_nothing(staff: MakeStaff, admin_app: InProcessApp) -> None:
