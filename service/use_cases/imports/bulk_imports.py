@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -212,17 +212,18 @@ class BulkImports:
             self.finish(import_id)
         return len(unfinished)
 
-    def remove_reader(self, tags: Collection[bytes]) -> int:
-        """Remove a reader, by their hashes, from what is staged. Return the number of rows removed.
+    def remove_reader(self, tags: Collection[bytes], names: Sequence[str]) -> int:
+        """Remove a reader, by their hashes, from what is staged, and the names from its reasons. Return the number of rows
+        removed.
 
         Imports under way are finished first: afterwards their rows hold no reasons, and no IDs of readers.
         """
-        names, removed = {tag.decode() for tag in tags}, 0
+        hashes, removed = {tag.decode() for tag in tags}, 0
         for import_id in self.store.list_open():
             manifest = self.store.find(import_id)
             if manifest is None:
                 continue
-            rows, still_staged = self.staging.remove_reader(manifest, self.kinds[manifest.kind], names)
+            rows, still_staged = self.staging.remove_reader(manifest, self.kinds[manifest.kind], hashes, names)
             removed += rows
             if not still_staged:
                 self.finish(import_id)

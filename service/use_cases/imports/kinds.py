@@ -107,6 +107,10 @@ class ImportKind(ABC, Generic[Entry, Row]):
     def remove_reader(self, rows: Sequence[Row], tags: Collection[str]) -> int:
         """Skip the rows that name a reader, by their hashes, and remove the ID. Return the number of these rows."""
 
+    def redact_reasons(self, rows: Sequence[Row], names: Sequence[str]) -> int:
+        """Remove the names of an erased reader from the reasons of other rows. Return the number of these rows."""
+        return 0
+
     def second_admin_rule(self, now: float) -> SecondAdminRule:
         """Return the rule that decides whether a second admin must approve an import."""
         return SecondAdminRule()

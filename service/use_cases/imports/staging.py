@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -85,8 +85,13 @@ class ImportStaging:
                 break
         return replace(manifest, planned=dict(counts))
 
-    def remove_reader(self, manifest: ImportManifest, kind: AnyKind, tags: Collection[str]) -> tuple[int, bool]:
-        """Remove a reader's rows from a staged import. Return their number, and whether it stayed staged meanwhile."""
+    def remove_reader(
+        self, manifest: ImportManifest, kind: AnyKind, tags: Collection[str], names: Sequence[str]
+    ) -> tuple[int, bool]:
+        """Remove a reader's rows from a staged import, and the names from the reasons of others.
+
+        Return the number of removed rows, and whether it stayed staged meanwhile.
+        """
         if manifest.state != "staged":
             return 0, False
         removed, still_staged = 0, True
@@ -94,6 +99,7 @@ class ImportStaging:
             rows = self._store.load_chunk(manifest.id, number, kind.row_type)
             theirs = kind.remove_reader(rows, tags)
             removed += theirs
-            if theirs and not self._store.rewrite_chunk(manifest.id, "", "staged", number, rows):
+            redacted = kind.redact_reasons(rows, names)
+            if (theirs or redacted) and not self._store.rewrite_chunk(manifest.id, "", "staged", number, rows):
                 still_staged = False
         return removed, still_staged

@@ -6,7 +6,7 @@ finishes what a crash interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from service.adapters.recent_entitlements import RecentEntitlements
@@ -115,8 +115,8 @@ class Erasure:
         self.erased.mark(ids.tags, now)
         counts = self._count(ids)
         self._forget(ids)
-        counts["import_rows"] = self.imports.remove_reader(ids.tags)
-        # After the imports, so that none writes an entry again.
+        counts |= self._forget_waiting(ids, ids.names if is_known else ())
+        # After what waits, so that nothing is written again.
         kept = [stored.source for stored in self.readers.load_all(ids.reader)]
         self.provider_sources.remove_reader([source for source in kept if isinstance(source, External)], ids.tags)
         step = step or Pace().step
@@ -124,9 +124,9 @@ class Erasure:
         if not is_known and (counts["import_rows"] or any(erased.values())):
             is_known = True
             self.eraser.mark_unfinished(ids.tags)
+            self._forget_waiting(ids, ids.names)
             erased["reasons"] = self.eraser.erase(ids.tags, ids.names, step)["reasons"]
         counts |= erased
-        counts["approvals"] = self.approvals.remove_readers(ids.tags)
         counts["audit"] = self.audit_erasure.erase(ids.names, counts, reason, actor, now, is_known=is_known)
         self.index.remove(ids.names)
         for name in ids.tags:
@@ -145,6 +145,13 @@ class Erasure:
             "sources": sum(kept.source is not None for kept in sources),
             "changes": len(self.readers.load_history(ids.reader)),
             "customers": len(self.readers.list_customers(ids.reader)),
+        }
+
+    def _forget_waiting(self, ids: ReaderIds, names: Sequence[str]) -> dict[str, int]:
+        """Remove the reader from what waits for a second admin, and these names from its reasons."""
+        return {
+            "import_rows": self.imports.remove_reader(ids.tags, names),
+            "approvals": self.approvals.remove_readers(ids.tags, names),
         }
 
     def _forget(self, ids: ReaderIds) -> None:

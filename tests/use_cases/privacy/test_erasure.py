@@ -421,6 +421,27 @@ def test_erasure_drops_waiting_approvals(admins_with_approvals: Admins) -> None:
     admins_with_approvals.call_json("ben", "POST", f"/v1/approvals/{asked['approval']}", status=404)
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_erased_id_is_removed_from_what_waits_for_a_second_admin(admins_with_approvals: Admins, is_known: bool) -> None:
+    """What is approved later would bring the ID back. An unknown ID can be any word, and stays."""
+    ann = admins_with_approvals
+    ann.app.clock.now = float(NOW)
+    if is_known:
+        ann.app.ask("s-1", reader=ZOE)
+    ann.grant("friend", reason=f"as {ZOE} asked", status=202)
+    rows = f"reader,plan,until,reason\ncousin,vip,never,cousin of {ZOE}\n".encode()
+    assert ann.call("ann", "POST", "/v1/grants/import", data=rows, content_type="text/csv").status_code == 202
+    ann.call_json("ann", "DELETE", f"/v1/readers/{ZOE}?reason=asked")
+    shown = ZOE if not is_known else "(erased)"
+    waiting = ann.call_json("ann", "GET", "/v1/approvals")["items"]
+    assert [one["reason"] for one in waiting if one["reader"] == "friend"] == [f"as {shown} asked"]
+    for approval in waiting:
+        ann.call_json("ben", "POST", f"/v1/approvals/{approval['approval']}")
+    imports_done(ann)
+    assert ann.app.reader("cousin")["sources"][0]["reason"] == f"cousin of {shown}"
+    assert ann.app.reader("friend")["sources"][0]["reason"] == f"as {shown} asked"
+
+
 def test_only_owners_erase_and_export(admins: Admins) -> None:
     for role in ("viewer", "granter"):
         key = admins.make_key(f"a-{role}", role)

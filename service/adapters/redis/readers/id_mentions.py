@@ -27,6 +27,11 @@ def name_pattern(names: Sequence[str]) -> re.Pattern[str]:
     return re.compile(r"(?<![\w-])(?:" + "|".join(map(re.escape, names)) + r")(?![\w-])")
 
 
+def without_names(reason: str, names: Sequence[str]) -> str:
+    """Return a reason without these names; without names as it is."""
+    return name_pattern(names).sub(REPLACEMENT, reason) if names else reason
+
+
 class IdMentions:
     """Removes names from reasons. Raises: StoreUnavailable; a call can be repeated after a failure."""
 

@@ -7,13 +7,14 @@ nothing twice: the claim (with its audit entry), then the work, which can be rep
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from service.adapters.crypto import Sealer, new_id
 from service.adapters.redis.audit.audit import Actor, AuditedHash, audit_entry
 from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.readers.id_mentions import without_names
 from service.domain.errors import NewerSchema, OwnApproval, UnknownApproval
 
 SCHEMA = 1
@@ -135,12 +136,29 @@ class Approvals:
             self.remove(approval.id)
         return len(over)
 
-    def remove_readers(self, tags: Collection[bytes]) -> int:
-        """Remove the approvals about these readers, who are being erased, by their hashes. Returns their number."""
-        about = [found for found in self._all() if found.reader is not None and reader_hash(found.reader) in tags]
+    def remove_readers(self, tags: Collection[bytes], names: Sequence[str] = ()) -> int:
+        """Remove the approvals about these readers, who are being erased, by their hashes. Returns their number.
+
+        The reasons of other approvals lose the names.
+        """
+        found = self._all()
+        about = [one for one in found if one.reader is not None and reader_hash(one.reader) in tags]
         for approval in about:
             self.remove(approval.id)
+        for approval in found:
+            if approval not in about and approval.reason != without_names(approval.reason or "", names):
+                self._redact(approval.id, names)
         return len(about)
+
+    def _redact(self, approval_id: str, names: Sequence[str]) -> None:
+        """Remove names from a reason; repeat if another process changes the approval at the same moment."""
+        while kept := self._registry.load(approval_id):
+            approval = self._opened(kept)
+            if approval is None or approval.reason is None:
+                return
+            redacted = replace(approval, reason=without_names(approval.reason, names))
+            if self._registry.replace_field(approval_id, kept, self._packed(redacted), None):
+                return
 
     def _found(self, approval_id: str, now: float) -> tuple[bytes, Approval]:
         kept = self._registry.load(approval_id)

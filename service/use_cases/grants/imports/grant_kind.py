@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from service.adapters.redis.grants.grant_import_rows import GrantRow
 from service.adapters.redis.imports.import_store import GRANT_IMPORT
+from service.adapters.redis.readers.id_mentions import without_names
 from service.domain import grant_rules
 from service.domain.catalogue import Catalogue
 from service.domain.grant_rules import Mistakes
@@ -43,6 +44,14 @@ class GrantImports(ImportKind[GrantEntry, GrantRow]):
 
     def remove_reader(self, rows: Sequence[GrantRow], tags: Collection[str]) -> int:
         return remove_reader(rows, tags)
+
+    def redact_reasons(self, rows: Sequence[GrantRow], names: Sequence[str]) -> int:
+        redacted = 0
+        for row in rows:
+            if row.reason is not None and (cleaned := without_names(row.reason, names)) != row.reason:
+                row.reason = cleaned
+                redacted += 1
+        return redacted
 
     def second_admin_rule(self, now: float) -> SecondAdminRule:
         return GrantsNeedingSecondAdmin(self.catalogue, now)
