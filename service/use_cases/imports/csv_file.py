@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -19,6 +19,8 @@ from service.use_cases.imports.pacing import UNPACED, Pace
 
 MOST_MISTAKES = 100_000
 """Mistakes after which a file is read no further."""
+LONGEST_LINE = 1024 * 1024
+"""Characters of a line that is split into cells."""
 _BATCH = 500
 
 # Python's own limit would stop at the first long cell and hide the mistakes after it.
@@ -123,7 +125,7 @@ def _wrong_number(line: int, cells: list[str], header: Sequence[str]) -> RowMist
 def read_rows(body: bytes, mistakes: list[RowMistake]) -> Iterator[tuple[int, list[str]]]:
     """Yield each line's number and cells. Where the rest cannot be read, add a mistake and stop."""
     text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline="")
-    rows = csv.reader(text, strict=True, delimiter=find_delimiter(body))
+    rows = csv.reader(short_lines(text), strict=True, delimiter=find_delimiter(body))
     while True:
         line = rows.line_num + 1
         try:
@@ -138,6 +140,14 @@ def read_rows(body: bytes, mistakes: list[RowMistake]) -> Iterator[tuple[int, li
             return
         if cells:
             yield line, cells
+
+
+def short_lines(text: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a text. Raises: `csv.Error` for a very long one, whose cells could take 20 times its size."""
+    for line in text:
+        if len(line) > LONGEST_LINE:
+            raise csv.Error(f"a line has more than {LONGEST_LINE} characters")
+        yield line
 
 
 def find_delimiter(body: bytes) -> str:

@@ -40,7 +40,7 @@ from service.entrypoints.responses.imports import write_dry_run, write_import, w
 from service.entrypoints.responses.labels import APPROVAL_REQUESTED
 from service.use_cases.grants.imports import grant_file
 from service.use_cases.imports.bulk_imports import DryRun, PendingImport
-from service.use_cases.imports.csv_file import CsvFormat, ImportSheet, find_delimiter
+from service.use_cases.imports.csv_file import CsvFormat, ImportSheet, find_delimiter, short_lines
 from service.use_cases.imports.pacing import Pace
 from service.use_cases.providers import snapshot_file
 from service.use_cases.providers.snapshot_file import SnapshotSheet
@@ -226,7 +226,7 @@ def _preview(
     for error in errors:
         errors_of_line.setdefault(error["line"], []).append(error)
     text = io.StringIO(body.decode("utf-8-sig", "replace"), newline="")
-    rows = csv.reader(text, delimiter=find_delimiter(body))
+    rows = csv.reader(short_lines(text), delimiter=find_delimiter(body))
     faulty: list[dict[str, Any]] = []
     valid: list[dict[str, Any]] = []
     columns: list[str] = []

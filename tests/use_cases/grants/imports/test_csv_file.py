@@ -132,6 +132,14 @@ def test_oversized_cell_is_reported_and_the_rest_read() -> None:
     assert wrong(HEADER + f"r-1,vip,never,{'x' * 200_000}\nr-2,vip,,why\n") == [(2, "reason"), (3, "until")]
 
 
+@pytest.mark.parametrize("before", ["", HEADER, HEADER + "r-1,vip,,why\n"])
+def test_very_long_line_is_not_split_into_cells(before: str) -> None:
+    """As cells, 16 MiB of commas would take 300 MiB of memory."""
+    mistakes = read(before + "," * (2 << 20) + "\nr-2,vip,,why\n").mistakes
+    assert mistakes[-1].line == before.count("\n") + 1
+    assert "more than 1048576 characters" in mistakes[-1].message
+
+
 def test_grant_policy_limits_plans_and_length_of_rows() -> None:
     rows = HEADER + "r-1,quiet,2027-01-01T00:00:00Z,why\nr-2,vip,never,why\nr-3,vip,2030-01-01T00:00:00Z,why\n"
     assert wrong(rows, LIMITED) == [(2, "plan"), (3, "until"), (4, "until")]
