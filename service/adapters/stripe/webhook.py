@@ -29,12 +29,19 @@ TOLERANCE = 300
 """Seconds after which a signature is too old; Stripe's SDK has the same default."""
 
 
-class NotStripe(Exception):
-    """The delivery is not signed by Stripe, too old, or not an event. `why` is a constant word: no part of the body."""
+_LONGEST_AGE = 10**9
 
-    def __init__(self, why: Why) -> None:
+
+class NotStripe(Exception):
+    """The delivery is not signed by Stripe, too old, or not an event. `why` is a constant word: no part of the body.
+
+    `age`: seconds since Stripe signed it, if it is too old. Then it is Stripe's, and the clock of this machine can be wrong.
+    """
+
+    def __init__(self, why: Why, age: int | None = None) -> None:
         super().__init__(why)
         self.why: Why = why
+        self.age = age
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,7 @@ def verify_delivery(raw: bytes, header: str | None, secrets: Sequence[str], now:
     if not any(_signed_with(secret, body, header) for secret in secrets):
         raise NotStripe("bad_signature")
     if signed_at < now - TOLERANCE:
-        raise NotStripe("too_old")
+        raise NotStripe("too_old", min(int(now) - signed_at, _LONGEST_AGE))
     return parse_delivery(raw)
 
 

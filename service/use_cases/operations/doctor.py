@@ -16,6 +16,7 @@ from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.stripe_objects.ledger import Ledger
 from service.adapters.redis.stripe_objects.objects import Objects
 from service.adapters.stripe.events import HANDLED_TYPES
+from service.adapters.stripe.webhook import TOLERANCE
 from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable, StripeFailure
 from service.domain.ids import escape_invisible
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 WEBHOOK_PATH = "/v1/stripe/webhook"
 CLOCK_NOTED = 10
 CLOCK_WRONG = 60
-"""Seconds that this machine's clock may be off: signatures are refused from 300 on."""
+"""Seconds that this machine's clock may be off."""
 MOST_SUBSCRIPTIONS = 1_000
 """The newest subscriptions at Stripe of which the doctor lists those that name no reader."""
 SAMPLE = 200
@@ -293,7 +294,8 @@ def _clock(ahead: float | None) -> Finding:
         return Finding("good", "clock", "this machine's clock agrees with Stripe's")
     if abs(ahead) < CLOCK_WRONG:
         return Finding("note", "clock", f"this machine's clock is {off}")
-    return Finding("wrong", "clock", f"this machine's clock is {off}: correct it, or signatures will be refused")
+    advice = f"correct it; from {TOLERANCE} s ahead on, webhooks are refused"
+    return Finding("wrong", "clock", f"this machine's clock is {off}: {advice}")
 
 
 def _last_event(last: int | None, newest: int | None) -> Finding:

@@ -25,7 +25,7 @@ from service.use_cases.subscriptions.full_sync import FullSyncResult
 
 ENDS_WITHIN = 14 * DAY
 FLAG_SHOWN_FOR = DAY
-"""Seconds for which missed events, or a clock that is behind, stay listed after they were last seen."""
+"""Seconds for which missed events, or a wrong clock, stay listed after they were last seen."""
 DRIFT_SHOWN_FOR = 2 * DAY
 CATCH_UP_LIMIT = HOUR
 EXAMPLES = 10
@@ -145,9 +145,9 @@ ALERT_TEXTS: Mapping[Kind, tuple[str, str, str, str]] = {
         "paywall reconcile --sweep",
     ),
     "clock": (
-        "server clock is behind Stripe's clock",
-        "server clocks are behind Stripe's clock",
-        "Synchronize the clock with NTP. Signatures older than five minutes are rejected.",
+        "server clock differs from Stripe's clock",
+        "server clocks differ from Stripe's clock",
+        "Synchronize the clock with NTP. While it is five minutes ahead, webhooks are rejected, and Stripe sends them again.",
         "paywall doctor",
     ),
     "store_memory": (

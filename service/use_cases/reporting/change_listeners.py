@@ -49,6 +49,11 @@ class DeliveryReceiver:
                 self._notes.raise_flag("clock", round(behind), f"at least {round(behind)} s behind", now)
         return receipt
 
+    def note_late(self, seconds: int, now: float) -> None:
+        """Note that a delivery was refused although Stripe signed it, so long ago by our clock."""
+        with suppress(StoreUnavailable):
+            self._notes.raise_flag("clock", seconds, f"{seconds} s ahead, or deliveries arrive as late", now)
+
 
 class ReaderChangeListener:
     """Listens to changes of sources, for subscriptions that start, second trials, and grants that expire."""

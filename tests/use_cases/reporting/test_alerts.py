@@ -18,6 +18,8 @@ from service.use_cases.subscriptions.full_sync import Drift, FullSyncResult
 from tests.running_service import POLICY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.in_process_app import InProcessApp, MakeApp
     from tests.running_service import Serve
     from tests.store_servers import Until
@@ -312,6 +314,23 @@ def test_events_from_the_future_report_our_clock_as_behind(app: InProcessApp) ->
     assert item(app, "clock")["count"] == 0
     deliver(app, "evt_2", subscription(app, "sub_2"), created=app.clock() + 90)
     assert (item(app, "clock")["count"], item(app, "clock")["examples"][0]["text"]) == (1, "at least 90 s behind")
+
+
+def test_signed_delivery_that_is_too_old_reports_our_clock_as_ahead(
+    app: InProcessApp, sign: Callable[..., str]
+) -> None:
+    def send(signature: str) -> str:
+        answer = app.client.post("/v1/stripe/webhook", data=b"{}", headers={"Stripe-Signature": signature})
+        assert answer.status_code == 400
+        return str(answer.get_json()["detail"])
+
+    forged = sign(b"other", at=int(app.clock()) - 3_600)
+    assert "bad_signature" in send(forged)
+    assert item(app, "clock")["count"] == 0
+    assert "3600 s ago by the clock of this machine" in send(sign(b"{}", at=int(app.clock()) - 3_600))
+    shown = item(app, "clock")
+    assert (shown["count"], shown["examples"][0]["text"]) == (1, "3600 s ahead, or deliveries arrive as late")
+    assert "(too_old" in send(sign(b"{}", at=-(10**30)))
 
 
 def test_deliveries_are_in_the_activity_figures(app: InProcessApp) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import request
 
 from service.adapters.observability.logs import log
-from service.adapters.stripe.webhook import NotStripe, check_header, verify_delivery
+from service.adapters.stripe.webhook import TOLERANCE, NotStripe, check_header, verify_delivery
 from service.bootstrap import Service
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.http import inputs
@@ -40,8 +40,14 @@ def register(routes: ApiRoutes, service: Service) -> None:
             envelope = verify_delivery(inputs.raw(MOST), header, secrets, now)
         except NotStripe as error:
             metrics.webhooks.labels(error.why).inc()
-            log().warning("webhook_refused", why=error.why)
             detail = f"This was not signed by Stripe, or is not an event ({error.why})."
+            if error.age is None:
+                log().warning("webhook_refused", why=error.why)
+            else:
+                log().warning("webhook_refused", why=error.why, signed_s_ago=error.age)
+                service.deliveries.note_late(error.age, now)
+                when = f"{error.age} s ago by the clock of this machine, and {TOLERANCE} s are the limit ({error.why})"
+                detail = f"Stripe signed this {when}. Synchronize the clock if it is wrong; Stripe sends the event again."
             raise Problem(400, detail, kind="not-stripe", title="Not from Stripe") from None
         try:
             receipt = service.deliveries.receive_event(envelope, now)
