@@ -47,7 +47,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
                 log().warning("webhook_refused", why=error.why, signed_s_ago=error.age)
                 service.deliveries.note_late(error.age, now)
                 when = f"{error.age} s ago by the clock of this machine, and {TOLERANCE} s are the limit ({error.why})"
-                detail = f"Stripe signed this {when}. Synchronize the clock if it is wrong; Stripe sends the event again."
+                detail = f"Stripe signed this {when}. Synchronize the clock if it is wrong; Stripe will send it again."
             raise Problem(400, detail, kind="not-stripe", title="Not from Stripe") from None
         try:
             receipt = service.deliveries.receive_event(envelope, now)
