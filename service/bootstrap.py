@@ -328,8 +328,8 @@ def import_kinds(a: Adapters, processor: EventProcessor, store: ImportStore, pac
     )
     fan_out = BulkFanOut(processor.objects, CustomerRows(a.store), processor.owners, processor.object_refresh)
     links = LinkImports(LinkImportWriter(a.store), a.erased, fan_out, pace)
-    grants = GrantImports(catalogue, planner, chunks(planner))
-    changes = GrantChangeImports(catalogue, change_planner, chunks(change_planner))
+    grants = GrantImports(catalogue, chunks(planner), planner)
+    changes = GrantChangeImports(catalogue, chunks(change_planner), change_planner)
     return [grants, changes, links, snapshots, TakeoverImports(grants, links, SeatRows(processor))]
 
 

@@ -6,7 +6,7 @@ this change, and one that was revoked is active again. What an admin changed sin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,10 @@ from service.domain.errors import InvalidFields
 from service.domain.grant_rules import Mistakes
 from service.domain.sources import end_order
 from service.domain.times import read_time, write_time
-from service.use_cases.grants.imports.apply import GrantChunks
-from service.use_cases.grants.imports.grant_kind import GrantsNeedingSecondAdmin, remove_reader
+from service.use_cases.grants.imports.grant_kind import GrantRowImports, GrantsNeedingSecondAdmin
 from service.use_cases.grants.imports.grant_states import GrantState, GrantStates
 from service.use_cases.imports.csv_file import ImportSheet, RowMistake
-from service.use_cases.imports.kinds import ImportChunk, ImportKind, PlanContext, PlannedLine, SecondAdminRule
+from service.use_cases.imports.kinds import PlanContext, PlannedLine, SecondAdminRule
 
 GRANT_CHANGES = "grant-changes"
 
@@ -96,15 +95,12 @@ def _plan_row(row: GrantRow, state: GrantState, change: WantedChange) -> None:
 
 
 @dataclass(frozen=True)
-class GrantChangeImports(ImportKind[GrantChangeEntry, GrantRow]):
+class GrantChangeImports(GrantRowImports[GrantChangeEntry]):
     """Changes of many grants. `[grants] confirm_above` decides which extensions need a second admin."""
 
-    catalogue: Catalogue
     planner: GrantChangePlanner
-    chunks: GrantChunks
 
     name = GRANT_CHANGES
-    row_type = GrantRow
     results = ("changed", "revoked", "unchanged")
 
     def plan(self, sheet: ImportSheet[GrantChangeEntry], context: PlanContext) -> Iterator[PlannedLine[GrantRow]]:
@@ -119,15 +115,6 @@ class GrantChangeImports(ImportKind[GrantChangeEntry, GrantRow]):
     def replan(self, rows: Sequence[GrantRow], context: PlanContext) -> list[GrantRow]:
         self.planner.plan(rows, _change_in(context))
         return list(rows)
-
-    def apply(self, chunk: ImportChunk[GrantRow]) -> Mapping[str, int]:
-        return self.chunks.apply(chunk)
-
-    def undo(self, chunk: ImportChunk[GrantRow]) -> Mapping[str, int]:
-        return self.chunks.undo(chunk)
-
-    def remove_reader(self, rows: Sequence[GrantRow], tags: Collection[str]) -> int:
-        return remove_reader(rows, tags)
 
     def second_admin_rule(self, now: float) -> SecondAdminRule:
         return ExtensionsNeedingSecondAdmin(self.catalogue, now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from service.adapters.redis.grants.grant_import_rows import GrantRow
 from service.adapters.redis.imports.import_store import GRANT_IMPORT
@@ -17,24 +18,17 @@ from service.use_cases.grants.imports.plan import GrantPlanner
 from service.use_cases.imports.csv_file import ImportSheet
 from service.use_cases.imports.kinds import ImportChunk, ImportKind, PlanContext, PlannedLine, SecondAdminRule
 
+Entry = TypeVar("Entry")
+
 
 @dataclass(frozen=True)
-class GrantImports(ImportKind[GrantEntry, GrantRow]):
-    """Imports of grants. `[grants] confirm_above` decides which of them need a second admin."""
+class GrantRowImports(ImportKind[Entry, GrantRow]):
+    """What imports whose rows write grants share, wherever the rows come from."""
 
     catalogue: Catalogue
-    planner: GrantPlanner
     chunks: GrantChunks
 
-    name = GRANT_IMPORT
     row_type = GrantRow
-    results = ("new", "extended", "unchanged")
-
-    def plan(self, sheet: ImportSheet[GrantEntry], context: PlanContext) -> Iterator[PlannedLine[GrantRow]]:
-        return self.planner.plan(sheet, context)
-
-    def replan(self, rows: Sequence[GrantRow], context: PlanContext) -> list[GrantRow]:
-        return self.planner.replan(rows, context.import_id, context.now)
 
     def apply(self, chunk: ImportChunk[GrantRow]) -> Mapping[str, int]:
         return self.chunks.apply(chunk)
@@ -43,7 +37,27 @@ class GrantImports(ImportKind[GrantEntry, GrantRow]):
         return self.chunks.undo(chunk)
 
     def remove_reader(self, rows: Sequence[GrantRow], tags: Collection[str]) -> int:
-        return remove_reader(rows, tags)
+        """Skip the rows of a reader, by their hashes, and remove the ID and the reason. Return the number of these rows."""
+        theirs = [row for row in rows if row.tag in tags and row.action != "skipped"]
+        for row in theirs:
+            row.action, row.reason, row.reader = "skipped", None, None
+        return len(theirs)
+
+
+@dataclass(frozen=True)
+class GrantImports(GrantRowImports[GrantEntry]):
+    """Imports of grants. `[grants] confirm_above` decides which of them need a second admin."""
+
+    planner: GrantPlanner
+
+    name = GRANT_IMPORT
+    results = ("new", "extended", "unchanged")
+
+    def plan(self, sheet: ImportSheet[GrantEntry], context: PlanContext) -> Iterator[PlannedLine[GrantRow]]:
+        return self.planner.plan(sheet, context)
+
+    def replan(self, rows: Sequence[GrantRow], context: PlanContext) -> list[GrantRow]:
+        return self.planner.replan(rows, context.import_id, context.now)
 
     def redact_reasons(self, rows: Sequence[GrantRow], names: Sequence[str]) -> int:
         redacted = 0
@@ -63,14 +77,6 @@ class GrantImports(ImportKind[GrantEntry, GrantRow]):
             for plan, until in granted
         ]
         return list(dict.fromkeys(mistake for mistakes in found for mistake in mistakes))
-
-
-def remove_reader(rows: Sequence[GrantRow], tags: Collection[str]) -> int:
-    """Skip the rows of a reader, by their hashes, and remove the ID and the reason. Return the number of these rows."""
-    theirs = [row for row in rows if row.tag in tags and row.action != "skipped"]
-    for row in theirs:
-        row.action, row.reason, row.reader = "skipped", None, None
-    return len(theirs)
 
 
 @dataclass
