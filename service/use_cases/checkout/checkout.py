@@ -71,17 +71,17 @@ class Purchases:
         if wrong := _quantity_mistake(order.quantity, sold):
             raise NotForSale("quantity", wrong)
         self._refuse_holder(order.reader, sold, now)
-        customer = next(iter(self._readers.list_customers(self._readers.resolve_merged(order.reader))), None)
+        customer = next(iter(self._customers(order.reader)), None)
         sale = Sale(order, tag, sold, self._catalogue.checkout, self._catalogue.reader_metadata[0])
         return open_checkout_page(gateway, sale, customer, partial(self._review, gateway, sale, now))
 
     def has_portal(self, reader: str) -> bool:
         """Return whether `open_portal` has a customer of this reader to open the portal for."""
-        return self._gateway is not None and bool(self._readers.list_customers(self._readers.resolve_merged(reader)))
+        return self._gateway is not None and bool(self._customers(reader))
 
     def open_portal(self, reader: str, return_url: str) -> str:
         """Return the address of a portal page. Raises: `NoCustomer`."""
-        customers = self._readers.list_customers(self._readers.resolve_merged(reader))
+        customers = self._customers(reader)
         if not customers:
             raise NoCustomer
         gateway = self._stripe()
@@ -130,6 +130,9 @@ class Purchases:
             raise StripeUnavailable("no_key")
         return self._gateway
 
+    def _customers(self, reader: str) -> list[str]:
+        return self._readers.list_customers(self._readers.resolve_merged(reader))
+
     def _refuse_holder(self, reader: str, plan: Plan, now: float) -> None:
         """Raises: `AlreadySubscribed` if a source that prevents a purchase gives the plan now."""
         for kept in self._readers.load_active(self._readers.resolve_merged(reader)):
@@ -167,16 +170,12 @@ class Purchases:
             self._refresh(name, now, "checkout")
 
     def _prevents_purchase(self, source: Source, plan: Plan, now: float) -> bool:
-        holdings = source.holdings(self._catalogue)
-        return any(
-            one.type in PREVENTING and one.plan == plan.id and one.standing_at(now) in RUNNING for one in holdings
-        )
+        held = [one for one in source.holdings(self._catalogue) if one.plan == plan.id]
+        return any(one.type in PREVENTING and one.standing_at(now) in RUNNING for one in held)
 
 
 def _quantity_mistake(quantity: object, plan: Plan) -> str | None:
-    if quantity is None or plan.seats:
-        return None
-    return "can only be given for a plan with seats"
+    return None if quantity is None or plan.seats else "can only be given for a plan with seats"
 
 
 def choose_price(catalogue: Catalogue, *, plan: str | None, price: str | None, prices: PriceCache) -> str:

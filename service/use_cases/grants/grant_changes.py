@@ -92,10 +92,7 @@ class GrantChanges:
         return self._grants.revoke(self._readers.resolve_merged(reader), grant_id, reason, actor, now)
 
     def _find(self, reader: str, grant_id: str) -> Grant:
-        for grant in self._grants.list_for_reader(self._readers.resolve_merged(reader)):
-            if grant.id == grant_id:
-                return grant
-        raise UnknownGrant
+        return self._grants.find(self._readers.resolve_merged(reader), grant_id)
 
     def _find_mistakes(self, wanted: GrantRequest, now: float) -> grant_rules.Mistakes:
         return grant_rules.find_mistakes(

@@ -90,7 +90,7 @@ class Grants:
         )
         if self._write(reader, grant, 1, written, now):
             return grant
-        return self._found(reader, grant.id)[1]
+        return self.find(reader, grant.id)
 
     def change(
         self,
@@ -122,6 +122,10 @@ class Grants:
         """Return all grants of a reader, newest first, including expired ones."""
         found = [kept.source for kept in self._readers.load_all(reader) if isinstance(kept.source, Grant)]
         return sorted(found, key=lambda grant: (grant.created_at, grant.id), reverse=True)
+
+    def find(self, reader: str, grant_id: str) -> Grant:
+        """Return a grant of a reader. Raises: UnknownGrant."""
+        return self._found(reader, grant_id)[1]
 
     def _alter(
         self,
