@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,84 +18,9 @@ from service.adapters.redis.client.address import parse_address
 from service.domain.catalogue import Catalogue
 from service.domain.ids import wrong_id
 from service.domain.roles import ADMIN_ROLES, AdminRole
+from service.settings.environment import VISIBLE, Environment, Network, read_traces, read_trusted_proxies
 from service.settings.policy_file import read_folder
-from service.settings.traces import read_traces
-from service.settings.trusted_proxies import Network, read_trusted_proxies
 from service.settings.validation import Mistake, SettingsError, quoted, split_url, wrong_host, wrong_origin
-
-Wrong = Callable[[str], str | None]
-"""Returns what is wrong with a value, or `None`."""
-
-VISIBLE = re.compile(r"[!-~]+")
-"""Characters that a header can carry, whatever encoding the two sides use."""
-
-
-class Environment:
-    """Reads variables. A wrong one is added to `mistakes`, and counts as unset."""
-
-    def __init__(self, env: Mapping[str, str], mistakes: list[Mistake]) -> None:
-        self._env, self._mistakes = env, mistakes
-
-    def given(self, variable: str) -> bool:
-        """Return whether a variable is set, correctly or not."""
-        return bool(self._env.get(variable, "").strip())
-
-    def one(self, variable: str, wrong: Wrong | None = None) -> str | None:
-        """Return a variable's value; `None` where it is unset, blank or wrong."""
-        value = self._text(variable)
-        if value and wrong and (message := wrong(value)):
-            self.refuse(variable, message)
-            return None
-        return value or None
-
-    def number(self, variable: str, least: int, most: int) -> int | None:
-        """Return a whole number within bounds; `None` where it is unset or wrong."""
-        value = self._text(variable)
-        digits = value.isascii() and value.isdigit() and len(value) <= 9
-        if value and not (digits and least <= int(value) <= most):
-            self.refuse(variable, f"must be a whole number from {least} to {most}: set it to one, or leave it unset")
-            return None
-        return int(value) if value else None
-
-    def size(self, variable: str, least: int) -> int | None:
-        """Return a size in bytes, written as `512mb` or `2gb`, from `least` MiB on; `None` where it is unset or wrong."""
-        value = self._text(variable)
-        found = _SIZE.fullmatch(value.lower())
-        mebibytes = int(found[1]) * (1024 if found[2] == "gb" else 1) if found else 0
-        if value and mebibytes < least:
-            self.refuse(variable, f"must be a size of at least {least}mb: write a number and mb or gb, such as 512mb")
-            return None
-        return mebibytes * 2**20 or None
-
-    def several(self, variable: str, wrong: Wrong) -> tuple[str, ...]:
-        """Return comma-separated secrets, each once, in order."""
-        good = []
-        for number, entry in self.entries(variable):
-            if message := "is blank: drop the comma, or set a secret there" if not entry else wrong(entry):
-                self.refuse(variable, f"entry {number} {message}")
-            else:
-                good.append(entry)
-        return tuple(dict.fromkeys(good))
-
-    def entries(self, variable: str) -> Iterator[tuple[int, str]]:
-        """Yield the entries between commas, without blanks around them, with their numbers from 1."""
-        value = self._text(variable)
-        return enumerate((entry.strip() for entry in value.split(",")) if value else (), start=1)
-
-    def refuse(self, variable: str, message: str) -> None:
-        """Record a mistake. The message is shown, so it must hold no value that may be a secret."""
-        self._mistakes.append(Mistake(variable, message))
-
-    def _text(self, variable: str) -> str:
-        value = self._env.get(variable, "").strip()
-        if value.isprintable():
-            return value
-        # This refuses surrogates as well: Python decodes to them what is in another encoding.
-        self.refuse(variable, "contains a line break, another control character or text that is not UTF-8: remove it")
-        return ""
-
-
-__all__ = ["Mistake", "NamedKey", "Settings", "SettingsError", "load_settings"]
 
 SHORTEST_SECRET, SHORTEST_KEY = 32, 20
 """Characters of an entry of `PAYWALL_SECRETS`, and of an API key or a webhook's signing secret.
@@ -106,7 +31,6 @@ MOST_WORKERS = 256
 LEAST_STORE_MEMORY = 16
 """MiB: an empty store takes one or two."""
 
-_SIZE = re.compile(r"(\d{1,9})(mb|gb)", re.ASCII)
 _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,32}")
 _LIVE, _TEST = ("sk_live_", "rk_live_"), ("sk_test_", "rk_test_")
 

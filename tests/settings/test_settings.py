@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.settings.policy_file import read_folder
-from service.settings.settings import NamedKey, Settings, SettingsError, cores, load_settings
+from service.settings.settings import NamedKey, Settings, cores, load_settings
+from service.settings.validation import SettingsError
 from tests.policies import catalogue_of
 
 ROOT = Path(__file__).parents[2]

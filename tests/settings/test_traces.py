@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from service.settings.settings import SettingsError, load_settings
+from service.settings.settings import load_settings
+from service.settings.validation import SettingsError
 
 CONFIG = str(Path(__file__).parents[2] / "config")
 

@@ -27,7 +27,8 @@ from service.domain.errors import InvalidFields
 from service.domain.typed_times import RelativeTime, parse_typed_time
 from service.entrypoints.responses import paging
 from service.entrypoints.responses.fields import read_field
-from service.settings.settings import Settings, SettingsError, load_settings
+from service.settings.settings import Settings, load_settings
+from service.settings.validation import SettingsError
 
 if TYPE_CHECKING:
     from service.adapters.redis.audit.audit import Actor
