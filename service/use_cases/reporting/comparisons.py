@@ -13,12 +13,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Literal
 
-from service.adapters.redis.reporting.comparison_samples import (
-    MOST,
-    ComparisonSample,
-    ComparisonSamples,
-    pack_sample,
-)
+from service.adapters.redis.reporting.comparison_samples import MOST, ComparisonSample, ComparisonSamples, pack_sample
 from service.adapters.redis.reporting.usage_counts import UsageStore
 from service.domain.errors import StoreUnavailable
 from service.use_cases.access.check import AccessAnswer

@@ -146,11 +146,9 @@ class CircuitBreaker:
                     self.trip(topology, failure.why)
                 except Exception:  # the next run must come, and the next probe
                     _log.exception("store_look_failed")
-            if self._wake.wait(self._probe_every if self.topology is None else self._pause()):
+            until_monitoring = None if self._monitor is None else _MONITOR_EVERY
+            if self._wake.wait(self._probe_every if self.topology is None else until_monitoring):
                 self._wake.clear()
-
-    def _pause(self) -> float | None:
-        return None if self._monitor is None else _MONITOR_EVERY
 
     def _probe_once(self) -> None:
         try:

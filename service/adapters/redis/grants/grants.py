@@ -92,15 +92,7 @@ class Grants:
             return grant
         return self.find(reader, grant.id)
 
-    def change(
-        self,
-        reader: str,
-        grant_id: str,
-        until: int | None,
-        reason: str,
-        actor: Actor,
-        now: float,
-    ) -> Grant:
+    def change(self, reader: str, grant_id: str, until: int | None, reason: str, actor: Actor, now: float) -> Grant:
         """Change the end of a grant. Raises: UnknownGrant, RevokedGrant."""
 
         def extended(grant: Grant) -> Grant:

@@ -116,8 +116,9 @@ class ProviderSources(StoreRecords):
         by_key: dict[bytes, list[str]] = {}
         for name in entries:
             by_key.setdefault(self._key(provider, name), []).append(name)
+        rows = {name: (name, entry.number, encode_json(entry)) for name, entry in entries.items()}
         calls = [
-            ScriptCall(WRITE, (key,), tuple(part for name in names for part in _written(name, entries[name])))
+            ScriptCall(WRITE, (key,), tuple(part for name in names for part in rows[name]))
             for key, names in by_key.items()
         ]
         found: dict[str, ProviderSource | None] = {}
@@ -180,10 +181,6 @@ class ProviderSources(StoreRecords):
 def partition_of_source(external_id: str) -> int:
     """Return the partition that holds the source with this ID."""
     return crc32(external_id.encode()) % PROVIDER_PARTITIONS
-
-
-def _written(name: str, entry: ProviderSource) -> tuple[str, int, bytes]:
-    return name, entry.number, encode_json(entry)
 
 
 def _unpack(stored: bytes | None) -> ProviderSource | None:

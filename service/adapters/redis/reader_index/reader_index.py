@@ -114,15 +114,11 @@ class ReaderIndex(IndexMarks):
         self._link.pipeline([(key, (b"ZREM", key, *readers)) for key in keys])
 
     def _announced_until(self, seconds: float) -> list[bytes]:
-        now, part = self._call_time()
-        limit = now * 1_000_000 + part - int(seconds * 1_000_000)
+        # The time of the server that holds the marks: its clock set their moments.
+        now, part = self._link.call(self._announced, b"TIME")
+        limit = int(now) * 1_000_000 + int(part) - int(seconds * 1_000_000)
         found = self._call(b"ZRANGE", self._announced, b"-inf", limit, b"BYSCORE", b"WITHSCORES")
         return cast("list[bytes]", found)
-
-    def _call_time(self) -> tuple[int, int]:
-        # Of the server that holds the marks: its clock set their moments.
-        seconds, part = self._link.call(self._announced, b"TIME")
-        return int(seconds), int(part)
 
     def _remove(self, key: bytes, marks: Sequence[IndexMark]) -> None:
         for start in range(0, len(marks), MARKS_A_SCRIPT):

@@ -99,7 +99,8 @@ class Eraser(StoreRecords):
 
     def finish(self, tags: Collection[bytes]) -> None:
         """Record that the erasure is finished, and forget merges: until then a repeat finds all IDs that the reader had."""
-        self._forget_merges(tags)
+        for key in (self._heirs, self._members, self._names):
+            self._call(b"HDEL", key, *tags, *(b">" + tag for tag in tags))
         keys = [self.keys.tagged(tag, "erasing") for tag in tags]
         self._link.pipeline([(key, (b"DEL", key)) for key in keys])
 
@@ -189,11 +190,6 @@ class Eraser(StoreRecords):
                 for field, value, cleaned in due:
                     self._link.run(FIELD, [key], [field, value, cleaned or b""])
         return done
-
-    def _forget_merges(self, tags: Collection[bytes]) -> None:
-        above = [b">" + tag for tag in tags]
-        for key in (self._heirs, self._members, self._names):
-            self._call(b"HDEL", key, *tags, *above)
 
     def start_file_rewrite(self) -> bool:
         """Make the store rewrite its append-only file, so that no file holds what was erased.

@@ -102,11 +102,12 @@ class ErasedReaders(StoreRecords):
 
     def hide_ids(self, facts: StripeFacts) -> StripeFacts:
         """Return Stripe's facts as they are stored: without the IDs of readers who were erased after the object was created."""
-        named = [name for name in _named(facts.claims) if name]
+        claims = facts.claims
+        named = [name for name in (claims.gift_recipient, claims.reader_id, claims.client_reference_id) if name]
         erased = self.erased_at(named) if named else {}
         hidden = {reader for reader, moment in erased.items() if facts.created <= moment}
-        claims = without_ids(facts.claims, hidden.__contains__) if hidden else facts.claims
-        return replace(facts, claims=claims, fingerprint=self.key_digests(facts.fingerprint))
+        shown = without_ids(claims, hidden.__contains__) if hidden else claims
+        return replace(facts, claims=shown, fingerprint=self.key_digests(facts.fingerprint))
 
     def key_digests(self, fingerprint: Fingerprint) -> Fingerprint:
         """Return a fingerprint whose digests of metadata are keyed; those that are already stay as they are."""
@@ -164,7 +165,3 @@ def without_ids(claims: OwnerClaims, hidden: Hidden) -> OwnerClaims:
 
 def _unless_hidden(reader: str | None, hidden: Hidden) -> str | None:
     return None if reader is not None and hidden(reader) else reader
-
-
-def _named(claims: OwnerClaims) -> tuple[str | None, ...]:
-    return claims.gift_recipient, claims.reader_id, claims.client_reference_id

@@ -40,7 +40,8 @@ class ReaderHistory(StoreRecords):
         """Return all recorded changes, oldest first. With `at`: those up to that moment of readers who were merged by then."""
         family = self._family(reader, at)
         histories = self._histories(family)
-        merged = [change for changes in histories for change in changes if not _handed_on(change)]
+        # Without what only records that the merge moved a source to the other reader.
+        merged = [c for changes in histories for c in changes if c.record is not None or c.cause != "merge"]
         found = merged if len(family) > 1 else histories[0]
         return sorted((c for c in found if at is None or c.moment <= at), key=lambda change: change.moment)
 
@@ -89,11 +90,6 @@ def _root(tag: bytes, above: dict[bytes, bytes]) -> bytes:
     while tag in above:
         tag = above[tag]
     return tag
-
-
-def _handed_on(change: ReaderChange) -> bool:
-    """Return whether a change only records that the merge moved a source to the other reader."""
-    return change.record is None and change.cause == "merge"
 
 
 TRIM = load("trim_history")

@@ -93,10 +93,10 @@ class Snapshot:
     def read_parts(self) -> Iterator[SnapshotPart]:
         """Yield everything that does not expire within two minutes, in the order that the module describes."""
         least, others = self._least_expiry(), self._other_titles()
-        for phase in range(len(_PHASES)):
+        for phase in _PHASES:
             for page in self._link.scan_nodes(self._start + b"*"):
-                mine = [key for key in page if self._kept(key, others) and self._phase(key) == phase]
-                if _PHASES[phase] == "readers":
+                mine = [key for key in page if self._kept(key, others) and _phase_of(*self._keys.split(key)) == phase]
+                if phase == "readers":
                     yield from self._readers(mine)
                 else:
                     yield from self._whole(mine, least)
@@ -131,9 +131,6 @@ class Snapshot:
         """Return whether a key belongs to a snapshot: it is this title's, and not short-lived."""
         rest = key[len(self._start) :]
         return _is_ours(rest, others) and not rest.startswith(_NOT_KEPT)
-
-    def _phase(self, key: bytes) -> int:
-        return _PHASES.index(_phase_of(*self._keys.split(key)))
 
     def _whole(self, keys: Sequence[bytes], least: int) -> Iterator[SnapshotPart]:
         """Yield each key with its complete content."""

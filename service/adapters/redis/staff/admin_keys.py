@@ -78,9 +78,10 @@ class AdminKeys:
         """Store a new key by its hash. Raises: NameInUse."""
         random = WORD + secrets.token_urlsafe(32)
         secret = random + self._mark(random)
-        key = AdminKey(name, role, key_digest(secret).hex(), round(now, 6), (actor.name, *actor.makers))
+        # In the order in which `_unpacked` reads them.
+        key = encode_json([SCHEMA, role, key_digest(secret).hex(), round(now, 6), (actor.name, *actor.makers)])
         written = audit_entry(actor, "key.create", now=now, target=name, after={"role": role}, reason=reason)
-        if name in self._taken or not self._registry.replace_field(name, None, _packed(key), written):
+        if name in self._taken or not self._registry.replace_field(name, None, key, written):
             raise NameInUse(name)
         return secret
 
@@ -108,10 +109,6 @@ class AdminKeys:
             has_no_maker = makers in self._taken or is_personal_name(makers)
             makers = [makers] if has_no_maker else [makers, None]
         return AdminKey(name, role, mark, created_at, tuple(makers))
-
-
-def _packed(key: AdminKey) -> bytes:
-    return encode_json([SCHEMA, key.role, key.mark, key.created_at, key.makers])
 
 
 class AdminKeyCache:

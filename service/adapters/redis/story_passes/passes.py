@@ -79,7 +79,7 @@ class Passes(StoreRecords):
         after = {"story": story, "openings": openings, "until": write_time(until), "status": "active"}
         written = audit_entry(actor, "pass.create", now=now, reader=giver, target=made.id, after=after, reason=reason)
         # The list comes first: `prune_list` removes an entry without a pass, but nothing finds a pass without an entry.
-        self._call(b"ZADD", self.keys.listed_passes, 0, _place(made))
+        self._call(b"ZADD", self.keys.listed_passes, 0, f"{int(made.created_at * 1000):013d} {made.id}")
         doc = encode_json([SCHEMA, story, reason, made.actor, made.created_at, 1])
         self._write(made.id, CREATE, [doc, openings, until, until + KEPT], written)
         return made
@@ -208,10 +208,6 @@ def _reader_field(reader: str | None) -> bytes:
 
 def _visitor_field(visitor: str | None) -> bytes:
     return b"" if visitor is None else b"v" + visitor_hash(visitor)
-
-
-def _place(story_pass: StoryPass) -> str:
-    return f"{int(story_pass.created_at * 1000):013d} {story_pass.id}"
 
 
 def _values(doc: bytes) -> list[Any]:

@@ -154,12 +154,7 @@ class ObjectListener(Protocol):
 class Objects(StoreRecords):
     """Reads and writes objects. Raises: StoreUnavailable from every method."""
 
-    def __init__(
-        self,
-        store: Store,
-        erased: ErasedReaders,
-        listener: ObjectListener | None = None,
-    ) -> None:
+    def __init__(self, store: Store, erased: ErasedReaders, listener: ObjectListener | None = None) -> None:
         super().__init__(store)
         self.erased = erased
         self._listener = listener

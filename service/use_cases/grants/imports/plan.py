@@ -66,8 +66,11 @@ class GrantPlanner:
 
     def replan(self, rows: Sequence[GrantRow], import_id: str, now: float) -> list[GrantRow]:
         """Return the rows as they are planned now."""
-        found = self.load_readers([row.tag.encode() for row in rows])
-        return [_replan_row(row, reader, import_id, now) for row, reader in zip(rows, found, strict=True)]
+        planned = []
+        for row, found in zip(rows, self.load_readers([row.tag.encode() for row in rows]), strict=True):
+            entry = GrantEntry(0, row.reader, found.tag, row.plan or "", row.until, row.reason or "")
+            planned.append(_plan_entry(entry, found, import_id, now))
+        return planned
 
 
 def _plan_entry(entry: GrantEntry, found: PlannedReader, import_id: str, now: float) -> GrantRow:
@@ -87,11 +90,6 @@ def _plan_entry(entry: GrantEntry, found: PlannedReader, import_id: str, now: fl
     if end_order(entry.until) > end_order(grant.until):
         row.action, row.grant, row.number, row.old = "extended", grant.id, number, grant.until
     return row
-
-
-def _replan_row(row: GrantRow, found: PlannedReader, import_id: str, now: float) -> GrantRow:
-    entry = GrantEntry(0, row.reader, found.tag, row.plan or "", row.until, row.reason or "")
-    return _plan_entry(entry, found, import_id, now)
 
 
 def _grant_id(import_id: str, tag: bytes, plan: str) -> str:
