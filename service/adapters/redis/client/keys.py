@@ -39,6 +39,11 @@ def reader_hash(reader: str) -> bytes:
     return urlsafe_b64encode(blake2b(reader.encode(), digest_size=16, person=b"reader").digest())[:READER_TAG]
 
 
+def split_tags(joined: bytes | None) -> list[bytes]:
+    """Return the hashes of readers that are stored one behind the other."""
+    return [joined[at : at + READER_TAG] for at in range(0, len(joined), READER_TAG)] if joined else []
+
+
 @lru_cache(maxsize=MOST_CACHED_IDS)
 def visitor_hash(visitor: str) -> bytes:
     """Return the 22 characters that stand for a visitor in keys."""
@@ -95,10 +100,36 @@ def is_own_name(rest: bytes) -> bool:
 class Keys:
     """Key names under one prefix (`PAYWALL_PREFIX`), so that several titles can share a store."""
 
-    __slots__ = ("prefix",)
-
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix.encode()
+        # Keys that exist once, each in the slot of what it is used with.
+        self.audit_log = self.tagged(b"audit", "log")
+        """Hash: the audit chain, sequence number → record."""
+        self.audit_head = self.tagged(b"audit", "head")
+        """Hash: `seq` and `hash` of the newest record; `checkpoint` if older records were pruned."""
+        self.audit_seen = self.tagged(b"audit", "seen")
+        """Sorted set: IDs of entries that are in the chain, by sequence number, so that a repeat changes nothing."""
+        self.audit_intents = self.tagged(b"audit", "intents")
+        """Set: `tag:name:moment` of each writer that is about to write to the outbox of that tag."""
+        self.audit_refused = self.tagged(b"audit", "refused")
+        """List: outbox entries without a valid signature of this service; they never enter the chain."""
+        self.grant_ends = self.tagged(b"ends", "grants")
+        """Sorted set: `<grant> <reader's hash>` of each grant that is not revoked, by its end (epoch seconds)."""
+        self.grant_details = self.tagged(b"ends", "about")
+        """Hash: the members of `grant_ends` → [plan, start, reader or null]."""
+        self.listed_passes = self.tagged(b"passes", "listed")
+        """Sorted set with one score: creation time (13 digits, ms) and ID of each pass, so that members sort by time."""
+        self.comparison_samples = self.tagged(b"comparisons", "samples")
+        """Sorted set with one score: answers that differed from the incumbent's, by time (`comparison_samples`)."""
+
+        self.merge_heirs = self.tagged(b"merge", "heirs")
+        """Hash: hash of a merged reader → hash and ID of the reader that they are now (`lua/commit_merge.lua`)."""
+        self.merge_members = self.tagged(b"merge", "members")
+        """Hash: hash of a reader → the hashes of all readers who were merged into them (`split_tags`)."""
+        self.merge_todo = self.tagged(b"merge", "todo")
+        """Hash: hash of a merged reader → the merge, until it is finished (`merges`)."""
+        self.merge_names = self.tagged(b"merge", "names")
+        """Hash: hash of a merged reader → their ID."""
 
     def shared(self, name: str) -> bytes:
         """Return a key that exists once: `catchup`, `leader`, `policies`, `secret`, `title`, `decision:…`, `idem:…`, …"""
@@ -157,52 +188,15 @@ class Keys:
         """String: the stories counted for a visitor, packed."""
         return b"%b:{%b}v%b" % (self.prefix, tag, code)
 
-    # The audit log.
-
     def outbox(self, tag: bytes) -> bytes:
         """List: audit entries that were written with a change in the slot of this tag and are not in the chain yet."""
         return b"%b:{%b}audit" % (self.prefix, tag)
-
-    @property
-    def audit_log(self) -> bytes:
-        """Hash: the audit chain, sequence number → record."""
-        return b"%b:{audit}log" % self.prefix
-
-    @property
-    def audit_head(self) -> bytes:
-        """Hash: `seq` and `hash` of the newest record; `checkpoint` if older records were pruned."""
-        return b"%b:{audit}head" % self.prefix
-
-    @property
-    def audit_seen(self) -> bytes:
-        """Sorted set: IDs of entries that are in the chain, by sequence number, so that a repeat changes nothing."""
-        return b"%b:{audit}seen" % self.prefix
-
-    @property
-    def audit_intents(self) -> bytes:
-        """Set: `tag:name:moment` of each writer that is about to write to the outbox of that tag."""
-        return b"%b:{audit}intents" % self.prefix
-
-    @property
-    def audit_refused(self) -> bytes:
-        """List: outbox entries without a valid signature of this service; they never enter the chain."""
-        return b"%b:{audit}refused" % self.prefix
 
     # Admins, grants, imports, story passes, merges, reporting.
 
     def admin(self, name: str) -> bytes:
         """Return a key that exists once, in the slot of the admins' own outbox (`outbox(ADMIN)`)."""
         return self.tagged(ADMIN, name)
-
-    @property
-    def grant_ends(self) -> bytes:
-        """Sorted set: `<grant> <reader's hash>` of each grant that is not revoked, by its end (epoch seconds)."""
-        return b"%b:{ends}grants" % self.prefix
-
-    @property
-    def grant_details(self) -> bytes:
-        """Hash: the members of `grant_ends` → [plan, start, reader or null]."""
-        return b"%b:{ends}about" % self.prefix
 
     def index_partition(self, number: int) -> bytes:
         """String: a partition of the index of readers and grants (`reader_index`). It holds IDs in clear."""
@@ -228,18 +222,9 @@ class Keys:
         """Hash: a story pass, and the readers and visitors that it admitted (`passes`)."""
         return self.tagged(pass_tag(pass_id), "pass")
 
-    @property
-    def listed_passes(self) -> bytes:
-        """Sorted set with one score: creation time (13 digits, ms) and ID of each pass, so that members sort by time."""
-        return b"%b:{passes}listed" % self.prefix
-
     def erasure(self, name: str) -> bytes:
         """Hash: `marks` of erased readers, or the `keys` that make them (`erased_readers`)."""
         return self.tagged(b"erased", name)
-
-    def merge(self, name: str) -> bytes:
-        """Hash: `heirs`, `members`, `todo` or `names` of merged readers (`merges`)."""
-        return self.tagged(b"merge", name)
 
     def alert(self, name: str) -> bytes:
         """`prices`, `bought`, `ownerless` or `flags` (`alert_flags`)."""
@@ -248,11 +233,6 @@ class Keys:
     def known_stories(self, name: str) -> bytes:
         """`described`, a hash, or `asked`, a sorted set: what the site said of each story, and when (`known_stories`)."""
         return self.tagged(b"stories", name)
-
-    @property
-    def comparison_samples(self) -> bytes:
-        """Sorted set with one score: answers that differed from the incumbent's, by time (`comparison_samples`)."""
-        return b"%b:{comparisons}samples" % self.prefix
 
     def usage(self, name: str) -> bytes:
         """A bucket of counters, `d:<day>` or `h:<hour>`; `upsold`; or a process's last batch `p:<process>`."""

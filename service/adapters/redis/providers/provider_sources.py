@@ -21,7 +21,6 @@ import msgspec
 
 from service.adapters.redis.client.keys import PROVIDER_PARTITIONS, READER_TAG
 from service.adapters.redis.client.scripts import ScriptCall, load
-from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import field_pairs
 from service.adapters.redis.records import StoreRecords, encode_json
 from service.domain.errors import NewerSchema
@@ -80,10 +79,6 @@ def entry_of(source: External, number: int, tag: bytes) -> ProviderSource:
 class ProviderSources(StoreRecords):
     """Reads and writes the sources of providers. Raises: StoreUnavailable from every method."""
 
-    def __init__(self, store: Store) -> None:
-        super().__init__(store)
-        self._heirs = store.keys.merge("heirs")
-
     def next_number(self, provider: str) -> int:
         """Return the number of a new report."""
         return int(self._link.run(NUMBER, [self.keys.provider(provider, "state")], []))
@@ -139,7 +134,7 @@ class ProviderSources(StoreRecords):
     def find_heirs(self, tags: Collection[bytes]) -> dict[bytes, tuple[bytes, str]]:
         """Return those of these readers who were merged into another, with that one's hash and ID."""
         asked = list(tags)
-        heirs = self._read_one(b"HMGET", self._heirs, *asked) if asked else []
+        heirs = self._read_one(b"HMGET", self.keys.merge_heirs, *asked) if asked else []
         return {
             tag: (heir[:READER_TAG], heir[READER_TAG:].decode())
             for tag, heir in zip(asked, heirs, strict=True)

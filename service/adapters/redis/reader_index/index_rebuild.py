@@ -67,7 +67,7 @@ class ReaderIdSearch(StoreRecords):
         for _, details in self._pairs(self.keys.grant_details):
             if (name := decode_list(details)[2]) is not None:
                 yield name
-        for field, heir in self._pairs(self.keys.merge("heirs")):
+        for field, heir in self._pairs(self.keys.merge_heirs):
             if not field.startswith(b">"):
                 yield heir[READER_TAG:].decode()
         for _, record in self._pairs(self.keys.audit_log):

@@ -14,7 +14,7 @@ from typing import Any
 
 from service.adapters.crypto import claim_digest, is_claim_digest
 from service.adapters.redis.client.errors import StoreError
-from service.adapters.redis.client.keys import READER_TAG, reader_hash
+from service.adapters.redis.client.keys import READER_TAG, reader_hash, split_tags
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.erased_readers import ErasedReaders, without_ids
@@ -70,20 +70,15 @@ class Eraser(StoreRecords):
     def __init__(self, store: Store, erased: ErasedReaders) -> None:
         super().__init__(store)
         self._key_digests = erased.key_digests
-        self._heirs = store.keys.merge("heirs")
-        self._members = store.keys.merge("members")
-        self._todo = store.keys.merge("todo")
-        self._names = store.keys.merge("names")
 
     def merged_ids(self, tags: Collection[bytes]) -> list[str]:
         """Return the IDs of those of these readers who were merged into another."""
-        found = self._read_one(b"HMGET", self._names, *sorted(tags))
+        found = self._read_one(b"HMGET", self.keys.merge_names, *sorted(tags))
         return [name.decode() for name in found if name is not None]
 
     def merged_tags(self, tag: bytes) -> list[bytes]:
         """Return the tags of all readers who were merged into this one."""
-        tags = self._read_one(b"HGET", self._members, tag)
-        return [tags[at : at + READER_TAG] for at in range(0, len(tags or b""), READER_TAG)]
+        return split_tags(self._read_one(b"HGET", self.keys.merge_members, tag))
 
     def begin(self, tags: Collection[bytes]) -> bool:
         """Return whether something is kept of these readers. Then `finish` must follow; until then a repeat also finds it."""
@@ -99,7 +94,7 @@ class Eraser(StoreRecords):
 
     def finish(self, tags: Collection[bytes]) -> None:
         """Record that the erasure is finished, and forget merges: until then a repeat finds all IDs that the reader had."""
-        for key in (self._heirs, self._members, self._names):
+        for key in (self.keys.merge_heirs, self.keys.merge_members, self.keys.merge_names):
             self._call(b"HDEL", key, *tags, *(b">" + tag for tag in tags))
         keys = [self.keys.tagged(tag, "erasing") for tag in tags]
         self._link.pipeline([(key, (b"DEL", key)) for key in keys])
@@ -111,7 +106,7 @@ class Eraser(StoreRecords):
 
         Without `names`, reasons stay as they are.
         """
-        self._call(b"HDEL", self._todo, *tags)
+        self._call(b"HDEL", self.keys.merge_todo, *tags)
         mentions = IdMentions(self._link, names) if names else None
         counts = {"keys": 0, "stripe_objects": 0, "stripe_events": 0, "reasons": 0}
         gone = _Gone(tags, frozenset(map(claim_digest, names)), self._key_digests)

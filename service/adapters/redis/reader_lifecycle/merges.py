@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from service.adapters.redis.client.keys import READER_TAG, owner_mark, reader_hash
+from service.adapters.redis.client.keys import READER_TAG, owner_mark, reader_hash, split_tags
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
@@ -45,33 +45,29 @@ class Merges(StoreRecords):
         self._readers = readers
         self._catalogue = catalogue
         self._gifts = GiftAllowances(store)
-        self._heirs = store.keys.merge("heirs")
-        self._members = store.keys.merge("members")
-        self._todo = store.keys.merge("todo")
-        self._names = store.keys.merge("names")
         self._index = ReaderIndex(store)
 
     def commit(self, merge: Merge) -> tuple[Verdict, str]:
         """Commit a merge or return why not, and the reader that stays: the heir of `merge.stays` if that was merged itself."""
         tags = [reader_hash(merge.gone), reader_hash(merge.stays)]
         todo = encode_json([merge.gone, merge.audit, merge.at])
-        keys = [self._heirs, self._members, self._todo]
+        keys = [self.keys.merge_heirs, self.keys.merge_members, self.keys.merge_todo]
         reply = self._link.run(COMMIT, keys, [*tags, merge.stays, todo, int(merge.at * 1000)])
         verdict, _, stays = cast("tuple[bytes, bytes, bytes]", reply)
         return cast(Verdict, verdict.decode()), stays.decode()
 
     def list_unfinished(self) -> list[Merge]:
         """Return the merges that still have to be rolled forward."""
-        row = self._read_one(b"HGETALL", self._todo)
+        row = self._read_one(b"HGETALL", self.keys.merge_todo)
         found = []
         for tag, todo in zip(row[::2], row[1::2], strict=True):
             gone, audit, at = decode_list(todo)
-            heir = self._read_one(b"HGET", self._heirs, tag)
+            heir = self._read_one(b"HGET", self.keys.merge_heirs, tag)
             found.append(Merge(gone, heir[READER_TAG:].decode(), audit, at))
         return found
 
     def mark_finished(self, gone: str) -> None:
-        self._call(b"HDEL", self._todo, reader_hash(gone))
+        self._call(b"HDEL", self.keys.merge_todo, reader_hash(gone))
 
     def carry_over(self, merge: Merge, now: float) -> None:
         """Copy all that the merged reader had to the remaining one under the same numbers; newer data there stays."""
@@ -108,10 +104,9 @@ class Merges(StoreRecords):
 
         Their IDs are stored as long as the remaining reader's data, to export and erase it under every ID.
         """
-        self._call(b"HSET", self._names, reader_hash(merge.gone), merge.gone)
-        tags = self._read_one(b"HGET", self._members, reader_hash(merge.stays))
-        for at in range(0, len(tags or b""), READER_TAG):
-            self._call(b"HSET", self.keys.reader(tags[at : at + READER_TAG]), ALIAS, merge.stays)
+        self._call(b"HSET", self.keys.merge_names, reader_hash(merge.gone), merge.gone)
+        for tag in split_tags(self._read_one(b"HGET", self.keys.merge_members, reader_hash(merge.stays))):
+            self._call(b"HSET", self.keys.reader(tag), ALIAS, merge.stays)
         self._index.mark_changed([merge.gone, merge.stays])
 
     def write_tombstones(self, merge: Merge, now: float) -> None:

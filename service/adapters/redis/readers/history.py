@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import cast
 
-from service.adapters.redis.client.keys import READER_TAG, reader_hash
+from service.adapters.redis.client.keys import READER_TAG, reader_hash, split_tags
 from service.adapters.redis.client.scripts import load
-from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import ReaderChange, field_pairs, unpack_change
 from service.adapters.redis.records import StoreRecords
@@ -20,11 +19,6 @@ from service.domain.sources import STARTED, HeldPrice, Source
 
 class ReaderHistory(StoreRecords):
     """Reads histories. Raises: StoreUnavailable from every method."""
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(store)
-        self._heirs = store.keys.merge("heirs")
-        self._members = store.keys.merge("members")
 
     def sources_at(self, reader: str, moment: float) -> list[Source]:
         """Return the sources as they were at a moment (epoch seconds): of each the last change up to then."""
@@ -61,10 +55,9 @@ class ReaderHistory(StoreRecords):
     def _family(self, reader: str, at: float | None) -> list[bytes]:
         """Return the hashes of all readers that are one with this one now, or were at `at`; the remaining one comes first."""
         tag = reader_hash(reader)
-        heir = self._read_one(b"HGET", self._heirs, tag)
+        heir = self._read_one(b"HGET", self.keys.merge_heirs, tag)
         stays = bytes(heir[:READER_TAG]) if heir else tag
-        members = self._read_one(b"HGET", self._members, stays)
-        family = [stays, *(members[start : start + READER_TAG] for start in range(0, len(members or b""), READER_TAG))]
+        family = [stays, *split_tags(self._read_one(b"HGET", self.keys.merge_members, stays))]
         if at is None or len(family) == 1:
             return family
         above = self._above(family[1:], at)
@@ -74,7 +67,7 @@ class ReaderHistory(StoreRecords):
     def _above(self, members: Sequence[bytes], at: float) -> dict[bytes, bytes]:
         """Return whom each reader was merged into, as of the moment."""
         fields = [b">" + member for member in members]
-        found = self._read_one(b"HMGET", self._heirs, *fields)
+        found = self._read_one(b"HMGET", self.keys.merge_heirs, *fields)
         edges = zip(members, found, strict=True)
         return {
             member: edge[:READER_TAG] for member, edge in edges if edge and int(edge[READER_TAG:] or 0) <= at * 1000
