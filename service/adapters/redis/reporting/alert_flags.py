@@ -26,7 +26,7 @@ MOST_PRICES = 200
 MOST_OBJECTS = 10_000
 
 ObjectAlert = Literal["ownerless", "trials"]
-FlagName = Literal["drift", "event_gap", "clock", "caught_up", "mended"]
+FlagName = Literal["drift", "event_gap", "clock", "caught_up"]
 
 _decode_price = msgspec.json.Decoder(tuple[str, str | None, str | None]).decode
 
