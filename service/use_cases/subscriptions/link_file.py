@@ -62,8 +62,8 @@ class _LinkValidator:
             found.append(RowMistake(line, self._kind, str(error)))
         if found:
             return found
-        said = line << 64 | hash(reader) & _HASH
-        first = self._first.setdefault(hash(named), said)
-        if first & _HASH != said & _HASH:
+        linked = line << 64 | hash(reader) & _HASH
+        first = self._first.setdefault(hash(named), linked)
+        if first & _HASH != linked & _HASH:
             return [RowMistake(line, self._kind, f"is linked to another reader in line {first >> 64}")]
-        return LinkEntry(line, reader, f"{self._kind}:{named}", first != said)
+        return LinkEntry(line, reader, f"{self._kind}:{named}", first != linked)

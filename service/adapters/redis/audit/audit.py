@@ -271,7 +271,7 @@ class AuditWriter(StoreRecords):
         self._link.pipeline(commands)
 
 
-PUT = load("replace_audited_field")
+REPLACE_FIELD = load("replace_audited_field")
 
 
 class AuditedHash(StoreRecords):
@@ -303,4 +303,6 @@ class AuditedHash(StoreRecords):
         Returns `False` if the field is no longer what was seen.
         """
         with self._audit.recording(ADMIN, written) if written is not None else nullcontext(b"") as entry:
-            return bool(self._link.run(PUT, [self._key, self._outbox], [field, seen or b"", value or b"", entry]))
+            return bool(
+                self._link.run(REPLACE_FIELD, [self._key, self._outbox], [field, seen or b"", value or b"", entry])
+            )

@@ -211,7 +211,7 @@ class Walk:
             self.redacted += 1
             self._redacted.append((seq, str(record["erasure"])))
         self._note_erasure(seq, record)
-        return self._again(seq, str(record.get("id")))
+        return self._repetition(seq, str(record.get("id")))
 
     def _note_erasure(self, seq: int, record: dict[str, Any]) -> None:
         if record["action"] == ERASE_ACTION:
@@ -224,7 +224,7 @@ class Walk:
         stated_by, numbers = self._redacting.get(erasure, (0, []))
         return seq < stated_by and any(first <= seq <= last for first, last in numbers)
 
-    def _again(self, seq: int, entry_id: str) -> str | None:
+    def _repetition(self, seq: int, entry_id: str) -> str | None:
         before = self._ids.setdefault(entry_id, seq)
         return None if before == seq else f"repeats the entry of record {before}: it was inserted"
 

@@ -55,8 +55,8 @@ class AuditErasure(StoreRecords):
         own, others = self._naming(change)
         seqs = sorted(own + others) if own or is_known else []
         after = {**counts, "redacted": chain.ranges(seqs)}
-        said = in_words.sub(REPLACEMENT, reason) if reason else reason
-        written = audit_entry(actor, chain.ERASE_ACTION, now=now, after=after, reason=said)
+        reason = in_words.sub(REPLACEMENT, reason) if reason else reason
+        written = audit_entry(actor, chain.ERASE_ACTION, now=now, after=after, reason=reason)
         self._audit.append([written])
         for start in range(0, len(seqs), _BATCH):
             self._redact(seqs[start : start + _BATCH], change, written["id"])

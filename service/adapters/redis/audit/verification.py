@@ -191,14 +191,14 @@ class AuditVerifier(StoreRecords):
             old, prev = _older(self._log.load_records(seqs), cut)
             if not old:
                 return gone
-            said: dict[str, Any] = {"first": old[-1] + 1, "prev": prev, "at": utc(int(now))}
-            said["mark"] = self._signer().sign(_signed(said))
+            fields: dict[str, Any] = {"first": old[-1] + 1, "prev": prev, "at": utc(int(now))}
+            fields["mark"] = self._signer().sign(_signed(fields))
             keys = [self.keys.audit_log, self.keys.audit_head]
-            gone += len(old) * int(self._link.run(PRUNE, keys, [state.checkpoint, chain.pack(said), *old]))
+            gone += len(old) * int(self._link.run(PRUNE, keys, [state.checkpoint, chain.pack(fields), *old]))
 
 
-def _signed(said: dict[str, Any]) -> bytes:
-    return b"checkpoint:" + json.dumps([said["first"], said["prev"], said["at"]]).encode()
+def _signed(fields: dict[str, Any]) -> bytes:
+    return b"checkpoint:" + json.dumps([fields["first"], fields["prev"], fields["at"]]).encode()
 
 
 def _older(records: list[dict[str, Any]], cut: str) -> tuple[list[int], str]:

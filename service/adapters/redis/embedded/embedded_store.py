@@ -134,7 +134,7 @@ class EmbeddedStore:
         process, deadline = self._process, time.monotonic() + _PATIENCE[self._kind]
         while process is not None and time.monotonic() < deadline:
             if process.poll() is not None:
-                raise EmbeddedStoreError(self._obituary(process.returncode))
+                raise EmbeddedStoreError(self._end_message(process.returncode))
             if responds(self._socket):
                 return
             time.sleep(_POLL)
@@ -143,7 +143,7 @@ class EmbeddedStore:
                 f"PAYWALL_DATA: {self.folder}: the store does not answer; see {self._home / 'log'}"
             )
 
-    def _obituary(self, status: int) -> str:
+    def _end_message(self, status: int) -> str:
         try:
             last = (self._home / "log").read_text(errors="replace").splitlines()[-3:]
         except OSError:

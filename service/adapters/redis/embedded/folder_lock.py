@@ -77,10 +77,10 @@ class FolderLock:
 
         Raises: EmbeddedStoreError, as on a full disk.
         """
-        said = json.dumps({"pid": os.getpid(), "kind": self.kind, "url": url}).encode()
+        owner = json.dumps({"pid": os.getpid(), "kind": self.kind, "url": url}).encode()
         try:
             os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, said, 0)
+            os.pwrite(self._fd, owner, 0)
         except OSError as error:
             raise EmbeddedStoreError(f"PAYWALL_DATA: {self.folder} cannot be written: {error.strerror}") from None
 
@@ -101,8 +101,8 @@ class FolderLock:
 def read_owner(folder: Path) -> FolderOwner:
     """Return the description in the owner's file. It is true only while a process holds the lock."""
     try:
-        said = json.loads((folder / "owner").read_bytes())
-        return FolderOwner(int(said["pid"]), str(said["kind"]), str(said["url"]))
+        owner = json.loads((folder / "owner").read_bytes())
+        return FolderOwner(int(owner["pid"]), str(owner["kind"]), str(owner["url"]))
     except (OSError, ValueError, KeyError, TypeError):
         return FolderOwner()
 
@@ -118,9 +118,9 @@ def in_use_message(folder: Path, owner: FolderOwner) -> str:
 _HELD: weakref.WeakSet[FolderLock] = weakref.WeakSet()
 
 
-def _forked() -> None:
+def _close_after_fork() -> None:
     for held in list(_HELD):
         held.close()
 
 
-os.register_at_fork(after_in_child=_forked)
+os.register_at_fork(after_in_child=_close_after_fork)

@@ -27,7 +27,7 @@ from service.adapters.redis.readers.readers import field_pairs
 from service.adapters.redis.records import StoreRecords, encode_json
 from service.domain.errors import NewerSchema
 
-TURN, STATE, KEEP = load("acquire_import_turn"), load("commit_import"), load("rewrite_import_chunk")
+ACQUIRE_TURN, COMMIT, REWRITE_CHUNK = load("acquire_import_turn"), load("commit_import"), load("rewrite_import_chunk")
 
 GRANT_IMPORT = "grants"
 """The kind of an import that names none: a former release knew no other."""
@@ -50,7 +50,7 @@ class ImportManifest:
     """An import as a whole.
 
     `planned` counts what was planned, `counted` what was done; `entry` is the ID of its audit entry. `about` is what the
-    request said besides the rows, and depends on the kind.
+    request holds besides the rows, and depends on the kind.
     """
 
     id: str
@@ -103,7 +103,7 @@ class ImportStore(StoreRecords):
     def stage_manifest(self, manifest: ImportManifest) -> None:
         """Store the manifest: the last step before the import can be committed."""
         key = self.keys.import_state(manifest.id)
-        said: dict[str, bytes | int | str] = {
+        fields: dict[str, bytes | int | str] = {
             "schema": 1 if manifest.kind == GRANT_IMPORT else SCHEMA,
             "kind": manifest.kind,
             "state": manifest.state,
@@ -117,7 +117,7 @@ class ImportStore(StoreRecords):
             "about": encode_json(manifest.about),
             **manifest.counted,
         }
-        parts = [part for pair in said.items() for part in pair]
+        parts = [part for pair in fields.items() for part in pair]
         self._link.pipeline([(key, (b"HSET", key, *parts)), (key, (b"EXPIRE", key, STAGED_FOR))])
         # From here on the search for work finds the import, and so does the erasure of a reader.
         self._call(b"SADD", self._open, manifest.id)
@@ -145,31 +145,31 @@ class ImportStore(StoreRecords):
     def _to(self, state: str, import_id: str, entry_id: str, entry: bytes) -> None:
         outbox = self.keys.outbox(import_tag(import_id))
         keys = [self.keys.import_state(import_id), self.keys.import_rows(import_id), outbox]
-        self._link.run(STATE, keys, [state, entry_id, entry, KEPT_FOR])
+        self._link.run(COMMIT, keys, [state, entry_id, entry, KEPT_FOR])
 
     def find(self, import_id: str) -> ImportManifest | None:
         """Return an import, or `None` if there is none with this ID. Raises: NewerSchema."""
-        said = dict(field_pairs(self._call(b"HGETALL", self.keys.import_state(import_id))))
-        if b"state" not in said:
+        fields = dict(field_pairs(self._call(b"HGETALL", self.keys.import_state(import_id))))
+        if b"state" not in fields:
             return None
-        if int(said[b"schema"]) > SCHEMA:
-            raise NewerSchema(f"an import of schema {int(said[b'schema'])}, this service knows {SCHEMA}")
-        planned = msgspec.json.decode(said[b"planned"])
+        if int(fields[b"schema"]) > SCHEMA:
+            raise NewerSchema(f"an import of schema {int(fields[b'schema'])}, this service knows {SCHEMA}")
+        planned = msgspec.json.decode(fields[b"planned"])
         return ImportManifest(
             id=import_id,
-            kind=said.get(b"kind", GRANT_IMPORT.encode()).decode(),
-            state=cast(State, said[b"state"].decode()),
-            rows=int(said[b"rows"]),
-            actor=Actor(**msgspec.json.decode(said[b"actor"])),
-            created_at=int(said[b"created"]),
-            entry=said[b"entry"].decode(),
-            undo=said[b"undo"].decode() if b"undo" in said else None,
-            chunks=int(said[b"chunks"]),
-            cursor=int(said[b"cursor"]),
+            kind=fields.get(b"kind", GRANT_IMPORT.encode()).decode(),
+            state=cast(State, fields[b"state"].decode()),
+            rows=int(fields[b"rows"]),
+            actor=Actor(**msgspec.json.decode(fields[b"actor"])),
+            created_at=int(fields[b"created"]),
+            entry=fields[b"entry"].decode(),
+            undo=fields[b"undo"].decode() if b"undo" in fields else None,
+            chunks=int(fields[b"chunks"]),
+            cursor=int(fields[b"cursor"]),
             planned=planned,
-            counted={name: int(said.get(name.encode(), b"0")) for name in (*planned, *COUNTED)},
-            approval=said[b"approval"].decode() if b"approval" in said else None,
-            about=msgspec.json.decode(said.get(b"about", b"{}")),
+            counted={name: int(fields.get(name.encode(), b"0")) for name in (*planned, *COUNTED)},
+            approval=fields[b"approval"].decode() if b"approval" in fields else None,
+            about=msgspec.json.decode(fields.get(b"about", b"{}")),
         )
 
     def list_open(self) -> list[str]:
@@ -209,7 +209,9 @@ class ImportStore(StoreRecords):
         counters = [part for pair in (counted or {}).items() for part in pair]
         sealed = self._sealed(rows) if rows is not None else ""
         arguments: list[bytes | int | str] = [holder, int(lease * 1000), KEPT_FOR, state, chunk, sealed, *counters]
-        reply = self._link.run(TURN, [self.keys.import_state(import_id), self.keys.import_rows(import_id)], arguments)
+        reply = self._link.run(
+            ACQUIRE_TURN, [self.keys.import_state(import_id), self.keys.import_rows(import_id)], arguments
+        )
         return ImportTurn(holder, cast(Any, reply[0].decode()), int(reply[1]), int(reply[2]), reply[3])
 
     def release_turn(self, import_id: str, holder: str) -> None:
@@ -231,7 +233,7 @@ class ImportStore(StoreRecords):
     def rewrite_chunk(self, import_id: str, holder: str, state: State, chunk: int, rows: Sequence[Any]) -> bool:
         """Rewrite a chunk; return `False` if the lease is lost or the state is another one."""
         keys = [self.keys.import_state(import_id), self.keys.import_rows(import_id)]
-        return bool(self._link.run(KEEP, keys, [holder, state, chunk, self._sealed(rows)]))
+        return bool(self._link.run(REWRITE_CHUNK, keys, [holder, state, chunk, self._sealed(rows)]))
 
     def _sealed(self, rows: Sequence[Any]) -> str:
         return self._sealer().seal(zlib.compress(encode_json(rows), 1))

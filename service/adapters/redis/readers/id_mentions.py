@@ -1,4 +1,4 @@
-"""A reader's ID in text about somebody else: in the reason of another reader's grant, or of a story pass.
+"""A reader's ID in text about another person: in the reason of another reader's grant, or of a story pass.
 
 Erasing a reader replaces the ID by `(erased)` there. Reasons are the only free text. Grants keep them in the record and in
 the history, a pass in its `doc`.

@@ -7,7 +7,7 @@ import secrets
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 
-TAKE_LEAD = load("acquire_leadership")
+ACQUIRE_LEADERSHIP = load("acquire_leadership")
 
 LEADS_FOR = 15.0
 """Seconds after which the lease of a dead leader expires."""
@@ -27,11 +27,11 @@ class LeaderElection:
 
     def acquire(self) -> bool:
         """Acquire or renew the lease; return whether this process leads. Call it well within the length of the lease."""
-        return bool(self._link.run(TAKE_LEAD, [self._key], [self._me, self._milliseconds, 0]))
+        return bool(self._link.run(ACQUIRE_LEADERSHIP, [self._key], [self._me, self._milliseconds, 0]))
 
     def release(self) -> None:
         """Release the lease for the next worker."""
-        self._link.run(TAKE_LEAD, [self._key], [self._me, self._milliseconds, 1])
+        self._link.run(ACQUIRE_LEADERSHIP, [self._key], [self._me, self._milliseconds, 1])
 
     def seconds_since_renewal(self) -> float | None:
         """Return how long ago the leader renewed the lease, whichever process it is; `None` if no process leads."""

@@ -176,14 +176,14 @@ class Snapshot:
         """Yield the chain up to its present end; later entries are still in their outboxes too."""
         key = self._keys.audit_head
         while True:
-            said = dict(field_pairs(self._link.call(key, b"HGETALL", key)))
-            if not said:
+            head = dict(field_pairs(self._link.call(key, b"HGETALL", key)))
+            if not head:
                 return
-            yield self._part(key, "hash", 0, True, [part for pair in said.items() for part in pair])
-            yield from self._upto(self._keys.audit_log, "hash", 0, int(said[b"seq"]))
-            yield from self._upto(self._keys.audit_seen, "zset", 1, int(said[b"seq"]))
+            yield self._part(key, "hash", 0, True, [part for pair in head.items() for part in pair])
+            yield from self._upto(self._keys.audit_log, "hash", 0, int(head[b"seq"]))
+            yield from self._upto(self._keys.audit_seen, "zset", 1, int(head[b"seq"]))
             # If records were pruned meanwhile, all of it is read again.
-            if self._link.call(key, b"HGET", key, b"checkpoint") == said.get(b"checkpoint"):
+            if self._link.call(key, b"HGET", key, b"checkpoint") == head.get(b"checkpoint"):
                 return
 
     def _upto(self, key: bytes, kind: Kind, place: int, last: int) -> Iterator[SnapshotPart]:

@@ -179,10 +179,10 @@ class Approvals:
         text = self._sealer().open(kept.decode("ascii", "replace"))
         if text is None:
             return None
-        schema, said = json.loads(text)
+        schema, fields = json.loads(text)
         if schema != SCHEMA:
             raise NewerSchema(f"an approval of schema {schema}, this service knows {SCHEMA}")
-        return Approval(**said)
+        return Approval(**fields)
 
 
 def _waits(approval: Approval, now: float) -> bool:

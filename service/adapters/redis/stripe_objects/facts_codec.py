@@ -1,6 +1,6 @@
 """The stored form of Stripe's facts: compact JSON arrays with the schema's number first.
 
-told       [1, field, source, customer, claims, created, subscription, payment, deleted, terminal, partial, quantity, facts]
+facts      [1, field, source, customer, claims, created, subscription, payment, deleted, terminal, partial, quantity, facts]
            field and source as in `source_codec` (empty for an object that grants nothing)
 claims     [gift_recipient, gift_pending, reader_id, client_reference_id]
 payment    [intent, amount, refunds, disputes, charged_back]

@@ -68,13 +68,13 @@ class Ledger(StoreRecords):
         """
         last = read_cursor(after) if after is not None else None
         key_at = self.keys.dead_events if dead else self.keys.ledger
-        spots = sorted(self._spots(key_at, last, limit + 1), reverse=True)
-        keys = [(name, self.keys.stripe_event(partition, name)) for (_, name), partition in spots[:limit]]
+        positions = sorted(self._positions(key_at, last, limit + 1), reverse=True)
+        keys = [(name, self.keys.stripe_event(partition, name)) for (_, name), partition in positions[:limit]]
         rows = self._read_each(b"HGETALL", [key for _, key in keys])
         entries = [_entry(name, row) for (name, _), row in zip(keys, rows, strict=True) if row]
-        return entries, write_cursor(spots[limit - 1][0]) if len(spots) > limit else None
+        return entries, write_cursor(positions[limit - 1][0]) if len(positions) > limit else None
 
-    def _spots(
+    def _positions(
         self, key_at: Callable[[int], bytes], last: LedgerPosition | None, most: int
     ) -> list[tuple[LedgerPosition, int]]:
         """Return the newest positions before `last` of every partition: of the same millisecond by ID, then older ones."""
@@ -88,14 +88,14 @@ class Ledger(StoreRecords):
         found: list[tuple[LedgerPosition, int]] = []
         for at, row in enumerate(self._link.read(commands)):
             pairs = zip(row[::2], row[1::2], strict=True)
-            spots = [(int(float(score)), name.decode()) for name, score in pairs]
-            found += [(spot, at % PARTITIONS) for spot in spots if last is None or spot < last]
+            positions = [(int(float(score)), name.decode()) for name, score in pairs]
+            found += [(position, at % PARTITIONS) for position in positions if last is None or position < last]
         return found
 
     def newest_at(self) -> float | None:
         """Return when the last event was received (epoch seconds), or `None`."""
-        spots = self._spots(self.keys.ledger, None, 1)
-        return max(spots)[0][0] / 1000 if spots else None
+        positions = self._positions(self.keys.ledger, None, 1)
+        return max(positions)[0][0] / 1000 if positions else None
 
     def trim(self, now: float, most: int = MOST_EVENTS) -> int:
         """Delete events older than 35 days, and the oldest beyond `most`. Returns how many, at most a few thousand."""
@@ -108,7 +108,7 @@ class Ledger(StoreRecords):
             oldest += [(int(float(score)), name, partition) for name, score in zip(row[::2], row[1::2], strict=True)]
         oldest.sort()
         limit = ms(now - KEPT_FOR)
-        gone = [spot for at, spot in enumerate(oldest[:AT_A_TIME]) if at < beyond or spot[0] < limit]
+        gone = [position for at, position in enumerate(oldest[:AT_A_TIME]) if at < beyond or position[0] < limit]
         commands: list[tuple[bytes, tuple[bytes | str | int, ...]]] = []
         for _, name, partition in gone:
             commands.append((keys[partition], (b"ZREM", keys[partition], name)))
@@ -118,19 +118,19 @@ class Ledger(StoreRecords):
         return len(gone)
 
 
-def write_cursor(spot: LedgerPosition) -> str:
-    return urlsafe_b64encode(f"{spot[0]} {spot[1]}".encode()).rstrip(b"=").decode()
+def write_cursor(position: LedgerPosition) -> str:
+    return urlsafe_b64encode(f"{position[0]} {position[1]}".encode()).rstrip(b"=").decode()
 
 
 def read_cursor(text: str) -> LedgerPosition:
     try:
         at, _, name = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)).decode().partition(" ")
-        spot = int(at), name
+        position = int(at), name
     except ValueError:
         raise BadCursor from None
-    if write_cursor(spot) != text or not name:
+    if write_cursor(position) != text or not name:
         raise BadCursor
-    return spot
+    return position
 
 
 def _entry(name: str, row: Sequence[bytes]) -> LedgerEntry:

@@ -35,9 +35,9 @@ from service.domain.event_order import StateVersion
 from service.domain.ownership import UNASSIGNED, Owner
 from service.domain.stripe_facts import ObjectRef, StripeFacts
 
-BEGIN, APPLY, ABOUT = load("begin_object_read"), load("apply_object"), load("write_related_fact")
-SETTLE, SHOWN = load("save_object_owner"), load("record_copies")
-TOUCH, LINK, UNLINK = load("request_fan_out"), load("link_object"), load("unlink_object")
+BEGIN, APPLY, WRITE_RELATED = load("begin_object_read"), load("apply_object"), load("write_related_fact")
+SAVE_OWNER, RECORD_COPIES = load("save_object_owner"), load("record_copies")
+REQUEST_FAN_OUT, LINK, UNLINK = load("request_fan_out"), load("link_object"), load("unlink_object")
 
 LEASE = 8.0
 """Seconds for which one process reads an object alone, so that a burst of events costs one or two reads."""
@@ -229,7 +229,7 @@ class Objects(StoreRecords):
         """Write what another object, at that number, states about this one. Returns whether it is new."""
         partition = partition_of(name)
         keys = [self.keys.stripe_object(name), self.keys.fan_out_queue(partition), self.keys.refresh_queue(partition)]
-        changed, _ = self._link.run(ABOUT, keys, [about, number, value, ms(now), name, int(from_payload)])
+        changed, _ = self._link.run(WRITE_RELATED, keys, [about, number, value, ms(now), name, int(from_payload)])
         return bool(changed)
 
     def link_to_reader(self, name: str, reader: str, now: float, audit: bytes) -> Owner:
@@ -258,7 +258,7 @@ class Objects(StoreRecords):
         for seen, owner, unlinked, holders in found:
             without = b"" if unlinked == owner else pack_unlinked_owner(unlinked)
             keys = (self.keys.stripe_object(seen.name), self.keys.copy_holders(seen.name))
-            calls.append(ScriptCall(SETTLE, keys, (seen.rev, pack_owner(owner), without, *holders)))
+            calls.append(ScriptCall(SAVE_OWNER, keys, (seen.rev, pack_owner(owner), without, *holders)))
         revs: list[int] = self._link.run_all(calls)
         if self._listener is not None:
             saved = zip(revs, found, strict=True)
@@ -275,14 +275,14 @@ class Objects(StoreRecords):
         for name, rev, put, let_go in written:
             queue = self.keys.fan_out_queue(partition_of(name))
             keys = (self.keys.stripe_object(name), self.keys.copy_holders(name), queue)
-            calls.append(ScriptCall(SHOWN, keys, (rev, name, int(last), len(put), *put, *let_go)))
+            calls.append(ScriptCall(RECORD_COPIES, keys, (rev, name, int(last), len(put), *put, *let_go)))
         return [bool(reply) for reply in self._link.run_all(calls)]
 
     def request_fan_out(self, name: str, now: float, *, above: int = 0) -> None:
         """Give an object a new number, so that its copies are written again. `above`: the number of a copy ahead of it."""
         partition = partition_of(name)
         keys = [self.keys.stripe_object(name), self.keys.fan_out_queue(partition), self.keys.refresh_queue(partition)]
-        self._link.run(TOUCH, keys, [ms(now), name, above])
+        self._link.run(REQUEST_FAN_OUT, keys, [ms(now), name, above])
 
     def add_customer_object(self, customer: str, name: str) -> None:
         """Add an object to those of its customer, before the customer's owner is looked up, so that none is missed."""

@@ -16,7 +16,7 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects.objects import StoredObject, ms, scores, tag_of
 
-GIVE, TAKE, TRIM, MOVE = load("assign_seat"), load("release_seat"), load("trim_seats"), load("move_seat")
+ASSIGN, RELEASE, TRIM, MOVE = load("assign_seat"), load("release_seat"), load("trim_seats"), load("move_seat")
 CREATE, WITHDRAW, ACCEPT = load("create_invitation"), load("withdraw_invitation"), load("accept_invitation")
 
 INVITATIONS_KEPT = 86_400
@@ -52,7 +52,7 @@ class Seats(StoreRecords):
     def assign(self, name: str, rev: int, quantity: int, reader: str, now: float, audit: bytes) -> SeatVerdict:
         """Assign a seat if one is free. `retry`: the subscription has changed since the quantity was computed."""
         keys = [*self._keys_of(name), self.keys.outbox(tag_of(name))]
-        verdict, _ = self._link.run(GIVE, keys, [rev, quantity, reader, ms(now), name, audit])
+        verdict, _ = self._link.run(ASSIGN, keys, [rev, quantity, reader, ms(now), name, audit])
         return cast(SeatVerdict, verdict.decode())
 
     def release(self, name: str, reader: str, now: float, audit: bytes) -> bool:
@@ -60,7 +60,7 @@ class Seats(StoreRecords):
         own, accepted = self.keys, self.keys.accepted_invitations(name)
         queue, outbox = own.fan_out_queue(partition_of(name)), own.outbox(tag_of(name))
         keys = [own.stripe_object(name), own.seats(name), accepted, queue, outbox]
-        return bool(self._link.run(TAKE, keys, [reader, ms(now), name, audit]))
+        return bool(self._link.run(RELEASE, keys, [reader, ms(now), name, audit]))
 
     def trim(self, name: str, rev: int, quantity: int, now: float) -> int:
         """Remove the newest seats beyond the quantity. Returns how many."""

@@ -1,7 +1,7 @@
 """Read the current state of the grants that an import touches, and which changes led to it.
 
 A reader's history names the audit entry behind each change, and the entries of imports are named after the import. So an
-undo can tell what another import did from what an admin did, and what remains without the imports that were undone.
+undo distinguishes what another import did from what an admin did, and what remains without the imports that were undone.
 """
 
 from __future__ import annotations
