@@ -40,7 +40,8 @@ REASONS: dict[TakeoverReason, ReasonText] = {
         "another row links the same customer to another reader", "Correct one of the rows."
     ),
     "past_due_beyond_grace": ReasonText("past due at Stripe for longer than grace_days"),
-    "ended_at_stripe": ReasonText("the subscription at Stripe has ended, or is not paid"),
+    "ended_at_stripe": ReasonText("the subscription at Stripe has ended"),
+    "unpaid_at_stripe": ReasonText("the subscription at Stripe is not paid, or is paused"),
     "no_subscription_at_stripe": ReasonText(
         "the customer has no subscription at Stripe", "If another customer pays, link that one: paywall links import."
     ),

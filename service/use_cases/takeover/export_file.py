@@ -69,23 +69,30 @@ def find_columns(file: ExportFile, form: ExportFormat, reader_column: str) -> No
         known = ", ".join(list(file.places)[:40])
         message = f"has no column {reader_column} with the reader's ID: name it with --reader-column. There are {known}"
         wrong.append(RowMistake(1, "header", message))
-    # Ghost's files end without a line end. In another file, a cut in the last column can leave a value that looks whole.
-    if not wrong and file.rows and not file.ends_line and form.name != "ghost":
-        line, cells = file.rows[-1]
-        ending = {name for name, place in file.places.items() if place == len(cells) - 1}
-        if reader_column in ending:
-            wrong.append(RowMistake(line, "row", f"has no end of line, and ends with the reader's ID; {_CUT_OR_END}"))
-        elif not cells[-1] and any(ending.intersection(group) for group in form.columns):
-            wrong.append(RowMistake(line, "row", f"has no end of line, and its last cell is empty; {_CUT_OR_END}"))
+    if not wrong and file.rows and not file.ends_line:
+        wrong += _find_cut_cell(file, form, reader_column)
     if wrong:
         raise WrongRows(wrong)
 
 
+def _find_cut_cell(file: ExportFile, form: ExportFormat, reader_column: str) -> Iterator[RowMistake]:
+    """Yield what is wrong where the last line has no end: a cut in the last column can leave a value that looks whole."""
+    line, cells = file.rows[-1]
+    ending = {name for name, place in file.places.items() if place == len(cells) - 1}
+    if reader_column in ending or cells[-1].startswith(("cus_", "sub_")):
+        yield RowMistake(line, "row", f"has no end of line, and ends with an ID; {_CUT_OR_END}")
+    # Ghost's files end without a line end, and their last cells can be empty.
+    elif not cells[-1] and form.name != "ghost" and any(ending.intersection(group) for group in form.columns):
+        yield RowMistake(line, "row", f"has no end of line, and its last cell is empty; {_CUT_OR_END}")
+
+
 def read_members(file: ExportFile, number: int, form: ExportFormat, context: ReadingContext) -> Iterator[ExportRow]:
-    """Yield the rows of a file as members. Raises: WrongRows, for a cell that cannot be what the format writes."""
+    """Yield the rows of a file as members. Raises: WrongRows, for a cell that cannot be whole."""
     for line, cells in file.rows:
         try:
             member = form.read_row(Cells(file.places, cells), context)
         except ValueError as error:
             raise WrongRows([RowMistake(line, "row", f"{error}; {_CUT}")]) from None
+        if member.end_rule == "unreadable" and line == file.rows[-1][0] and not file.ends_line:
+            raise WrongRows([RowMistake(line, "row", f"has no end of line, and its end is no date; {_CUT_OR_END}")])
         yield ExportRow(number, line, member)

@@ -170,15 +170,18 @@ def settle(plans: Sequence[MemberPlan], view: StripeView, seats: Mapping[str, Ma
     `seats` are those in use, by subscription and reader.
     """
     for plan in plans:
-        if plan.link is not None and plan.trouble != "level_without_plan":
+        # Prices have their plans by paywall.toml: Stripe can know of one that the row does not name.
+        if plan.link is not None and (plan.trouble != "level_without_plan" or plan.member.is_price):
             _settle_link(plan, plan.link, view, seats, rules)
-        is_open_gift = plan.access and plan.member.carrier == "either" and not plan.opens
-        if is_open_gift and plan.trouble in (None, *_NOT_RUNNING):
-            plan.trouble = _plan_grants(plan, rules)
+        if plan.access and plan.member.carrier == "either" and not plan.opens:
+            is_gift = plan.member.end_rule == "gift"
+            if plan.trouble in (None, *_OVER) or (is_gift and plan.trouble in _UNPAID):
+                plan.trouble = _plan_grants(plan, rules)
     _merge_grants(plans)
 
 
-_NOT_RUNNING = ("ended_at_stripe", "no_subscription_at_stripe", "past_due_beyond_grace")
+_OVER = ("ended_at_stripe", "no_subscription_at_stripe")
+_UNPAID = ("unpaid_at_stripe", "past_due_beyond_grace")
 
 
 def _settle_link(
@@ -186,7 +189,8 @@ def _settle_link(
 ) -> None:
     known = view.list_linked(link)
     if known is None:
-        _trust_export(plan, seats, rules.catalogue)
+        if plan.trouble != "level_without_plan":
+            _trust_export(plan, seats, rules.catalogue)
         return
     outcome = judge(known, rules.catalogue, rules.now)
     opens = outcome.opens

@@ -20,6 +20,7 @@ TakeoverReason = Literal[
     "linked_to_another_reader",
     "past_due_beyond_grace",
     "ended_at_stripe",
+    "unpaid_at_stripe",
     "no_subscription_at_stripe",
     "price_without_plan",
     "no_free_seat",

@@ -63,7 +63,12 @@ def judge(subscriptions: list[StripeFacts], catalogue: Catalogue, now: float) ->
         return StripeOutcome(False, "plan_without_features")
     if any(holding.status == "past_due" for holding in holdings):
         return StripeOutcome(False, "past_due_beyond_grace")
+    if any(holding.status in _UNPAID for holding in holdings):
+        return StripeOutcome(False, "unpaid_at_stripe")
     return StripeOutcome(False, "ended_at_stripe" if holdings else "no_subscription_at_stripe")
+
+
+_UNPAID = ("unpaid", "paused", "incomplete", "incomplete_expired")
 
 
 def _pays(holding: Holding, now: float) -> bool:

@@ -233,7 +233,7 @@ def _count_unmapped(plans: Sequence[MemberPlan], levels: LevelMap) -> dict[str, 
     found = Counter(
         level
         for plan in plans
-        if plan.access and not (plan.member.is_price and plan.plans)
+        if plan.access and not (plan.member.is_price and (plan.plans or plan.opens))
         for level in plan.member.levels
         if level not in levels.known_levels
     )

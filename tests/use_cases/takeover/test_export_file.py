@@ -41,6 +41,19 @@ def test_end_that_may_be_cut_off_is_refused_and_not_taken_for_no_end() -> None:
     find_columns(read_file(cut + b"\n"), FORMATS["pmp"], "id")
 
 
+def test_date_that_is_cut_is_refused_and_one_that_is_unreadable_is_a_loss() -> None:
+    body = b"id,membership,subscription_transaction_id,expires\n1,Gold supporter,,2027-0"
+    with pytest.raises(WrongRows, match="1 mistakes"):
+        read_sample("pmp", body)
+    assert read_sample("pmp", body + b"\n")[0].member.end_rule == "unreadable"
+
+
+def test_customer_that_may_be_cut_is_refused_also_in_ghosts_export() -> None:
+    body = b"id,complimentary_plan,tiers,stripe_customer_id\n1,false,Gold supporter,cus_1"
+    assert "no end of line" in _mistake(body)
+    find_columns(read_file(body + b"\n"), FORMATS["ghost"], "id")
+
+
 def test_leaky_answer_that_is_cut_is_refused() -> None:
     with pytest.raises(WrongRows, match="1 mistakes"):
         read_sample("leaky", (EXPORTS / "leaky.csv").read_bytes().rstrip()[:-1])

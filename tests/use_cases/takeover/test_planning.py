@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
+
 from service.domain.catalogue import DAY
 from service.domain.sources import Item, Subscription
 from service.domain.stripe_facts import ObjectRef, OwnerClaims, StripeFacts
+from service.domain.times import read_time
 from service.use_cases.takeover.comparison import Comparison, MovedSource, compare
 from service.use_cases.takeover.export_file import ExportRow
 from service.use_cases.takeover.planning import (
@@ -153,6 +156,36 @@ def test_pmp_rows_of_one_person_count_together() -> None:
     assert _differences(found) == {"10-": "end_unknown", "15-": "end_unreadable"}
     assert found.same + found.loses == len({row.member.reader for row in rows})
     assert [plan.grants for plan in plans if plan.reader == "14"] == [[], plans[14].grants]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [("canceled", None), ("unpaid", "unpaid_at_stripe"), ("past_due", "past_due_beyond_grace")],
+)
+def test_pmp_member_who_has_cancelled_keeps_what_they_have_paid(status: str, reason: str | None) -> None:
+    """PMPro cancels at Stripe at once, and the membership runs until `expires`."""
+    rows = [row for row in read_sample("pmp") if row.member.reader == "5"]
+    (plan,), found = _plan(rows, _view(_facts("sub_cancelling", "cus_5", status, started=20)))
+    assert plan.link == StripeLink("subscription", "sub_cancelling")
+    assert plan.grants == ([PlannedGrant("supporter", read_time("2026-12-11T05:00:00Z"))] if reason is None else [])
+    assert [one.reason for one in found.differences] == ([] if reason is None else [reason])
+
+
+def test_ghost_gift_counts_although_an_older_subscription_is_not_paid() -> None:
+    rows = [row for row in read_sample("ghost") if row.member.carrier == "either"]
+    (plan,), found = _plan(rows, _view(_facts("sub_10", "cus_gift_then_pays", "unpaid")))
+    assert (len(plan.grants), found.loses) == (1, 0)
+
+
+@pytest.mark.parametrize("column", ["id,Customer ID,Status", "id,Customer ID,Status,Plan"])
+def test_stripe_row_that_does_not_name_the_plans_price_has_what_stripe_says(column: str) -> None:
+    """The column can be left out, and of several items the export names one."""
+    body = f"{column},reader_id (metadata)\nsub_1,cus_1,active,{'price_addon,' * column.endswith('Plan')}r-1\n"
+    rows = read_sample("stripe_subscriptions", body.encode())
+    _, found = _plan(rows, _view(_facts("sub_1", "cus_1")))
+    assert (found.same, found.loses) == (1, 0)
+    _, found = _plan(rows)
+    assert [one.reason for one in found.differences] == ["level_without_plan"]
 
 
 def test_woocommerce_rows_with_a_customer_are_linked_and_granted() -> None:

@@ -1,8 +1,9 @@
 """Paid Memberships Pro's members export: Memberships → Members → Export to CSV.
 
 The list holds active memberships only, a row for each level of a member; the list of old members has `ended` in the place
-of `expires`. A membership holds through the day `expires`. A subscription without a next payment shows the day of the
-export as `next_payment_date`, so that only a later day is the end of what has been paid.
+of `expires`. A membership holds through the day `expires`: who cancels has paid until then, and PMPro cancels their
+subscription at Stripe at once. A subscription without a next payment shows the day of the export as `next_payment_date`, so
+that only a later day is the end of what has been paid.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def _read_row(cells: Cells, context: ReadingContext) -> ExportedMember:
         reader=cells[context.reader_column],
         access=is_current,
         levels=(cells["membership"] or cells["membership_id"],),
-        carrier="stripe" if subscription else "grant",
+        carrier=("stripe" if until is None else "either") if subscription else "grant",
         subscription=subscription,
         until=until,
         end_rule=end_rule,
