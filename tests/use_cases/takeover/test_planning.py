@@ -167,7 +167,9 @@ def test_pmp_member_who_has_cancelled_keeps_what_they_have_paid(status: str, rea
     rows = [row for row in read_sample("pmp") if row.member.reader == "5"]
     (plan,), found = _plan(rows, _view(_facts("sub_cancelling", "cus_5", status, started=20)))
     assert plan.link == StripeLink("subscription", "sub_cancelling")
-    assert plan.grants == ([PlannedGrant("supporter", read_time("2026-12-11T05:00:00Z"))] if reason is None else [])
+    assert plan.grants == (
+        [PlannedGrant("supporter", int(read_time("2026-12-11T05:00:00Z")))] if reason is None else []
+    )
     assert [one.reason for one in found.differences] == ([] if reason is None else [reason])
 
 
