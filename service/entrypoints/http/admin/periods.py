@@ -26,18 +26,19 @@ def requested_period(now: float, zone: tzinfo) -> tuple[Period, dict[str, Period
     today = datetime.fromtimestamp(now, zone).date()
     presets, oldest = preset_periods(today), today - timedelta(days=DAYS_KEPT - 1)
     usual = presets[f"{DEFAULT_DAYS} days"]
-    last = min(_day("to", usual.last), today)
-    first = _day("from", last - (usual.last - usual.first))
+    last = min(_day("to", usual.last, oldest), today)
+    first = _day("from", last - (usual.last - usual.first), oldest)
     if first > last:
         raise InvalidFields([("from", "must be a day that has come, and not later than the last day")])
-    if first < oldest:
-        raise InvalidFields([("from", f"must be {oldest.isoformat()} or later: figures are kept for {DAYS_KEPT} days")])
     return Period(first, last), presets
 
 
-def _day(name: str, missing: date) -> date:
+def _day(name: str, missing: date, oldest: date) -> date:
     text = query_field(name)
     try:
-        return date.fromisoformat(text) if text else missing
+        found = date.fromisoformat(text) if text else missing
     except ValueError:
         raise InvalidFields([(name, "must be a date, like 2026-11-20")]) from None
+    if found < oldest:
+        raise InvalidFields([(name, f"must be {oldest.isoformat()} or later: figures are kept for {DAYS_KEPT} days")])
+    return found
