@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext
 from werkzeug.test import Client, TestResponse
 
 from demo.sample_month import fill_with_lookalike
 from service.bootstrap import build
 from service.settings.settings import load_settings
 from stripe_lookalike import serve_lookalike
+from tests.browser import PATIENCE
+from tests.entrypoints.http.admin.keyboard_user import KeyboardUser
 from tests.in_process_app import Clock, InProcessApp, MakeApp
-from tests.running_service import ADMIN_KEY, POLICY, Paywall, Serve
+from tests.running_service import ADMIN_KEY, POLICY, Paywall, make_serve
+from tests.store_servers import server
 
 SHOTS = Path(__file__).parents[4] / "test-output" / "screenshots"
 ADMINS = f"ann:{ADMIN_KEY},ben:key-of-ben-in-the-tests"
@@ -124,22 +129,61 @@ def granted(app: InProcessApp, reader: str, **more: Any) -> dict[str, Any]:
     return app.grant(reader, **{"until": end, **more})
 
 
-@pytest.fixture
-def lived(serve: Serve, valkey_url: str) -> Iterator[Paywall]:
-    """A service with a month of data, here and at the Stripe look-alike."""
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory, short_folder: Path) -> Iterator[Paywall]:
+    """Return a service with a month of data, here and at the Stripe look-alike.
+
+    The tests of a file share it: each changes readers of its own.
+    """
+    running: list[Paywall] = []
+    store = server("valkey", Path(tempfile.mkdtemp(dir=short_folder)), tcp=False, settings={}).start()
     with serve_lookalike() as stripe:
-        running = serve(
+        lived = make_serve(tmp_path_factory.mktemp("lived"), running)(
             POLICY_WITH_APPROVALS,
-            REDIS_URL=valkey_url,
+            REDIS_URL=store.url,
             PAYWALL_ADMIN_KEYS=ADMINS,
             STRIPE_API_KEY="sk_test_demo",
             STRIPE_API_BASE=stripe.url,
         )
-        service = build(load_settings(running.env), valkey_url)
+        service = build(load_settings(lived.env), store.url)
         service.start()
         try:
             assert service.store.link.wait(60)
             fill_with_lookalike(service)
         finally:
             service.close()
-        yield running
+        yield lived
+        lived.close()
+    store.close()
+
+
+OpenBrowser = Callable[..., KeyboardUser]
+
+
+@pytest.fixture
+def open_browser(chromium: Browser, lived: Paywall) -> Iterator[OpenBrowser]:
+    """Return a user: `open_browser(key, scheme, width)`. Requests to other hosts and errors in the page fail the test."""
+    opened: list[BrowserContext] = []
+    wrong: list[str] = []
+
+    def down(key: str | None = ADMIN_KEY, scheme: str = "light", width: int = 1280) -> KeyboardUser:
+        size = {"width": width, "height": 900}
+        context = chromium.new_context(viewport=size, color_scheme=scheme, timezone_id="America/New_York")  # type: ignore[arg-type]  # plain words
+        opened.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("request", lambda sent: None if sent.url.startswith(lived.url) else wrong.append(sent.url))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if "Security Policy" in said.text else None)
+        hands = KeyboardUser(page, lived.url)
+        return hands.sign_in(key) if key is not None else hands
+
+    yield down
+    for context in opened:
+        context.close()
+    assert wrong == []
+
+
+def shot(hands: KeyboardUser, name: str) -> None:
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    hands.page.screenshot(path=SHOTS / f"admin-{name}.png", full_page=True)

@@ -77,7 +77,7 @@ class KeyboardUser:
         return self.press(selector).sees(words)
 
     def sees(self, words: str) -> KeyboardUser:
-        self.page.get_by_text(words).first.wait_for(timeout=20_000)
+        self.page.get_by_text(words).first.wait_for()
         return self
 
     def find(self, what: str) -> KeyboardUser:
@@ -95,13 +95,14 @@ class KeyboardUser:
         return self
 
 
-def accessibility_errors(page: Page) -> list[Any]:
-    """Return what axe reports as serious or critical."""
+def accessibility_errors(page: Page, *rules: str) -> list[Any]:
+    """Return what axe reports as serious or critical, by these rules or by all."""
     if not page.evaluate("typeof window.axe === 'object'"):
         page.evaluate(AXE.read_text("utf-8"))
     found: list[Any] = page.evaluate(
-        """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
+        """async rules => (await axe.run(document, { resultTypes: ["violations"], ...rules })).violations
              .filter(v => v.impact === "serious" || v.impact === "critical")
-             .map(v => [v.id, v.nodes.slice(0, 3).map(n => n.html.slice(0, 160) + " | " + n.failureSummary)])"""
+             .map(v => [v.id, v.nodes.slice(0, 3).map(n => n.html.slice(0, 160) + " | " + n.failureSummary)])""",
+        {"runOnly": list(rules)} if rules else {},
     )
     return found

@@ -2,57 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext
 
-from tests.entrypoints.http.admin.conftest import SHOTS
-from tests.entrypoints.http.admin.keyboard_user import KeyboardUser, accessibility_errors
-from tests.running_service import ADMIN_KEY, Paywall, in_days
+from tests.entrypoints.http.admin.conftest import OpenBrowser, shot
+from tests.running_service import Paywall, in_days
 from tests.store_servers import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.full]
 
-HOW = [("light", 1280), ("dark", 390), ("dark", 1280), ("light", 390)]
-
-
-OpenBrowser = Callable[..., KeyboardUser]
-
-
-@pytest.fixture
-def open_browser(chromium: Browser, lived: Paywall) -> Iterator[OpenBrowser]:
-    """Return a user: `open_browser(key, scheme, width)`. Requests to other hosts and errors in the page fail the test."""
-    opened: list[BrowserContext] = []
-    wrong: list[str] = []
-
-    def down(key: str | None = ADMIN_KEY, scheme: str = "light", width: int = 1280) -> KeyboardUser:
-        size = {"width": width, "height": 900}
-        context = chromium.new_context(viewport=size, color_scheme=scheme, timezone_id="America/New_York")  # type: ignore[arg-type]  # plain words
-        opened.append(context)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("request", lambda sent: None if sent.url.startswith(lived.url) else wrong.append(sent.url))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: wrong.append(said.text) if "Security Policy" in said.text else None)
-        hands = KeyboardUser(page, lived.url)
-        return hands.sign_in(key) if key is not None else hands
-
-    yield down
-    for context in opened:
-        context.close()
-    assert wrong == []
-
 
 def show(lived: Paywall, reader: str) -> str:
     return str(lived.ask({"id": "a-story", "tier": "supporters"}, reader=reader, count=False)["show"])
-
-
-def shot(hands: KeyboardUser, name: str) -> None:
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    hands.page.screenshot(path=SHOTS / f"admin-{name}.png", full_page=True)
 
 
 def test_reader_is_found_and_granted_access(open_browser: OpenBrowser, lived: Paywall) -> None:
@@ -82,8 +44,8 @@ def test_reader_is_found_and_granted_access(open_browser: OpenBrowser, lived: Pa
 
 def test_unassigned_payment_is_linked(open_browser: OpenBrowser, lived: Paywall) -> None:
     ann = open_browser().press("main a[href*='sub_demo095']").sees("not linked to a reader")
-    ann.type("#whose", "r-nadia").send("form.card button", "Subscription linked.")
-    wait_until(lambda: show(lived, "r-nadia") == "full")
+    ann.type("#whose", "r-payer").send("form.card button", "Subscription linked.")
+    wait_until(lambda: show(lived, "r-payer") == "full")
 
 
 def test_readers_are_merged_exported_and_erased(open_browser: OpenBrowser, lived: Paywall) -> None:
@@ -138,7 +100,7 @@ def test_file_is_validated_imported_and_undone(open_browser: OpenBrowser, lived:
 def test_second_admin_approves(open_browser: OpenBrowser, lived: Paywall) -> None:
     ann = (
         open_browser()
-        .open("/admin/reader?id=r-nadia")
+        .open("/admin/reader?id=r-vera")
         .fold("Grant access")
         .choose("#what", "VIP")
         .choose("#ends-new", "never")
@@ -146,11 +108,11 @@ def test_second_admin_approves(open_browser: OpenBrowser, lived: Paywall) -> Non
     ann.type("#reason-new", "for life").tick("#give input[name=sure]").send(
         "#give button", "A second admin must approve"
     )
-    assert show(lived, "r-nadia") == "upsell"
+    assert show(lived, "r-vera") == "upsell"
     ben = open_browser("key-of-ben-in-the-tests").press("main a[href$='/approvals']").sees("for life")
     shot(ben, "walk-approvals")
     ben.send("form[action$='/confirm'] button", "The change is in effect.")
-    assert show(lived, "r-nadia") == "full"
+    assert show(lived, "r-vera") == "full"
 
 
 def test_event_is_replayed_and_found_in_audit_log(open_browser: OpenBrowser, lived: Paywall) -> None:
@@ -164,7 +126,7 @@ def test_api_key_is_created_used_and_revoked(open_browser: OpenBrowser, lived: P
     ann = open_browser().press("nav a[href$='/keys']").type("#name", "desk-2").choose("#role", "Editor")
     ann.press("form[action$='/keys'] button").sees("you won’t see it again")
     key = str(ann.page.inner_text(".secret"))
-    new = open_browser(key).find("r-nadia").sees("Reader not found")
+    new = open_browser(key).find("r-unheard-of").sees("Reader not found")
     assert key not in lived.log
     assert key not in ann.page.url
     ann.press("main a.button").fold("Revoke").tick("input[name=sure]").send("button.danger", "API key revoked.")
@@ -195,51 +157,6 @@ def test_sign_out_everywhere_ends_other_browser(open_browser: OpenBrowser) -> No
     wait_until(lambda: "sign-in" in there.open("/admin/keys").page.url)
 
 
-VIEWS = {
-    "reader-table": "/admin/readers/table?sort=end",
-    "grant-table": "/admin/grants",
-    "overview": "/admin/",
-    "search": "/admin/readers",
-    "reader": "/admin/reader?id=r-carla",
-    "reader-past": "/admin/reader?id=r-carla&at=2026-01-01T00:00:00Z",
-    "unknown-reader": "/admin/reader?id=r-nobody",
-    "access-check": "/admin/why?id=r-carla&story=2026-harbour-contract&tier=metered",
-    "tier-unknown": "/admin/why?id=r-carla&story=s-invented",
-    "unassigned": "/admin/readers?q=sub_demo095",
-    "seats": "/admin/seats?id=sub_demo090",
-    "import": "/admin/imports",
-    "approvals": "/admin/approvals",
-    "passes": "/admin/passes",
-    "events": "/admin/events",
-    "failed-events": "/admin/events?state=dead",
-    "event": "/admin/event?id=evt_demo_failed",
-    "audit": "/admin/audit",
-    "keys": "/admin/keys",
-    "system": "/admin/system",
-    "not-found": "/admin/event?id=evt_none",
-    "purchase-without-plan": "/admin/reader?id=r-oda",
-    "description": "/docs",
-}
-
-
-@pytest.mark.parametrize(("scheme", "width"), HOW)
-def test_every_page_fits_and_passes_axe(open_browser: OpenBrowser, scheme: str, width: int) -> None:
-    signed_out = open_browser(None, scheme, width).open("/admin")
-    assert accessibility_errors(signed_out.page) == []
-    shot(signed_out, f"sign-in-{scheme}-{width}")
-    ann = signed_out.sign_in(ADMIN_KEY)
-    found = {}
-    for name, path in VIEWS.items():
-        ann.open(path)
-        for fold in ann.page.query_selector_all("main details:not([open]) > summary"):
-            fold.evaluate("s => s.parentElement.open = true") if width == 1280 else None
-        found[name] = accessibility_errors(ann.page)
-        assert ann.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
-        ann.open(path)
-        shot(ann, f"{name}-{scheme}-{width}")
-    assert {name: wrong for name, wrong in found.items() if wrong} == {}
-
-
 def test_readers_are_found_while_typing(open_browser: OpenBrowser, lived: Paywall) -> None:
     lived.grant("typed-4711", plan="vip", until=in_days(20), reason="press card")
     ann = open_browser().open("/admin/readers/table")
@@ -247,28 +164,3 @@ def test_readers_are_found_while_typing(open_browser: OpenBrowser, lived: Paywal
     ann.type("#f-prefix", "typed-47").sees("typed-4711")
     wait_until(lambda: ann.page.locator("#found tbody tr").count() == 1)
     ann.open("/admin/").press("a[href$='plan=vip&access=true']").sees("typed-4711")
-
-
-def test_times_are_in_browser_zone_or_utc_without_scripts(
-    open_browser: OpenBrowser, chromium: Browser, lived: Paywall
-) -> None:
-    ann = open_browser().open("/admin/audit")
-    one = "document.querySelector('time')"
-    text, moment = ann.page.evaluate(f"[{one}.textContent, {one}.dateTime]")
-    assert not text.endswith("UTC")
-    assert moment.endswith("Z")
-    context = chromium.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(lived.url + "/admin")
-    page.fill("#key", ADMIN_KEY)
-    page.click("button")
-    page.goto(lived.url + "/admin/audit")
-    assert page.inner_text("time >> nth=0").endswith("UTC")
-    page.goto(lived.url + "/admin/reader?id=r-carla")
-    typed = re.findall(r"Time zone: (\S+)", page.inner_text(".why") + page.inner_text("[aria-labelledby=h-activity]"))
-    assert typed == ["America/New_York"] * 2  # Typed times are in the site's zone, beside times in UTC.
-    page.fill("#why-story", "s-1")
-    page.select_option("#why-tier", "free")
-    page.click("button:has-text('Check access')")
-    assert "Full story" in page.inner_text("main")
-    context.close()
