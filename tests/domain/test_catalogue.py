@@ -160,3 +160,10 @@ def test_age_limit_leading_to_the_same_tier_is_no_change() -> None:
     sold = catalogue(rules=(Rule("t0", older_than=2 * DAY), Rule("t0", newer_than=DAY), Rule("t0", ("city",))))
     assert sold.tier_turns_at(Story("s", "city", published_at=NOW), NOW) is None
     assert sold.tier_turns_at(Story("s", published_at=NOW), NOW) == NOW + DAY
+
+
+def test_tier_ages_into_another_where_a_rule_by_age_leads_to_another_meter() -> None:
+    metered = {name: Tier(name, ("notebook",), meter=meter) for name, meter in (("t0", "m"), ("t1", "m"), ("t2", None))}
+    sold = replace(catalogue(default="t2", rules=(Rule("t0", older_than=DAY),)), tiers=metered)
+    assert sold.ageing_tiers() == {"t2"}
+    assert replace(sold, rules=(Rule("t0", ("city",)),)).ageing_tiers() == frozenset()

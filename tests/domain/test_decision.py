@@ -23,6 +23,7 @@ from service.domain.decision import (
     decide_degraded,
     explain,
     is_free,
+    is_settled,
     resolve_entitlements,
 )
 from service.domain.meter import MeterStanding as Meter
@@ -409,3 +410,12 @@ def test_explanation_ends_with_the_reason_and_uses_the_decision_values(
     figures |= {decision.meter.resets_at} if decision.meter else set()
     for step in steps:
         assert {step.values.get("until"), step.values.get("resets_at")} <= figures
+
+
+def test_free_story_and_one_that_signing_in_opens_are_settled() -> None:
+    registered = Tier("registered", sign_in="verified")
+    expected = {Identity.ANONYMOUS: False, Identity.SIGNED_IN: False, Identity.VERIFIED: True}
+    for identity, settled in expected.items():
+        assert is_settled(story("facts", "notebook"), registered, identity) is settled
+        assert is_settled(story("facts", "notebook"), METERED, identity) is False
+        assert is_settled(story("facts"), METERED, identity) is True

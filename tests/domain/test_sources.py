@@ -17,6 +17,7 @@ from service.domain.sources import (
     RANK,
     STANDING,
     TERMINAL,
+    External,
     Grant,
     Holding,
     Item,
@@ -437,3 +438,27 @@ def test_stripe_entitlements_give_features_by_lookup_key(keys: set[str], now: in
     assert holding.features == tuple(name for name in ("notebook", "archive") if name in keys)
     assert (holding.status_at(now), holding.standing_at(now), holding.reason) == ("active", GOOD, Reason.SUBSCRIPTION)
     assert holding.is_active_at(now) is bool(holding.features)
+
+
+@pytest.mark.parametrize(
+    ("status", "trial_end", "role", "started"),
+    [
+        ("active", None, "subscription", True),
+        ("unpaid", None, "subscription", True),
+        ("incomplete", None, "subscription", False),
+        ("incomplete_expired", NOW, "subscription", True),
+        ("active", None, "seat", False),
+        ("active", None, "gift", False),
+    ],
+)
+def test_subscription_of_the_reader_that_ran_or_was_on_trial_has_started(
+    status: str, trial_end: int | None, role: Literal["subscription", "seat", "gift"], started: bool
+) -> None:
+    assert Subscription("sub_1", status, (), 0, trial_end=trial_end, role=role).has_started is started
+
+
+def test_external_subscription_runs_until_its_end_or_the_providers_word() -> None:
+    endless = External("print:1", "supporter", NOW - DAY, None)
+    until, ended = replace(endless, until=NOW), replace(endless, ended_at=NOW + DAY)
+    assert [one.is_running_at(NOW) for one in (endless, until, ended)] == [True, False, False]
+    assert until.is_running_at(NOW - 1)
