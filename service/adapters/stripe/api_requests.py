@@ -46,6 +46,11 @@ def read_pages(listed: Any) -> Iterator[dict[str, Any]]:
         yield found
 
 
+def list_if_known(listing: Callable[[], Any]) -> list[Json]:
+    """Return every row of a list; none where Stripe does not know what the list is about."""
+    return none_if_missing(lambda: list(read_pages(listing()))) or []
+
+
 def checked_id(name: str) -> str:
     """Return an ID that is safe in a path of the API. Raises: NoSuchObject, for one that leads to another path."""
     if not name or len(name) > LONGEST_ID or name in (".", "..") or not name.isprintable():
@@ -93,8 +98,7 @@ def _read_lines(client: stripe.StripeClient, name: str, found: Json) -> list[Jso
     held = found.get("line_items")
     if held is not None and not is_cut_off(held):
         return rows(held)
-    lines = client.v1.checkout.sessions.line_items
-    return none_if_missing(lambda: list(read_pages(lines.list(name, {"limit": PAGE})))) or []
+    return list_if_known(lambda: client.v1.checkout.sessions.line_items.list(name, {"limit": PAGE}))
 
 
 def _read_payment(client: stripe.StripeClient, found: Json) -> Payment:
@@ -122,8 +126,7 @@ def payment_from(intent: str | None, amount: int, refunds: list[Json], disputes:
 
 def _list_of_payment(listing: Callable[[], Any], intent: str) -> list[Json]:
     # For an intent that Stripe no longer knows it answers with an error instead of an empty list.
-    found = none_if_missing(lambda: list(read_pages(listing()))) or []
-    return [row for row in found if id_of(row.get("payment_intent")) in (None, intent)]
+    return [row for row in list_if_known(listing) if id_of(row.get("payment_intent")) in (None, intent)]
 
 
 def _read_paid_at(client: stripe.StripeClient, found: Json) -> int | None:
@@ -131,8 +134,7 @@ def _read_paid_at(client: stripe.StripeClient, found: Json) -> int | None:
     intent = id_of(found.get("payment_intent"))
     if intent is None:
         return None
-    charges = client.v1.charges
-    made = none_if_missing(lambda: list(read_pages(charges.list({"payment_intent": intent, "limit": PAGE})))) or []
+    made = list_if_known(lambda: client.v1.charges.list({"payment_intent": intent, "limit": PAGE}))
     succeeded = [row for row in made if row.get("status") == "succeeded"]
     return max((when for row in succeeded if (when := timestamp(row.get("created")))), default=None)
 

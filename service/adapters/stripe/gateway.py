@@ -135,7 +135,7 @@ class Gateway:
         """Return a customer's subscriptions, also ended ones; none for a customer that Stripe does not know."""
         params: Any = {"customer": checked_id(customer), "status": "all", "limit": PAGE}
         with self._transport.client("click") as client:
-            found = none_if_missing(lambda: list(read_pages(client.v1.subscriptions.list(params)))) or []
+            found = requests.list_if_known(lambda: client.v1.subscriptions.list(params))
         listed = [facts for row in found if (facts := translate.subscription_facts(self._reading.named(row)))]
         return [facts for facts in listed if facts.customer == customer]
 
@@ -160,7 +160,7 @@ class Gateway:
     def list_product_prices(self, product: str) -> list[PriceTag]:
         with self._transport.client("worker") as client:
             params: Any = {"product": checked_id(product), "active": True, "limit": PAGE}
-            listed = none_if_missing(lambda: list(read_pages(client.v1.prices.list(params)))) or []
+            listed = requests.list_if_known(lambda: client.v1.prices.list(params))
             return [tag for row in listed if (tag := _price_tag(row))]
 
     def list_active_prices(self) -> list[PriceTag]:

@@ -58,7 +58,6 @@ class Envelope:
     account: str | None
     object: dict[str, Any] = field(repr=False)
     previous_attributes: dict[str, Any] = field(default_factory=dict, repr=False)
-    api_version: str | None = None
     thin: bool = False
     related: tuple[str, str] | None = None
 
@@ -143,7 +142,6 @@ class _Event(msgspec.Struct, tag_field="object", tag="event"):
     livemode: bool
     data: _Data
     account: str | None = None
-    api_version: str | None = None
 
 
 class _Related(msgspec.Struct):
@@ -166,25 +164,10 @@ _decoder = msgspec.json.Decoder(_Event | _ThinEvent)
 
 
 def _envelope(event: _Event | _ThinEvent) -> Envelope:
-    if isinstance(event, _ThinEvent):
-        related = event.related_object
-        return Envelope(
-            id=event.id,
-            type=event.type,
-            created=int(event.created.timestamp()),
-            livemode=event.livemode,
-            account=event.context or None,
-            object={},
-            thin=True,
-            related=(related.type, related.id) if related else None,
-        )
-    return Envelope(
-        id=event.id,
-        type=event.type,
-        created=event.created,
-        livemode=event.livemode,
-        account=event.account or None,
-        object=event.data.object,
-        previous_attributes=event.data.previous_attributes or {},
-        api_version=event.api_version,
-    )
+    if isinstance(event, _Event):
+        account, data = event.account or None, event.data
+        previous = data.previous_attributes or {}
+        return Envelope(event.id, event.type, event.created, event.livemode, account, data.object, previous)
+    created, account, about = int(event.created.timestamp()), event.context or None, event.related_object
+    related = (about.type, about.id) if about else None
+    return Envelope(event.id, event.type, created, event.livemode, account, {}, thin=True, related=related)
