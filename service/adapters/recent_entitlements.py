@@ -18,6 +18,7 @@ from contextlib import closing, suppress
 from math import ceil
 from pathlib import Path
 
+from service.adapters.background_thread import BackgroundThread
 from service.domain.errors import StoreUnavailable
 
 Held = tuple[tuple[str, int | None], ...]
@@ -58,7 +59,7 @@ _UNWRITABLE = (sqlite3.Error, OSError)
 """Errors of the file or its folder: each process then uses its own memory, and no answer fails."""
 
 
-class RecentEntitlements:
+class RecentEntitlements(BackgroundThread):
     """Readers seen as entitled within `known_for` seconds. One a process; threads share it."""
 
     def __init__(
@@ -69,6 +70,7 @@ class RecentEntitlements:
         clock: Callable[[], float],
         on_error: Callable[[Exception], None] | None = None,
     ) -> None:
+        super().__init__("known-readers", self._write_new)
         self._clock = clock
         self._path = folder / "known.sqlite3"
         self._known_for = known_for
@@ -81,22 +83,11 @@ class RecentEntitlements:
         self._written: dict[bytes, Sighting] = {}
         self._lock = threading.Lock()
         self._local = threading.local()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
         self._cleaned = 0.0
-
-    def start(self) -> None:
-        """Start the thread that writes. Call it once a process, after the fork."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._write_on, name="known-readers", daemon=True)
-            self._thread.start()
 
     def close(self) -> None:
         """Write what is still to be written, and stop."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=5)
-            self._thread = None
+        self.stop()
         self._try_to_write()
         base: sqlite3.Connection | None = self._local.__dict__.pop("base", None)
         if base is not None:
@@ -219,9 +210,9 @@ class RecentEntitlements:
         base.executescript(_SCHEMA)
         return base
 
-    def _write_on(self) -> None:
-        while not self._stop.wait(WRITE_EVERY):
-            self._try_to_write()
+    def _write_new(self) -> float:
+        self._try_to_write()
+        return WRITE_EVERY
 
     def _try_to_write(self) -> None:
         with self._lock:

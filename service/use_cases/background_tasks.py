@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from service.adapters.background_thread import BackgroundThread
 from service.adapters.observability.logs import log, where
 from service.domain.errors import StoreUnavailable
-from service.use_cases.background_thread import BackgroundThread
 
 Task = Callable[[], object]
 

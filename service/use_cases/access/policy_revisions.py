@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
+from service.adapters.background_thread import BackgroundThread
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.service_state.decision_records import PolicyStore
 from service.adapters.redis.service_state.snapshot import TitleRegistry
 from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable
-from service.use_cases.background_thread import BackgroundThread
 
 INTERVAL = 86_400.0
 RETRY_AFTER = 1.0

@@ -7,10 +7,10 @@ from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from service.adapters.background_thread import BackgroundThread
 from service.domain.catalogue import Catalogue, Plan
 from service.domain.errors import StripeFailure, StripeUnavailable
 from service.domain.prices import PriceTag
-from service.use_cases.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     from service.adapters.stripe.gateway import Gateway

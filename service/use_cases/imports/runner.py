@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Literal
 
+from service.adapters.background_thread import BackgroundThread
 from service.adapters.redis.imports.import_store import ImportManifest, ImportStore, ImportTurn
 from service.domain.errors import StoreUnavailable
-from service.use_cases.background_thread import BackgroundThread
 from service.use_cases.imports.kinds import AnyKind, ImportChunk, LeaseLost
 
 LEASE = 2.0

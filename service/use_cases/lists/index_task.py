@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from service.adapters.background_thread import BackgroundThread
 from service.adapters.redis.service_state.coordination import LeaderElection
 from service.domain.errors import StoreUnavailable
-from service.use_cases.background_thread import BackgroundThread
 from service.use_cases.lists.index_updates import IndexUpdates
 
 ROUND = 0.7
