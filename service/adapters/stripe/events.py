@@ -13,7 +13,7 @@ from service.adapters.stripe.translate import Json, id_of, text
 from service.adapters.stripe.webhook import Envelope
 from service.domain.catalogue import READER_METADATA
 from service.domain.sources import TERMINAL
-from service.domain.stripe_facts import EventContent, ObjectRef, PaymentRef
+from service.domain.stripe_facts import EventContent, ObjectKind, ObjectRef, PaymentRef
 
 Finder = Callable[[Json], Sequence[ObjectRef | PaymentRef]]
 
@@ -21,13 +21,16 @@ TYPES_A_CALL = 20
 """The most types that one request for a list of events may name."""
 
 
-def _subscription(obj: Json) -> list[ObjectRef]:
-    return [ObjectRef("subscription", name)] if (name := id_of(obj)) else []
+def _find_by(kind: ObjectKind, name_of: Callable[[Json], str | None]) -> Finder:
+    """Return what finds an object of this kind by the name that `name_of` reads, and nothing without a name."""
+    return lambda obj: [ObjectRef(kind, name)] if (name := name_of(obj)) else []
 
 
-def _invoice(obj: Json) -> list[ObjectRef]:
-    """Return the subscription that the invoice bills."""
-    return [ObjectRef("subscription", name)] if (name := translate.subscription_billed_by(obj)) else []
+_subscription, _customer = _find_by("subscription", id_of), _find_by("customer", id_of)
+_invoice = _find_by("subscription", translate.subscription_billed_by)
+"""Finds the subscription that the invoice bills."""
+_entitlements = _find_by("entitlements", translate.customer_of)
+"""Finds the customer's entitlements: a summary has no ID of its own."""
 
 
 def _session(obj: Json) -> list[ObjectRef]:
@@ -43,15 +46,6 @@ def _payment(obj: Json) -> list[PaymentRef]:
         return [PaymentRef("intent", intent)]
     charge = id_of(obj) if obj.get("object") == "charge" else id_of(obj.get("charge"))
     return [PaymentRef("charge", charge)] if charge else []
-
-
-def _customer(obj: Json) -> list[ObjectRef]:
-    return [ObjectRef("customer", name)] if (name := id_of(obj)) else []
-
-
-def _entitlements(obj: Json) -> list[ObjectRef]:
-    """Return the customer's entitlements: a summary has no ID of its own."""
-    return [ObjectRef("entitlements", name)] if (name := translate.customer_of(obj)) else []
 
 
 def _prices(obj: Json) -> list[ObjectRef]:
