@@ -223,7 +223,7 @@ class GrantChunks:
             return replace(grant, revoked_at=int(now))
         changes = state.effective_changes(lambda other: self._is_other_undone(manifest, other))
         if len(changes) > 1 and changes[-1].cause == f"audit:{manifest.entry}" and changes[-2].record is not None:
-            before = source_codec.decode(source_codec.field_of(grant), changes[-2].record.encode())
+            before = source_codec.decode(source_codec.field_of(grant), changes[-2].record)
             if isinstance(before, Grant):
                 return replace(grant, until=before.until, revoked_at=before.revoked_at)
         if grant.import_id is not None and self._is_undone(grant.import_id):

@@ -7,28 +7,21 @@ undo distinguishes what another import did from what an admin did, and what rema
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.grants.grant_import_rows import GrantRow
 from service.adapters.redis.readers import source_codec
-from service.adapters.redis.readers.readers import ALIAS
-from service.adapters.redis.records import StoreRecords, decode_list
+from service.adapters.redis.readers.readers import ALIAS, ReaderChange, unpack_change
+from service.adapters.redis.records import StoreRecords
 from service.domain.sources import Grant
 
 _RECENT = b"-60"
 """The part of a reader's history that is searched for the changes of a grant: its last 60 entries."""
 _BY_IMPORT = re.compile(r"audit:(im_[^.]+)\.(given|undone)")
-
-
-class GrantChange(NamedTuple):
-    """A change of a grant: its cause, and the grant's record after it; `None` if the grant moved to another reader."""
-
-    cause: str
-    record: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +31,11 @@ class GrantState:
     tag: bytes
     grant: Grant | None
     number: int
-    changes: tuple[GrantChange, ...] = ()
+    changes: tuple[ReaderChange, ...] = ()
     merged: bool = False
     """Whether the reader was merged into another, whose hash `tag` is."""
 
-    def effective_changes(self, was_undone: Callable[[str], bool]) -> list[GrantChange]:
+    def effective_changes(self, was_undone: Callable[[str], bool]) -> list[ReaderChange]:
         """Return the changes that still count, oldest first: no undo, and no change of an import that was undone."""
         found = [(change, _BY_IMPORT.fullmatch(change.cause)) for change in self.changes]
         return [change for change, by in found if by is None or (by[2] == "given" and not was_undone(by[1]))]
@@ -66,7 +59,7 @@ class GrantStates(StoreRecords):
     def was_written(self, row: GrantRow, entry: str) -> bool:
         """Return whether the import with this audit entry has written the row, even if it was changed since."""
         history = self._read_one(b"LRANGE", self.keys.history(row.tag.encode()), b"0", b"-1")
-        return any(change.cause == f"audit:{entry}" for change in _changes(history, _field(row)))
+        return any(change.cause == f"audit:{entry}" for change in _changes_of(_field(row), history))
 
     def _load(self, wanted: Sequence[tuple[bytes, bytes]]) -> list[GrantState]:
         commands: list[Command] = []
@@ -88,7 +81,7 @@ class GrantStates(StoreRecords):
 
 
 def _state(tag: bytes, field: bytes, record: Any, history: Sequence[bytes]) -> GrantState:
-    changes = tuple(_changes(history, field))
+    changes = _changes_of(field, history)
     if not record:
         return GrantState(tag, None, 0, changes)
     source = source_codec.decode(field, record)
@@ -99,9 +92,6 @@ def _field(row: GrantRow) -> bytes:
     return f"g:{row.grant}".encode()
 
 
-def _changes(history: Sequence[bytes], field: bytes) -> Iterator[GrantChange]:
-    """Yield the changes of one field among the entries of a history."""
-    for entry in history:
-        _, _, name, record, cause, *_ = decode_list(entry)
-        if name == field.decode():
-            yield GrantChange(cause, record)
+def _changes_of(field: bytes, history: Sequence[bytes]) -> tuple[ReaderChange, ...]:
+    """Return the changes of one field among the entries of a history."""
+    return tuple(change for change in map(unpack_change, history) if change.field == field)
