@@ -153,8 +153,7 @@ class Readers(StoreRecords):
 
     def load_active_and_past(self, reader: str) -> tuple[list[StoredSource], list[StoredSource]]:
         """Return the sources that can still open something, and those that have ended."""
-        past = self.keys.past(reader_hash(reader))
-        active, ended = self._link.read([self.read_command(reader), (past, (b"HGETALL", past))])
+        active, ended = self._read_each(b"HGETALL", self._records(reader_hash(reader)))
         return stored_sources(active), stored_sources(ended)
 
     def load_all(self, reader: str) -> list[StoredSource]:
@@ -200,10 +199,8 @@ class Readers(StoreRecords):
 
     def find_source(self, reader: str, field: bytes) -> StoredSource | None:
         """Return one source, active or past."""
-        tag = reader_hash(reader)
-        active, past = self.keys.reader(tag), self.keys.past(tag)
-        here, ended = self._link.read([(active, (b"HGET", active, field)), (past, (b"HGET", past, field))])
-        record = here or ended
+        active, past = self._read_each(b"HGET", self._records(reader_hash(reader)), field)
+        record = active or past
         return StoredSource(field, record, source_codec.decode(field, record)) if record else None
 
     def resolve_merged(self, reader: str) -> str:
