@@ -6,6 +6,7 @@ import secrets
 
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.records import StoreRecords
 
 ACQUIRE_LEADERSHIP = load("acquire_leadership")
 
@@ -13,14 +14,14 @@ LEADS_FOR = 15.0
 """Seconds after which the lease of a dead leader expires."""
 
 
-class LeaderElection:
+class LeaderElection(StoreRecords):
     """Leader election with a lease in Redis. Raises: StoreUnavailable from every method.
 
     Two workers can lead for a moment if one was stopped and resumes: everything that workers do can be done twice.
     """
 
     def __init__(self, store: Store, seconds: float, name: str = "leader") -> None:
-        self._link = store.link
+        super().__init__(store)
         self._key = store.keys.shared(name)
         self._milliseconds = int(seconds * 1000)
         self._me = secrets.token_hex(8)
@@ -35,21 +36,21 @@ class LeaderElection:
 
     def seconds_since_renewal(self) -> float | None:
         """Return how long ago the leader renewed the lease, whichever process it is; `None` if no process leads."""
-        left = int(self._link.call(self._key, b"PTTL", self._key))
+        left = int(self._call(b"PTTL", self._key))
         return max(0.0, (self._milliseconds - left) / 1000) if left >= 0 else None
 
 
-class ChangeCounter:
+class ChangeCounter(StoreRecords):
     """A number that rises when something has changed, so that every process notices. Raises: StoreUnavailable."""
 
     def __init__(self, store: Store, name: str) -> None:
-        self._link = store.link
+        super().__init__(store)
         self._key = store.keys.shared(f"signal:{name}")
 
     def increment(self) -> None:
         """Record a change."""
-        self._link.call(self._key, b"INCR", self._key)
+        self._call(b"INCR", self._key)
 
     def read(self) -> int:
         """Return the number; 0 if nothing has changed yet."""
-        return int(self._link.call(self._key, b"GET", self._key) or 0)
+        return int(self._call(b"GET", self._key) or 0)

@@ -15,7 +15,7 @@ import msgspec
 
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import field_pairs
-from service.adapters.redis.records import decode_list, encode_json
+from service.adapters.redis.records import StoreRecords, decode_list, encode_json
 from service.domain.catalogue import Catalogue, Plan, Tier
 from service.domain.errors import StoreUnavailable
 
@@ -60,23 +60,23 @@ def _plain(value: Any) -> dict[str, Any]:
     return {name: part if name != "zone" else str(part) for name, part in asdict(value).items()}
 
 
-class PolicyStore:
+class PolicyStore(StoreRecords):
     """Stores policies by revision. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store) -> None:
-        self._link = store.link
+        super().__init__(store)
         self._key = store.keys.shared("policies")
         self._known: dict[str, RecordedPolicy] = {}
 
     def save(self, catalogue: Catalogue, now: float) -> None:
         """Store the policy in force, and that it is in use."""
         record = encode_json([SCHEMA, int(now), policy_document(catalogue)])
-        self._link.call(self._key, b"HSET", self._key, catalogue.revision, record)
+        self._call(b"HSET", self._key, catalogue.revision, record)
 
     def find(self, revision: str) -> RecordedPolicy | None:
         """Return the policy of a revision, or `None` if it is unknown."""
         if revision not in self._known:
-            kept = self._link.call(self._key, b"HGET", self._key, revision)
+            kept = self._call(b"HGET", self._key, revision)
             if kept is None:
                 return None
             schema, _, document = decode_list(kept)
@@ -90,35 +90,34 @@ class PolicyStore:
 
     def prune(self, before: float) -> int:
         """Delete policies that were not used since `before` (epoch seconds), and return their number."""
-        kept = field_pairs(self._link.call(self._key, b"HGETALL", self._key))
+        kept = field_pairs(self._call(b"HGETALL", self._key))
         old = [revision for revision, record in kept if decode_list(record)[1] < before]
         if old:
-            self._link.call(self._key, b"HDEL", self._key, *old)
+            self._call(b"HDEL", self._key, *old)
         return len(old)
 
 
-class DecisionOverflow:
+class DecisionOverflow(StoreRecords):
     """Stores sealed answers that are too long for a decision ID, under a random name, for as long as IDs are valid.
 
     Only a request with many long names needs it; any other check writes nothing. Raises: StoreUnavailable.
     """
 
     def __init__(self, store: Store, seconds: int) -> None:
-        self._link = store.link
-        self._keys = store.keys
+        super().__init__(store)
         self._seconds = seconds
 
     def save(self, sealed: str) -> str:
         """Store a text and return its name. A store that is filling up keeps none: any visitor causes them."""
         name = urandom(12).hex()
-        key = self._keys.shared(f"decision:{name}")
+        key = self.keys.shared(f"decision:{name}")
         if self._link.memory_at(key).is_filling:
             raise StoreUnavailable("oom")
-        self._link.call(key, b"SET", key, sealed, b"EX", self._seconds)
+        self._call(b"SET", key, sealed, b"EX", self._seconds)
         return name
 
     def load(self, name: str) -> str | None:
         """Return the text of a name, or `None` if it has expired."""
-        key = self._keys.shared(f"decision:{name}")
-        kept = self._link.call(key, b"GET", key)
+        key = self.keys.shared(f"decision:{name}")
+        kept = self._call(b"GET", key)
         return bytes(kept).decode() if kept is not None else None

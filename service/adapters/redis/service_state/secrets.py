@@ -8,13 +8,14 @@ from functools import cache, cached_property
 
 from service.adapters.crypto import Sealer, Signer, SigningKeys, derive_signing_keys
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.records import StoreRecords
 
 
-class Secrets:
+class Secrets(StoreRecords):
     """Returns sealers, signers and key pairs by purpose. Raises: StoreUnavailable if the stored secret cannot be read."""
 
     def __init__(self, store: Store, configured: Sequence[str]) -> None:
-        self._link = store.link
+        super().__init__(store)
         self._key = store.keys.shared("secret")
         self._configured = tuple(configured)
         self.sealer: Callable[[str], Sealer] = cache(lambda purpose: Sealer(self._all, purpose))
@@ -33,12 +34,12 @@ class Secrets:
     def _all(self) -> tuple[str, ...]:
         if self._configured:
             return self._configured
-        self._link.call(self._key, b"SET", self._key, secrets.token_urlsafe(32), b"NX")
-        return (bytes(self._link.call(self._key, b"GET", self._key)).decode(),)
+        self._call(b"SET", self._key, secrets.token_urlsafe(32), b"NX")
+        return (bytes(self._call(b"GET", self._key)).decode(),)
 
     def sealer_with_stored(self, purpose: str) -> Sealer:
         """Return a sealer that also opens what was sealed with the stored secret, before `PAYWALL_SECRETS` was set."""
-        stored = self._link.call(self._key, b"GET", self._key)
+        stored = self._call(b"GET", self._key)
         return self.sealer(purpose) if stored is None else Sealer([*self._all, bytes(stored).decode()], purpose)
 
     def derive(self) -> None:

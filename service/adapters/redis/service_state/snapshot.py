@@ -23,6 +23,7 @@ from service.adapters.redis.client.keys import READER_TAG, is_own_name
 from service.adapters.redis.client.scripts import ScriptCall, load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import field_pairs
+from service.adapters.redis.records import StoreRecords
 
 READER = load("read_reader")
 
@@ -60,32 +61,31 @@ class KeyCount:
     """By the other title's prefix."""
 
 
-class TitleRegistry:
+class TitleRegistry(StoreRecords):
     """Registers this title. A backup leaves out the keys of the other titles that are registered.
 
     Raises: StoreUnavailable from every method.
     """
 
     def __init__(self, store: Store) -> None:
-        self._link = store.link
+        super().__init__(store)
         self._key = store.keys.shared("title")
 
     def register(self, now: float) -> None:
         """Register this title; the time of the first registration stays."""
-        self._link.call(self._key, b"SET", self._key, int(now), b"NX")
+        self._call(b"SET", self._key, int(now), b"NX")
 
     def registered_at(self) -> int | None:
         """Return when this title was first registered (epoch seconds), or `None` if it is not yet."""
-        found = self._link.call(self._key, b"GET", self._key)
+        found = self._call(b"GET", self._key)
         return int(found) if found is not None else None
 
 
-class Snapshot:
+class Snapshot(StoreRecords):
     """Reads and writes snapshots. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store) -> None:
-        self._link = store.link
-        self._keys = store.keys
+        super().__init__(store)
         self._start = store.keys.shared("")
 
     # Reading.
@@ -95,7 +95,7 @@ class Snapshot:
         least, others = self._least_expiry(), self._other_titles()
         for phase in _PHASES:
             for page in self._link.scan_nodes(self._start + b"*"):
-                mine = [key for key in page if self._kept(key, others) and _phase_of(*self._keys.split(key)) == phase]
+                mine = [key for key in page if self._kept(key, others) and _phase_of(*self.keys.split(key)) == phase]
                 if phase == "readers":
                     yield from self._readers(mine)
                 else:
@@ -148,10 +148,10 @@ class Snapshot:
 
     def _content(self, key: bytes, kind: str) -> Iterator[list[Any]]:
         if kind == "string":
-            if (value := self._link.read_key(b"GET", key)) is not None:
+            if (value := self._read_one(b"GET", key)) is not None:
                 yield [value]
         elif kind == "list":
-            yield self._link.read_key(b"LRANGE", key, b"0", b"-1")
+            yield self._read_one(b"LRANGE", key, b"0", b"-1")
         elif kind in _SCANS:
             yield from filter(None, self._link.scan_key(_SCANS[kind], key, _COUNT))
         else:
@@ -161,29 +161,29 @@ class Snapshot:
         """Yield readers, each at one moment; a reader's history key, which every reader with sources has, includes the other
         keys.
         """
-        calls = [self._reading(*self._keys.split(key)) for key in keys]
+        calls = [self._reading(*self.keys.split(key)) for key in keys]
         for call, rows in zip(calls, self._link.run_all(calls) if calls else (), strict=True):
             for name, kind, row in zip(call.keys, ("hash", "hash", "list", "list"), rows, strict=True):
                 if row:
                     yield self._part(name, cast(Kind, kind), 0, True, list(row))
 
     def _reading(self, tag: bytes, rest: bytes) -> ScriptCall:
-        keys = self._keys
+        keys = self.keys
         names = (keys.reader(tag), keys.past(tag), keys.history(tag), keys.outbox(tag))
         return ScriptCall(READER, names, (int(rest != b"history"),))
 
     def _audit(self) -> Iterator[SnapshotPart]:
         """Yield the chain up to its present end; later entries are still in their outboxes too."""
-        key = self._keys.audit_head
+        key = self.keys.audit_head
         while True:
-            head = dict(field_pairs(self._link.call(key, b"HGETALL", key)))
+            head = dict(field_pairs(self._call(b"HGETALL", key)))
             if not head:
                 return
             yield self._part(key, "hash", 0, True, [part for pair in head.items() for part in pair])
-            yield from self._upto(self._keys.audit_log, "hash", 0, int(head[b"seq"]))
-            yield from self._upto(self._keys.audit_seen, "zset", 1, int(head[b"seq"]))
+            yield from self._upto(self.keys.audit_log, "hash", 0, int(head[b"seq"]))
+            yield from self._upto(self.keys.audit_seen, "zset", 1, int(head[b"seq"]))
             # If records were pruned meanwhile, all of it is read again.
-            if self._link.call(key, b"HGET", key, b"checkpoint") == head.get(b"checkpoint"):
+            if self._call(b"HGET", key, b"checkpoint") == head.get(b"checkpoint"):
                 return
 
     def _upto(self, key: bytes, kind: Kind, place: int, last: int) -> Iterator[SnapshotPart]:
@@ -218,7 +218,7 @@ class Snapshot:
         """Return how many keys of these parts the store lacks, without those that have expired or are about to."""
         least = self._least_expiry()
         keys = [self._start + part.key for part in parts if part.first and not 0 < part.expires < least]
-        return self._link.read_each(b"EXISTS", keys).count(0)
+        return self._read_each(b"EXISTS", keys).count(0)
 
     def delete_all(self) -> None:
         """Delete all keys of this title, also the short-lived ones."""
@@ -238,10 +238,10 @@ class Snapshot:
             commands += [(key, (_PUTS[part.kind], key, *_in_order(part.kind, row))) for row in rows]
             if part.expires:
                 commands.append((key, (b"PEXPIREAT", key, part.expires)))
-            tag, rest = self._keys.split(key)
+            tag, rest = self.keys.split(key)
             if rest == b"audit":
                 # The worker has to move the entries of this outbox to the chain.
-                intents = self._keys.audit_intents
+                intents = self.keys.audit_intents
                 commands.append((intents, (b"SADD", intents, b"%b:restored:0" % tag)))
         self._link.pipeline(commands)
 
