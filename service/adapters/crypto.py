@@ -43,7 +43,6 @@ class _Nonces:
         self._counted = (urandom(8), count())
 
     def next(self) -> bytes:
-        """Return a nonce."""
         prefix, numbers = self._counted
         number = next(numbers)
         if number >= _NONCES_OF_A_PREFIX:

@@ -32,6 +32,5 @@ class PassTokens(SignedTokens[PassClaims]):
         super().__init__(private_keys, PassClaims)
 
     def sign(self, story_pass: StoryPass) -> str:
-        """Return the token of a pass."""
         claims = PassClaims(story_pass.id, story_pass.story, story_pass.until)
         return self.sign_claims(claims, with_former=story_pass.is_former)

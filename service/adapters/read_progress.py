@@ -66,7 +66,6 @@ class ReadProgress:
         self._append(_encode(_Header(what, int(now))))
 
     def add(self, page: ReadPage) -> None:
-        """Keep a page."""
         self._append(_encode(page))
 
     def discard(self) -> None:

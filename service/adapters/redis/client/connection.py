@@ -238,7 +238,6 @@ class Node:
             self.pipe.retire_soon()
 
     def close_idle(self) -> None:
-        """Close the idle connections."""
         while self._idle:
             try:
                 self._idle.pop().close()

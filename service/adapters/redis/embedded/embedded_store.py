@@ -109,7 +109,6 @@ class EmbeddedStore:
 
     @property
     def running(self) -> bool:
-        """Return whether the server's process is alive."""
         return self._process is not None and self._process.poll() is None
 
     @property

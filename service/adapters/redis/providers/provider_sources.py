@@ -80,7 +80,6 @@ class ProviderSources(StoreRecords):
     """Reads and writes the sources of providers. Raises: StoreUnavailable from every method."""
 
     def next_number(self, provider: str) -> int:
-        """Return the number of a new report."""
         return int(self._link.run(NUMBER, [self.keys.provider(provider, "state")], []))
 
     def find(self, provider: str, external_id: str) -> ProviderSource | None:
@@ -174,7 +173,6 @@ class ProviderSources(StoreRecords):
 
 
 def partition_of_source(external_id: str) -> int:
-    """Return the partition that holds the source with this ID."""
     return crc32(external_id.encode()) % PROVIDER_PARTITIONS
 
 

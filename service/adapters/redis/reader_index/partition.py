@@ -171,7 +171,6 @@ class IndexPartition:
         return [name for name, change in zip(self.reader_ids(), changes, strict=True) if change <= now]
 
     def reader_ids(self) -> list[str]:
-        """Return the IDs of all readers in it."""
         return self._ids.decode().split("\n") if self._ids else []
 
     # Writing.

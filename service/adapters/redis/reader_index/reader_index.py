@@ -50,7 +50,6 @@ class IndexState(NamedTuple):
 
 
 def index_partition_of(reader: str) -> int:
-    """Return the partition of the index that holds this reader."""
     return crc32(reader_hash(reader)) % INDEX_PARTITIONS
 
 
@@ -109,7 +108,6 @@ class ReaderIndex(IndexMarks):
         self._remove(self._announced, [mark for mark in marks if mark.moment in over])
 
     def remove_marks(self, readers: Sequence[str]) -> None:
-        """Remove all marks of these readers."""
         keys = (self._announced, *self._mark_keys.values())
         self._link.pipeline([(key, (b"ZREM", key, *readers)) for key in keys])
 

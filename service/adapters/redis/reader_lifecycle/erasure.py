@@ -55,7 +55,6 @@ class _Gone:
         return bool(name) and reader_hash(name or "") in self.tags
 
     def claims(self, claims: OwnerClaims) -> OwnerClaims:
-        """Return claims without the reader."""
         return without_ids(claims, self.has)
 
     def fingerprint(self, fingerprint: Fingerprint) -> Fingerprint:

@@ -353,7 +353,6 @@ class RecordCache(dict[tuple[bytes, ...], Value]):
         self._bytes = 0
 
     def add(self, record: tuple[bytes, ...], value: Value) -> None:
-        """Keep the value of a record."""
         size = sum(map(len, record)) + _PART_BYTES * len(record)
         if self._bytes + size > self._most_bytes:
             self.clear()

@@ -99,7 +99,6 @@ def decode_held_price(field: bytes, record: bytes) -> HeldPrice:
 
 
 def number_of(record: bytes) -> int:
-    """Return the number of any record."""
     return int(_read(record)[1])
 
 

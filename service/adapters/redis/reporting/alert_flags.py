@@ -92,7 +92,6 @@ class AlertStore(StoreRecords):
             yield [bytes(name).decode() for name in row[::2]]
 
     def remove_objects(self, alert: ObjectAlert, names: Sequence[str]) -> None:
-        """Remove objects to which the alert no longer applies."""
         if names:
             self._call(b"ZREM", self.keys.alert(alert), *names)
 

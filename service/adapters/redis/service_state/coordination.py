@@ -31,7 +31,6 @@ class LeaderElection(StoreRecords):
         return bool(self._link.run(ACQUIRE_LEADERSHIP, [self._key], [self._me, self._milliseconds, 0]))
 
     def release(self) -> None:
-        """Release the lease for the next worker."""
         self._link.run(ACQUIRE_LEADERSHIP, [self._key], [self._me, self._milliseconds, 1])
 
     def seconds_since_renewal(self) -> float | None:
@@ -48,7 +47,6 @@ class ChangeCounter(StoreRecords):
         self._key = store.keys.shared(f"signal:{name}")
 
     def increment(self) -> None:
-        """Record a change."""
         self._call(b"INCR", self._key)
 
     def read(self) -> int:

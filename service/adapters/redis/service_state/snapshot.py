@@ -228,7 +228,6 @@ class Snapshot(StoreRecords):
             self._link.pipeline([(key, (b"UNLINK", key)) for key in mine])
 
     def write_parts(self, found: Sequence[SnapshotPart]) -> None:
-        """Write parts to their keys."""
         commands: list[tuple[bytes, tuple[Any, ...]]] = []
         for part in found:
             key = self._start + part.key

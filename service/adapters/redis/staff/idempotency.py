@@ -75,7 +75,6 @@ class IdempotencyStore(StoreRecords):
         return FirstRequest("done", status, answer.encode(), token)
 
     def save_answer(self, scope: str, body: bytes, token: str, status: int, answer: bytes) -> None:
-        """Store the first answer."""
         key, _ = self._names(scope)
         sealed = self._sealer().seal(json.dumps([status, answer.decode()]).encode())
         self._call(b"SET", key, f"{_mark(body)} {token} {sealed}", b"EX", KEPT)

@@ -72,7 +72,6 @@ class LinkImportWriter(StoreRecords):
     def link_objects(
         self, pairs: Sequence[tuple[str, str]], turn: ImportTurn, import_id: str, now: float
     ) -> list[LinkVerdict]:
-        """Link each object to a reader."""
         arguments = (turn.until_ms, import_id, MOST_IMPORTS, ms(now))
         calls = [self._call_on(LINK, name, (*arguments, name, reader)) for name, reader in pairs]
         return [cast(LinkVerdict, verdict.decode()) for verdict in self._link.run_all(calls)] if calls else []

@@ -65,7 +65,6 @@ class GrantPlanner:
         return self.load_readers([reader_hash(heir)])[0]._replace(heir=heir)
 
     def replan(self, rows: Sequence[GrantRow], import_id: str, now: float) -> list[GrantRow]:
-        """Return the rows as they are planned now."""
         planned = []
         for row, found in zip(rows, self.load_readers([row.tag.encode() for row in rows]), strict=True):
             entry = GrantEntry(0, row.reader, found.tag, row.plan or "", row.until, row.reason or "")
