@@ -57,10 +57,6 @@ class _Postponed:
     pause: float = 2.0
 
 
-def no_report(what: str, why: str) -> None:
-    """Ignore a fault: the default where no log is wanted."""
-
-
 Trace = Callable[[str, str], AbstractContextManager[None]]
 """Makes a span for the processing of an object: its cause, and the object's name."""
 
@@ -87,7 +83,7 @@ class EventProcessor:
         gateway: StripeApi | None,
         known: RecentEntitlements | None = None,
         listener: ObjectListener | None = None,
-        report: Callable[[str, str], None] = no_report,
+        report: Callable[[str, str], None] = lambda what, why: None,
         trace: Trace = untraced,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
