@@ -3,6 +3,7 @@
 The service runs with its worker and its embedded store. A dry run, the import and its undo are timed, while 200 checks a
 second are asked on one connection. `stored`: so many of the linked customers have an unassigned subscription, which the
 service has from webhooks without access to Stripe. Memory is the peak of the largest process of the service, and of the store.
+The seconds of CPU tell a slow import from a busy machine.
 """
 
 from __future__ import annotations
@@ -158,6 +159,16 @@ def peaks(pid: int) -> tuple[int, int]:
     return service, store
 
 
+def cpu(pid: int) -> str:
+    """Return the seconds of CPU that the service and the store have taken."""
+    taken = {"python": 0.0, "store": 0.0}
+    for process in processes(pid):
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        is_store = "python" not in Path(f"/proc/{process}/comm").read_text() and process != pid
+        taken["store" if is_store else "python"] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return " ".join(f"{name} {seconds:.1f} s" for name, seconds in taken.items())
+
+
 def run(port: int, pid: int, kind: str, rows: int) -> None:
     """Time a dry run, the import and its undo, and print the figures."""
     path, body, csv = f"/v1/{kind}/import", file_of(kind, rows), {"Content-Type": "text/csv"}
@@ -167,18 +178,19 @@ def run(port: int, pid: int, kind: str, rows: int) -> None:
     began = time.monotonic()
     _, found = send(port, "POST", f"{path}?dry_run=true", body, **csv)
     print(f"dry run          {time.monotonic() - began:6.1f} s   {found['new']} new")
+    print(f"CPU              {cpu(pid)}")
     with Checks(port) as beside:
         began = time.monotonic()
         _, found = send(port, "POST", path, body, **csv)
         print(f"committed after  {time.monotonic() - began:6.1f} s")
         one = f"{path}/{found['id']}"
         wait_until(lambda: send(port, "GET", one)[1]["state"] == "done", 600)
-        print(f"in force after   {time.monotonic() - began:6.1f} s")
+        print(f"in force after   {time.monotonic() - began:6.1f} s   CPU {cpu(pid)}")
     print(f"checks           {beside.shares()} (median / p99); without an import {quiet.shares()}")
     began = time.monotonic()
     send(port, "DELETE", f"{one}?reason=bench")
     wait_until(lambda: send(port, "GET", one)[1]["state"] == "undone", 600)
-    print(f"undone after     {time.monotonic() - began:6.1f} s   {send(port, 'GET', one)[1]['undo']}")
+    print(f"undone after     {time.monotonic() - began:6.1f} s   {send(port, 'GET', one)[1]['undo']}   CPU {cpu(pid)}")
     after = peaks(pid)
     print(f"memory           +{after[0] - before[0]} MiB in the service, +{after[1] - before[1]} MiB in the store")
 

@@ -33,7 +33,6 @@ from service.adapters.redis.providers.provider_sources import ProviderSources
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.reader_lifecycle.erasure import Eraser
 from service.adapters.redis.reader_lifecycle.merges import Merges
-from service.adapters.redis.readers.customer_rows import CustomerRows
 from service.adapters.redis.readers.erased_readers import ERASURE, ErasedReaders
 from service.adapters.redis.readers.history import HistoryRetention, ReaderHistory
 from service.adapters.redis.readers.readers import Readers
@@ -47,6 +46,7 @@ from service.adapters.redis.service_state.snapshot import TitleRegistry
 from service.adapters.redis.staff.admin_keys import AdminKeys
 from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.story_passes.passes import GiftAllowances, Passes
+from service.adapters.redis.stripe_objects.bulk_writes import BulkWrites
 from service.adapters.redis.stripe_objects.link_imports import LinkImportWriter
 from service.adapters.redis.stripe_objects.seats import Invitations
 from service.settings.settings import Settings
@@ -326,7 +326,13 @@ def import_kinds(a: Adapters, processor: EventProcessor, store: ImportStore, pac
     snapshots = ProviderSnapshots(
         a.provider_sources, writer, a.erased, ReaderIndex(a.store), a.recent_entitlements, pace
     )
-    fan_out = BulkFanOut(processor.objects, CustomerRows(a.store), processor.owners, processor.object_refresh)
+    fan_out = BulkFanOut(
+        processor.objects,
+        processor.owners,
+        BulkWrites(a.store, a.readers),
+        processor.projections,
+        processor.object_refresh,
+    )
     links = LinkImports(LinkImportWriter(a.store), a.erased, fan_out, pace)
     grants = GrantImports(catalogue, chunks(planner), planner)
     changes = GrantChangeImports(catalogue, chunks(change_planner), change_planner)

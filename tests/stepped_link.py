@@ -3,7 +3,7 @@
 The link calls `before` ahead of each command and script, and `after` behind it, with the name of the script or the
 command ("apply_object", "HGETALL"). Whatever these callbacks raise reaches the code under test as if the store had failed,
 or the process had died, at exactly that point. So each point between two store operations is a crash point. A pipeline
-runs command by command, since a process can also die between two of its commands.
+runs command by command, and scripts sent together one by one, since a process can also die between two of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from service.adapters.redis.client.address import Address
 from service.adapters.redis.client.link import Link
-from service.adapters.redis.client.scripts import Script
+from service.adapters.redis.client.scripts import Script, ScriptCall
 from service.domain.errors import StoreUnavailable
 
 Step = Callable[[str], None]
@@ -54,6 +54,9 @@ class SteppedLink(Link):
         reply = super().run(script, keys, args)
         self._after(script.name)
         return reply
+
+    def run_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        return [self.run(*call) for call in calls]
 
     def call(self, key: bytes, *parts: Any) -> Any:
         name = _name(parts[0])

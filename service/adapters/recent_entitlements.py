@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing, suppress
 from math import ceil
 from pathlib import Path
@@ -114,13 +114,17 @@ class RecentEntitlements(BackgroundThread):
 
     def refresh(self, reader: bytes, held: Callable[[], Held]) -> None:
         """Forget a reader whose access changed; of one that was seen, record what `held` returns now."""
-        reader = self._followed(reader)[0]
-        was_seen = bool(self.features(reader, self._clock()))
-        self.forget(reader)
-        if was_seen:
+        self.refresh_all({reader: held})
+
+    def refresh_all(self, readers: Mapping[bytes, Callable[[], Held]]) -> None:
+        """Refresh several readers, each as `refresh` does, in one transaction."""
+        held = {self._followed(reader)[0]: read for reader, read in readers.items()}
+        seen = [reader for reader in held if self.features(reader, self._clock())]
+        self.forget_all(held)
+        for reader in seen:
             now = self._clock()
             with suppress(StoreUnavailable):  # Then nothing is known until the next check.
-                self.note(reader, held(), now)
+                self.note(reader, held[reader](), now)
 
     def forget(self, reader: bytes) -> None:
         """Forget at once what was seen of a reader until now: their access ended."""

@@ -32,8 +32,8 @@ class Trials:
             return
         others = [h for h in self._past.held_prices(reader) if h.subscription != trial.id and self._plan_of(h) in plans]
         is_first = all((trial.created, trial.id) < (other.created, other.subscription) for other in others)
-        for name in {other.subscription for other in others} if is_first else {trial.id}:
-            self._notes.add_object("trials", f"subscription:{name}", now)
+        second = {other.subscription for other in others} if is_first else {trial.id}
+        self._notes.add_objects("trials", [f"subscription:{name}" for name in second], now)
 
     def _plan_of(self, line: Item | HeldPrice) -> str | None:
         plan = self._catalogue.plan_for(line.price, line.lookup_key, line.product)

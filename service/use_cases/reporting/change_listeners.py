@@ -122,14 +122,16 @@ class ObjectChangeListener:
 
     def owners_saved(self, saved: Sequence[tuple[StoredObject, Owner]]) -> None:
         """Record payments without a reader; remove those that have one now."""
+        now = self._clock()
         found = [seen.name for seen, owner in saved if owner.reader is not None and seen.owner.reader is None]
+        lost = [(seen.name, seen.facts) for seen, owner in saved if owner.reader is None]
         with suppress(StoreUnavailable):
-            if found:
-                self._notes.remove_objects("ownerless", found)
-            for seen, owner in saved:
-                facts = seen.facts if owner.reader is None else None
-                if facts is not None and is_paid_for(facts, self._catalogue, self._clock()):
-                    self._notes.add_object("ownerless", seen.name, self._clock())
+            self._notes.remove_objects("ownerless", found)
+            self._notes.add_objects(
+                "ownerless",
+                [name for name, facts in lost if facts and is_paid_for(facts, self._catalogue, now)],
+                now,
+            )
 
 
 def unknown_prices(name: str, facts: StripeFacts, catalogue: Catalogue) -> list[UnknownPrice]:

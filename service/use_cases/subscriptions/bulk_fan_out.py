@@ -1,19 +1,49 @@
-"""Fan out many objects at once, as after an import of links.
+"""Fan out many objects at once, as after an import of links: some round trips for a batch of them.
 
-Most objects that an import links have no source: customers of whom Stripe has reported nothing else, or objects that Stripe
-has not reported yet. Those are fanned out together, in some round trips for hundreds. The others go one by one.
+What `fan_out` does for one object after another is done here step by step for all. An object that changes meanwhile, that
+has seats, or whose related objects are not all known yet goes alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from service.adapters.redis.readers.customer_rows import CustomerRow, CustomerRows
+from service.adapters.redis.readers.source_codec import field_of
+from service.adapters.redis.stripe_objects.bulk_writes import BulkWrites, CopyRow, CustomerRow
 from service.adapters.redis.stripe_objects.objects import NewOwner, Objects, StoredObject, WrittenCopies
+from service.domain.sources import Source
+from service.use_cases.subscriptions.fan_out import (
+    OTHERS_CUSTOMER,
+    ProjectionWriter,
+    customer_to_list,
+    holders_to_write,
+)
 from service.use_cases.subscriptions.object_refresh import Job, ObjectRefresh
-from service.use_cases.subscriptions.owner_resolution import OwnerResolver, ResolvedOwner
-from service.use_cases.subscriptions.projections import copies_by_holder
+from service.use_cases.subscriptions.owner_resolution import OwnerResolver, ResolvedOwner, needs_customer
+from service.use_cases.subscriptions.projections import copies_by_holder, customer_claims_of, is_expired
+from service.use_cases.subscriptions.related_objects import is_deleted, related_facts
+
+_BATCH = 100
+"""Objects that are fanned out together."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Projection:
+    """An object with its saved owner, the copies that it must have, and their rev."""
+
+    obj: StoredObject
+    found: ResolvedOwner
+    wanted: Mapping[str, Source | None]
+    rev: int
+
+    @property
+    def due(self) -> list[str]:
+        return holders_to_write(self.obj, self.wanted, self.rev)
+
+    @property
+    def former(self) -> list[str]:
+        return [holder for holder in self.obj.held if holder not in self.wanted]
 
 
 @dataclass(frozen=True)
@@ -21,59 +51,101 @@ class BulkFanOut:
     """Fans out many objects. Raises: StoreUnavailable; what is not finished is marked in the store."""
 
     objects: Objects
-    customers: CustomerRows
     owners: OwnerResolver
+    writes: BulkWrites
+    projections: ProjectionWriter
     refresh: ObjectRefresh
 
     def fan_out_all(self, names: Sequence[str], now: float, cause: str, step: Callable[[], None]) -> None:
-        """Fan out objects and all that depend on them. `step` is called between two of them.
+        """Fan out objects and all that depend on them. `step` is called between two batches.
 
         The objects of a customer are fanned out even if the customer reports nothing new to them: a process may have been
         killed in between. What has to be read from Stripe, such as a customer with claims, is left to the worker: hundreds
         of reads would outlast the lease of an import.
         """
-        if not names:
-            return
-        loaded, with_objects = self.objects.load_all(names), self.objects.list_customers_with_objects(names)
-        due = [obj for obj in loaded if not obj.is_fanned_out]
-        shown = self._fan_out_plain([obj for obj in due if _has_no_source(obj) and obj.name not in with_objects])
-        owned = [obj.ref.id for obj in loaded if obj.name in with_objects]
-        behind = [name for customer in owned for name in self.objects.list_customer_objects(customer)]
-        for name in [*(obj.name for obj in due if obj.name not in shown), *behind]:
-            self.refresh.fan_out_objects([name], Job(now, cause, may_read=lambda: False))
-            step()
+        while names:
+            following = list[str]()
+            for start in range(0, len(names), _BATCH):
+                some = names[start : start + _BATCH]
+                loaded, listed = self.objects.load_all(some), self.objects.list_objects_of_customers(some)
+                due = [obj for obj in loaded if not obj.is_fanned_out]
+                done, new = self._fan_out_together([obj for obj in due if _can_join(obj)], listed, now, cause)
+                step()
+                for name in [obj.name for obj in due if obj.name not in done]:
+                    self.refresh.fan_out_objects([name], Job(now, cause, may_read=lambda: False))
+                    step()
+                following += [*new, *(name for objects in listed.values() for name in objects)]
+            names = list(dict.fromkeys(following))
 
-    def _fan_out_plain(self, plain: Sequence[StoredObject]) -> set[str]:
-        """Fan out objects without a source. Return the names of those that have not changed meanwhile."""
-        found = self.owners.resolve_owners_of(plain)
-        holders = [list(copies_by_holder(obj, one.owner)) for obj, one in zip(plain, found, strict=True)]
+    def _fan_out_together(
+        self, objects: Sequence[StoredObject], listed: Mapping[str, Sequence[str]], now: float, cause: str
+    ) -> tuple[set[str], list[str]]:
+        """Return the names of the objects that have not changed meanwhile, and what has a new report from them."""
+        found = self.owners.resolve_owners_of(objects)
+        wanted = [copies_by_holder(obj, one.owner) for obj, one in zip(objects, found, strict=True)]
         revs = self.objects.save_owners(
             [
-                NewOwner(obj, one.owner, one.unlinked, [holder for holder in held if holder not in obj.held])
-                for obj, one, held in zip(plain, found, holders, strict=True)
+                NewOwner(obj, one.owner, one.unlinked, [holder for holder in copies if holder not in obj.held])
+                for obj, one, copies in zip(objects, found, wanted, strict=True)
             ]
         )
-        rows, written = list[CustomerRow](), list[WrittenCopies]()
-        for obj, one, held, rev in zip(plain, found, holders, revs, strict=True):
-            if rev:
-                former = [holder for holder in obj.held if holder not in held]
-                rows += _customer_rows(obj, one, former, rev)
-                written.append(WrittenCopies(obj.name, rev, held, former))
-        self.customers.write_all(rows)
-        shown = self.objects.record_many(written, last=True)
-        return {copies.name for copies, is_shown in zip(written, shown, strict=True) if is_shown}
+        saved = [_Projection(*parts) for parts in zip(objects, found, wanted, revs, strict=True) if parts[-1]]
+        facts = [
+            fact for one in saved for fact in related_facts(one.obj, one.found, one.rev, listed.get(one.obj.name, ()))
+        ]
+        new = self.writes.write_related(facts, now)
+        self.writes.request_reads([name for one in saved for name in _customer_to_read(one.obj)], now)
+        written = self._write_copies(saved, now, cause)
+        self.writes.write_customers([row for one in written for row in _customer_rows(one)])
+        copies = [WrittenCopies(one.obj.name, one.rev, one.due, one.former) for one in written]
+        shown = self.objects.record_many(copies, last=True)
+        done = {copies.name for copies, is_shown in zip(copies, shown, strict=True) if is_shown}
+        return done, [fact.name for fact, is_new in zip(facts, new, strict=True) if is_new]
+
+    def _write_copies(self, saved: Sequence[_Projection], now: float, cause: str) -> list[_Projection]:
+        """Write copies and tombstones. Return the objects of which no reader was merged or has a later copy."""
+        rows = [(one, row) for one in saved for row in self._copy_rows(one, now)]
+        outcomes = self.writes.write_copies([row for _, row in rows], now, cause)
+        judged = list(zip(rows, outcomes, strict=True))
+        late = {one.obj.name for (one, row), outcome in judged if row.source and outcome.is_late(row.number)}
+        # A source that a reader has had before can end earlier now; a new one takes nothing away.
+        self.projections.refresh_known(
+            {row.reader for (_, row), outcome in judged if row.source is None or row.ended or outcome.before}, now
+        )
+        return [one for one in saved if one.obj.name not in late]
+
+    def _copy_rows(self, one: _Projection, now: float) -> list[CopyRow]:
+        sources = [(holder[2:], source) for holder in one.due if (source := one.wanted[holder]) is not None]
+        catalogue, rev = self.projections.catalogue, one.rev
+        return [
+            *(CopyRow(reader, field_of(s), rev, s, is_expired(s, catalogue, now)) for reader, s in sources),
+            *(CopyRow(h[2:], f"{h[0]}:{one.obj.ref.id}".encode(), rev, None, True) for h in one.former if h[0] != "c"),
+        ]
 
 
-def _has_no_source(obj: StoredObject) -> bool:
-    """Return whether a fan-out has nothing to write but whose customer this is."""
-    is_bare = obj.ref.kind == "customer" or (obj.ref.kind == "subscription" and obj.facts is None)
-    return is_bare and not obj.seats and not obj.number(b"behind") and all(holder[0] == "c" for holder in obj.held)
+def _can_join(obj: StoredObject) -> bool:
+    """Return whether an object has few copies, and related objects that need no further reads."""
+    if obj.ref.kind == "customer":
+        return not obj.number(b"behind") and not is_deleted(obj)
+    facts, customer = obj.facts, customer_claims_of(obj)
+    if obj.seats or obj.number(b"behind") or obj.ref.kind not in ("subscription", "session", "entitlements"):
+        return False
+    return facts is None or facts.customer is None or (customer is not None and customer.customer == facts.customer)
 
 
-def _customer_rows(obj: StoredObject, found: ResolvedOwner, former: Sequence[str], rev: int) -> list[CustomerRow]:
-    """Return what is recorded with readers: the owner's customer, and that former holders own it no longer."""
-    rows = [CustomerRow(holder[2:], obj.name, rev, None) for holder in former]
-    if found.owner.reader is not None:
-        customer = obj.ref.id if obj.ref.kind == "customer" else None
-        rows.append(CustomerRow(found.owner.reader, obj.name, rev, customer))
+def _customer_to_read(obj: StoredObject) -> list[str]:
+    facts = obj.facts
+    is_unread = facts is not None and facts.source is not None and facts.customer and needs_customer(obj)
+    return [f"customer:{facts.customer}"] if facts is not None and is_unread else []
+
+
+def _customer_rows(one: _Projection) -> list[CustomerRow]:
+    """Return what is recorded with readers: the owner's customer, and that former holders own the object no longer."""
+    customer, holders = customer_to_list(one.obj, one.due)
+    rows = [CustomerRow(holder[2:], one.obj.name, one.rev, customer) for holder in holders]
+    rows += [CustomerRow(h[2:], one.obj.name, one.rev, None) for h in one.former if h[0] not in OTHERS_CUSTOMER]
+    if one.obj.facts is None and one.obj.ref.kind != "customer" and one.found.owner.reader is not None:
+        rows.append(
+            CustomerRow(one.found.owner.reader, one.obj.name, one.rev, None)
+        )  # It is theirs once it is reported.
     return rows

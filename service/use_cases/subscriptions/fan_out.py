@@ -7,8 +7,9 @@ object is still what was fanned out; otherwise it starts again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from service.adapters.recent_entitlements import Held, RecentEntitlements
 from service.adapters.redis.client.keys import reader_hash
@@ -117,9 +118,7 @@ class FanOut:
         """Save the owner and the new holders. Return the holders without a current copy, and the rev (0: start again)."""
         new = [holder for holder in wanted if holder not in obj.held]
         rev = self.objects.save_owner(obj, found.owner, found.unlinked, new)
-        lowest = max(obj.number(b"facts") if rev == obj.rev else rev, 1)
-        # A copy above the rev is of a counter that has lost its last numbers; writing the copy finds out.
-        return [holder for holder in wanted if not lowest <= obj.held.get(holder, 0) <= rev], rev
+        return holders_to_write(obj, wanted, rev), rev
 
     def _write(self, attempt: FanOutAttempt, wanted: dict[str, Source | None], missing: Sequence[str]) -> bool | None:
         """Write and remove copies. Return `None` if the object has changed meanwhile, so that all starts again."""
@@ -176,11 +175,11 @@ class ProjectionWriter:
             outcome = self.readers.write_source(
                 reader.reader, source, rev, rule="higher", ended=expired, now=now, cause=attempt.request.cause
             )
-            if outcome.verdict == "merged" or (outcome.verdict == "stale" and outcome.number != rev):
+            if outcome.is_late(rev):
                 self._raise_counter(attempt, outcome.number)
                 return False
             if expired or changes[reader.reader].removes_access:
-                self._refresh_known(reader.reader, now)
+                self.refresh_known([reader.reader], now)
         self._save_customer(attempt, wanted)
         return self.objects.record_copies(attempt.obj.name, rev, list(wanted), [], last=False)
 
@@ -194,7 +193,7 @@ class ProjectionWriter:
                 field = f"{letter}:{attempt.obj.ref.id}".encode()
                 attempt.note({reader: self._diff(readers[reader], field, None, now)})
                 self.readers.write_tombstone(reader, field, attempt.rev, now=now, cause=cause)
-                self._refresh_known(reader, now)
+                self.refresh_known([reader], now)
             if letter not in OTHERS_CUSTOMER:
                 self.readers.write_customer(reader, attempt.obj.name, attempt.rev, None)
 
@@ -218,10 +217,10 @@ class ProjectionWriter:
             after[field] = record
         return EntitlementDiff(_rows(self._entitlements(reader.hot, now)), _rows(self._entitlements(after, now)))
 
-    def _refresh_known(self, reader: str, now: float) -> None:
-        """Replace what this machine knows of the reader, which no longer holds."""
-        if self.known is not None:
-            self.known.refresh(reader_hash(reader), lambda: self._held(reader, now))
+    def refresh_known(self, readers: Collection[str], now: float) -> None:
+        """Replace what this machine knows of the readers, which no longer holds."""
+        if self.known is not None and readers:
+            self.known.refresh_all({reader_hash(reader): partial(self._held, reader, now) for reader in readers})
 
     def _held(self, reader: str, now: float) -> Held:
         hot = self.owners.find_reader(reader).hot
@@ -233,12 +232,26 @@ class ProjectionWriter:
             self.objects.request_fan_out(attempt.obj.name, attempt.request.now, above=number)
 
     def _save_customer(self, attempt: FanOutAttempt, wanted: Mapping[str, Source | None]) -> None:
-        """List the customer with the owner, but not with the holder of a seat or a gift: another customer paid for it."""
-        obj = attempt.obj
-        customer = obj.ref.id if obj.ref.kind == "customer" else obj.facts.customer if obj.facts else None
-        for holder in wanted:
-            if customer and holder[0] not in OTHERS_CUSTOMER and not obj.held.get(holder):
-                self.readers.write_customer(holder[2:], obj.name, attempt.rev, customer)
+        customer, holders = customer_to_list(attempt.obj, wanted)
+        for holder in holders:
+            self.readers.write_customer(holder[2:], attempt.obj.name, attempt.rev, customer)
+
+
+def holders_to_write(obj: StoredObject, wanted: Iterable[str], rev: int) -> list[str]:
+    """Return the holders without a current copy."""
+    lowest = max(obj.number(b"facts") if rev == obj.rev else rev, 1)
+    # A copy above the rev is of a counter that has lost its last numbers; writing the copy finds out.
+    return [holder for holder in wanted if not lowest <= obj.held.get(holder, 0) <= rev]
+
+
+def customer_to_list(obj: StoredObject, holders: Iterable[str]) -> tuple[str | None, list[str]]:
+    """Return the object's customer, and the new holders with whom it is to be listed.
+
+    It is not listed with the holder of a seat or a gift: another customer paid for it.
+    """
+    customer = obj.ref.id if obj.ref.kind == "customer" else obj.facts.customer if obj.facts else None
+    due = [holder for holder in holders if holder[0] not in OTHERS_CUSTOMER and not obj.held.get(holder)]
+    return customer, due if customer else []
 
 
 @dataclass(frozen=True, slots=True)

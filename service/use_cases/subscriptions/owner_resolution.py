@@ -107,7 +107,7 @@ class OwnerResolver(StoreRecords):
         created = obj.facts.created if obj.facts else 0
         if reader.erased_at is not None and owner.how != "link" and created <= reader.erased_at:
             return UNASSIGNED, reader
-        return replace(owner, reader=reader.reader), reader
+        return (owner if owner.reader == reader.reader else replace(owner, reader=reader.reader)), reader
 
     def find_reader(self, reader: str) -> StoredReader:
         """Return a reader, or the one into whom they were merged."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from service.adapters.redis.readers.source_codec import LETTERS
 from service.adapters.redis.stripe_objects import facts_codec
@@ -85,8 +86,11 @@ def pack_customer_claims(claims: CustomerClaims, *, with_owner: bool) -> bytes:
 def customer_claims_of(obj: StoredObject) -> CustomerClaims | None:
     """Return what the object's customer reported last."""
     text = obj.fields.get(b"customer")
-    if not text:
-        return None
+    return _unpack_customer_claims(text) if text else None
+
+
+@lru_cache(maxsize=1_024)
+def _unpack_customer_claims(text: bytes) -> CustomerClaims:
     customer, link, claims, *rest = facts_codec.unpack_row(text)
     return CustomerClaims(customer, link, facts_codec.claims_from(claims), *rest)
 

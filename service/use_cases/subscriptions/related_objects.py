@@ -6,11 +6,12 @@ which of the two is known first, and a late report never overwrites a later one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
 from service.adapters.redis.stripe_objects import facts_codec
-from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
+from service.adapters.redis.stripe_objects.objects import Objects, RelatedFact, StoredObject
 from service.domain.payments import Payment, PaymentUpdate, apply_update, merge_payments
 from service.domain.stripe_facts import ObjectRef, StripeFacts
 from service.use_cases.subscriptions.owner_resolution import ResolvedOwner
@@ -46,51 +47,15 @@ class RelatedObjects:
         self, obj: StoredObject, found: ResolvedOwner, rev: int, now: float, follow_ups: FollowUps
     ) -> None:
         """Store with other objects what this one reports about them."""
-        facts = obj.facts
-        if obj.ref.kind == "customer":
-            self._update_customer_objects(obj, rev, now, follow_ups)
-        elif session := session_of(obj):
+        if session := session_of(obj):
             self._update_session(obj, session, rev, now, follow_ups)
-        elif facts is not None:
-            self._update_from_session(facts, rev, now, follow_ups)
-            self._update_customer(obj, found, rev, now, follow_ups)
-
-    def _update_from_session(self, facts: StripeFacts, rev: int, now: float, follow_ups: FollowUps) -> None:
-        """Store a session's claims with its subscription, which several sessions may have started, and its name with
-        its payment, so that payment updates find it."""
-        if facts.ref.kind != "session":
             return
-        if facts.subscription:
-            row = facts_codec.pack_row([facts.created, facts_codec.claims_row(facts.claims)])
-            name, about = f"subscription:{facts.subscription}", f"session:{facts.ref.id}"
-            self._write(name, about, rev, row, now, follow_ups)
-        if facts.payment and facts.payment.intent:
-            name = f"intent:{facts.payment.intent}"
-            self._write(name, "session", 1, facts.ref.name.encode(), now, follow_ups)
-
-    def _update_customer(
-        self, obj: StoredObject, found: ResolvedOwner, rev: int, now: float, follow_ups: FollowUps
-    ) -> None:
-        """Store the owner without links with the customer, of several objects the youngest's, and the object's own link."""
-        facts, unlinked = obj.facts, found.unlinked
-        if facts is None or facts.source is None or facts.ref.kind == "entitlements" or not facts.customer:
-            return
-        customer, number = f"customer:{facts.customer}", facts.created * 1_000_000 + min(rev, 999_999)
-        # A former release stored the linked reader there, whom an object without another owner takes back.
-        if not unlinked.as_gift and (unlinked.reader or obj.has_unknown_past):
-            self._write(customer, "known", number, (unlinked.reader or "").encode(), now, follow_ups)
-        if obj.was_linked:
-            reader = found.owner.reader if obj.link and not found.owner.as_gift else None
-            self._write(customer, f"linked:{obj.name}", number, (reader or "").encode(), now, follow_ups)
-
-    def _update_customer_objects(self, obj: StoredObject, rev: int, now: float, follow_ups: FollowUps) -> None:
-        """Store a customer's claims with its objects. Those of a deleted customer have ended; Stripe reports when."""
-        claims = claims_for_objects(obj)
-        for name in self._objects.list_customer_objects(obj.ref.id):
-            value = pack_customer_claims(claims, with_owner=name.startswith("entitlements:"))
-            new = self._write(name, "customer", rev, value, now, follow_ups)
-            if new and claims.deleted_at is not None:
-                follow_ups.to_read.append(name)
+        is_customer = obj.ref.kind == "customer"
+        objects = self._objects.list_customer_objects(obj.ref.id) if is_customer else []
+        new = [fact.name for fact in related_facts(obj, found, rev, objects) if self._objects.write_related(*fact, now)]
+        follow_ups.to_fan_out += new
+        if is_customer and is_deleted(obj):  # Its objects have ended; Stripe reports when.
+            follow_ups.to_read += new
 
     def _update_session(
         self, obj: StoredObject, session: ObjectRef, rev: int, now: float, follow_ups: FollowUps
@@ -106,11 +71,50 @@ class RelatedObjects:
             follow_ups.to_fan_out.append(session.name)
             follow_ups.to_read += [session.name] if unconfirmed else []
 
-    def _write(self, name: str, about: str, number: int, value: bytes, now: float, follow_ups: FollowUps) -> bool:
-        new = self._objects.write_related(name, about, number, value, now)
-        if new:
-            follow_ups.to_fan_out.append(name)
-        return new
+
+def is_deleted(customer: StoredObject) -> bool:
+    """Return whether a customer was deleted at Stripe."""
+    return claims_for_objects(customer).deleted_at is not None
+
+
+def related_facts(
+    obj: StoredObject, found: ResolvedOwner, rev: int, customer_objects: Sequence[str]
+) -> list[RelatedFact]:
+    """Return what an object states about others, if it is a customer about its objects."""
+    if obj.ref.kind == "customer":
+        claims = claims_for_objects(obj)
+        return [
+            RelatedFact(
+                name, "customer", rev, pack_customer_claims(claims, with_owner=name.startswith("entitlements:"))
+            )
+            for name in customer_objects
+        ]
+    facts = obj.facts
+    return [] if facts is None else [*_facts_of_session(facts, rev), *_facts_for_customer(obj, facts, found, rev)]
+
+
+def _facts_of_session(facts: StripeFacts, rev: int) -> Iterator[RelatedFact]:
+    """Yield a session's claims for its subscription, which several sessions may have started, and its name for its
+    payment, so that payment updates find it."""
+    if facts.ref.kind == "session" and facts.subscription:
+        row = facts_codec.pack_row([facts.created, facts_codec.claims_row(facts.claims)])
+        yield RelatedFact(f"subscription:{facts.subscription}", f"session:{facts.ref.id}", rev, row)
+    if facts.ref.kind == "session" and facts.payment and facts.payment.intent:
+        yield RelatedFact(f"intent:{facts.payment.intent}", "session", 1, facts.ref.name.encode())
+
+
+def _facts_for_customer(obj: StoredObject, facts: StripeFacts, found: ResolvedOwner, rev: int) -> Iterator[RelatedFact]:
+    """Yield the owner without links for the customer, of several objects the youngest's, and the object's own link."""
+    unlinked = found.unlinked
+    if facts.source is None or facts.ref.kind == "entitlements" or not facts.customer:
+        return
+    customer, number = f"customer:{facts.customer}", facts.created * 1_000_000 + min(rev, 999_999)
+    # A former release stored the linked reader there, whom an object without another owner takes back.
+    if not unlinked.as_gift and (unlinked.reader or obj.has_unknown_past):
+        yield RelatedFact(customer, "known", number, (unlinked.reader or "").encode())
+    if obj.was_linked:
+        reader = found.owner.reader if obj.link and not found.owner.as_gift else None
+        yield RelatedFact(customer, f"linked:{obj.name}", number, (reader or "").encode())
 
 
 # The updates of a payment are stored with its intent, each as a field of its own: a set needs no order.

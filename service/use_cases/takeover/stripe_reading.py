@@ -83,7 +83,7 @@ class StripeReading:
     def _load_stored(self, links: Sequence[StripeLink]) -> list[tuple[StripeLink, StoredObject]]:
         pairs = [(f"subscription:{link.id}", link) for link in links if link.kind == "subscription"]
         customers = {f"customer:{link.id}": link for link in links if link.kind == "customer"}
-        for customer in self.objects.list_customers_with_objects(list(customers)):
+        for customer in self.objects.list_objects_of_customers(list(customers)):
             link = customers[customer]
             names = self.objects.list_customer_objects(link.id)
             pairs += [(name, link) for name in names if name.startswith("subscription:")]

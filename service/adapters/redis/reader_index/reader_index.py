@@ -66,7 +66,11 @@ class ReaderIndex(IndexMarks):
     def mark_imported(self, tags: Collection[bytes]) -> None:
         """Mark the readers with these hashes, whom an import has changed; they are indexed when the import pauses."""
         names = [name for name in self.find_ids(tags).values() if name is not None]
-        self._mark(self._mark_keys["imported"], sorted(names), 0)
+        self.mark_imported_ids(sorted(names))
+
+    def mark_imported_ids(self, readers: Sequence[str], announced: int = 0) -> None:
+        """Mark these readers, as `mark_imported` does, after a write that was announced."""
+        self._mark(self._mark_keys["imported"], readers, announced)
 
     def find_ids(self, tags: Collection[bytes]) -> dict[bytes, str | None]:
         """Return the reader of each hash who has a record, with the ID, `None` where no record holds it."""

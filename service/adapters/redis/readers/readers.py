@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.link import Command
-from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.scripts import ScriptCall, load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.records import StoreRecords, decode_list, encode_json
@@ -80,18 +80,15 @@ class WriteOutcome:
     number: int
     before: Source | None
 
-
-@dataclass(frozen=True, slots=True)
-class ReaderDetails:
-    """What a list shows of a reader; `changed_at` is the last change in their history (epoch seconds)."""
-
-    sources: list[Source]
-    customers: list[str]
-    changed_at: int | None
+    def is_late(self, number: int) -> bool:
+        """Return whether a copy of an object, at this number, could not be written as things are now."""
+        return self.verdict == "merged" or (self.verdict == "stale" and self.number != number)
 
 
 @dataclass(frozen=True, slots=True)
-class _Write:
+class RecordWrite:
+    """A record that is to replace its predecessor, under a rule."""
+
     field: bytes
     number: int
     record: bytes
@@ -120,9 +117,9 @@ class IndexMarks(StoreRecords):
         super().__init__(store)
         self._announced, self._changed = store.keys.index_marks("announced"), store.keys.index_marks("changed")
 
-    def announce(self, reader: str) -> int:
-        """Announce a write of this reader; return the moment, for `mark_changed`."""
-        return int(self._link.run(ANNOUNCE, [self._announced], [reader]))
+    def announce(self, *readers: str) -> int:
+        """Announce a write of each of these readers; return the moment, for `mark_changed`."""
+        return int(self._link.run(ANNOUNCE, [self._announced], readers))
 
     def mark_changed(self, readers: Sequence[str], announced: int = 0) -> None:
         """Mark readers as changed after a write."""
@@ -139,7 +136,7 @@ class Readers(StoreRecords):
 
     def __init__(self, store: Store, listener: ReaderListener | None = None) -> None:
         super().__init__(store)
-        self._listener = listener
+        self.listener = listener
         self._index = IndexMarks(store)
 
     def read_command(self, reader: str) -> Command:
@@ -160,18 +157,6 @@ class Readers(StoreRecords):
         """Return all sources, the active ones first."""
         active, ended = self.load_active_and_past(reader)
         return active + ended
-
-    def load_details(self, readers: Sequence[str]) -> list[ReaderDetails]:
-        """Return what a list shows of each of these readers; no sources of one who was merged into another."""
-        tags = [reader_hash(reader) for reader in readers]
-        customers = [self.keys.customers(tag) for tag in tags]
-        histories = [self.keys.history(tag) for tag in tags]
-        commands: list[Command] = [(key, (b"HVALS", key)) for key in customers]
-        commands += [(key, (b"LINDEX", key, b"-1")) for key in histories]
-        replies = self._link.read(commands) if commands else []
-        last = [unpack_change(entry).at if entry else None for entry in replies[len(tags) :]]
-        owned = map(_customer_ids, replies[: len(tags)])
-        return [ReaderDetails(*parts) for parts in zip(self.load_many(readers), owned, last, strict=True)]
 
     def find_grants(self, places: Sequence[tuple[bytes, bytes]]) -> list[Grant | None]:
         """Return the grant of each ID, of the reader with each hash; `None` where it is gone."""
@@ -217,7 +202,7 @@ class Readers(StoreRecords):
 
     def list_customers(self, reader: str) -> list[str]:
         """Return the IDs of the Stripe customers that belong to this reader."""
-        return _customer_ids(self._read_one(b"HVALS", self.keys.customers(reader_hash(reader))))
+        return customer_ids(self._read_one(b"HVALS", self.keys.customers(reader_hash(reader))))
 
     def list_owned_objects(self, reader: str) -> list[str]:
         """Return the names of all Stripe objects that this reader owns or owned."""
@@ -247,52 +232,65 @@ class Readers(StoreRecords):
         With the rule `higher` any number above the stored one is accepted, with `next` only its successor. `ended` sources
         go to the past record. `cause` names the event or the audit entry that made the change.
         """
-        if self._listener is not None:
-            self._listener.before_write(reader, source)
-        field, record = source_codec.field_of(source), source_codec.encode(source, number)
-        held = tuple(
-            part for price in source_codec.held_prices(source) for part in source_codec.encode_held_price(price)
+        if self.listener is not None:
+            self.listener.before_write(reader, source)
+        outcome = self._write(
+            reader, write_of(source, number, rule=rule, ended=ended, now=now, cause=cause, audit=audit)
         )
-        outcome = self._write(reader, _Write(field, number, record, rule, ended, now, cause, audit, held))
-        if self._listener is not None:
-            self._listener.after_write(reader, source, outcome, now)
+        if self.listener is not None:
+            self.listener.after_write(reader, source, outcome, now)
         return outcome
 
     def write_tombstone(
         self, reader: str, field: bytes, number: int, *, now: float, cause: str, audit: bytes = b""
     ) -> WriteOutcome:
         """Mark a source as another reader's, so that a late write cannot bring it back to this one."""
-        record = source_codec.tombstone(number)
-        return self._write(reader, _Write(field, number, record, "higher", True, now, cause, audit))
+        return self._write(reader, tombstone_of(field, number, now, cause, audit))
 
-    def _write(self, reader: str, write: _Write) -> WriteOutcome:
+    def _write(self, reader: str, write: RecordWrite) -> WriteOutcome:
         announced = self._index.announce(reader)
-        outcome = self._write_record(reader, write)
+        verdict, number, before = self._link.run(*self.pack_write(reader, write))
         with suppress(StoreUnavailable):  # The announcement then stays, and the reader is indexed all the same.
             self._index.mark_changed([reader], announced)
-        return outcome
-
-    def _write_record(self, reader: str, write: _Write) -> WriteOutcome:
-        tag = reader_hash(reader)
-        keys = [*self._records(tag), self.keys.history(tag), self.keys.outbox(tag), self.keys.held_prices(tag)]
-        entry = pack_change(write.now, write.field, write.record, write.cause)
-        place = b"past" if write.ended else b"reader"
-        stored = (write.field, write.number, write.rule, place, write.record)
-        arguments = [*stored, entry, write.audit, HISTORY_ENTRIES, reader, *write.held]
-        verdict, number, before = self._link.run(WRITE_SOURCE, keys, arguments)
-        if verdict == b"merged":
+        if verdict == b"merged" and write.rule == "next":
             # The reader was merged meanwhile. An admin's change goes to the heir; Stripe's owner is resolved again.
-            if write.rule == "higher":
-                return WriteOutcome("merged", write.number, None)
             heir = before.decode()
             intent = b"%b:heir:%d" % (reader_hash(heir), int(write.now))
             self._call(b"SADD", self.keys.audit_intents, intent)
             return self._write(heir, write)
-        known = source_codec.decode(write.field, before) if before else None
-        return WriteOutcome(cast(Any, verdict.decode()), number, known)
+        return unpack_outcome(write.field, verdict, number, before)
+
+    def pack_write(self, reader: str, write: RecordWrite) -> ScriptCall:
+        """Return the call that writes a record; `unpack_outcome` takes its reply."""
+        tag = reader_hash(reader)
+        keys = (*self._records(tag), self.keys.history(tag), self.keys.outbox(tag), self.keys.held_prices(tag))
+        entry = pack_change(write.now, write.field, write.record, write.cause)
+        place = b"past" if write.ended else b"reader"
+        stored = (write.field, write.number, write.rule, place, write.record)
+        return ScriptCall(WRITE_SOURCE, keys, (*stored, entry, write.audit, HISTORY_ENTRIES, reader, *write.held))
 
 
-def _customer_ids(values: Iterable[bytes]) -> list[str]:
+def write_of(
+    source: Source, number: int, *, rule: Rule, ended: bool, now: float, cause: str, audit: bytes = b""
+) -> RecordWrite:
+    """Return the write of a source."""
+    field, record = source_codec.field_of(source), source_codec.encode(source, number)
+    held = tuple(part for price in source_codec.held_prices(source) for part in source_codec.encode_held_price(price))
+    return RecordWrite(field, number, record, rule, ended, now, cause, audit, held)
+
+
+def tombstone_of(field: bytes, number: int, now: float, cause: str, audit: bytes = b"") -> RecordWrite:
+    """Return the write of a tombstone."""
+    return RecordWrite(field, number, source_codec.tombstone(number), "higher", True, now, cause, audit)
+
+
+def unpack_outcome(field: bytes, verdict: bytes, number: int, before: bytes) -> WriteOutcome:
+    known = source_codec.decode(field, before) if before and verdict != b"merged" else None
+    return WriteOutcome(cast(Any, verdict.decode()), number, known)
+
+
+def customer_ids(values: Iterable[bytes]) -> list[str]:
+    """Return the customers in the values of a reader's Stripe objects."""
     return sorted({customer.decode() for value in values if (customer := value.partition(b" ")[2])})
 
 

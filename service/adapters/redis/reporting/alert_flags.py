@@ -75,8 +75,10 @@ class AlertStore(StoreRecords):
             self._call(b"ZREM", self.keys.alert("prices"), *members)
             self._call(b"HDEL", self.keys.alert("bought"), *members)
 
-    def add_object(self, alert: ObjectAlert, name: str, now: float) -> None:
-        self._call(b"ZADD", self.keys.alert(alert), b"NX", int(now), name)
+    def add_objects(self, alert: ObjectAlert, names: Sequence[str], now: float) -> None:
+        """Add objects to which the alert applies."""
+        if names:
+            self._call(b"ZADD", self.keys.alert(alert), b"NX", *(part for name in names for part in (int(now), name)))
 
     def list_objects(self, alert: ObjectAlert, limit: int) -> tuple[int, list[str]]:
         """Return how many there can be, and the names of the latest."""

@@ -5,6 +5,7 @@ facts      [1, field, source, customer, claims, created, subscription, payment, 
 claims     [gift_recipient, gift_pending, reader_id, client_reference_id]
 payment    [intent, amount, refunds, disputes, charged_back]
 mark       [created, type, facts, previous, terminal]
+owner      [reader, how, as_gift]
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from service.adapters.redis.readers import source_codec
 from service.adapters.redis.records import decode_list
 from service.domain.errors import NewerSchema
 from service.domain.event_order import StateVersion
+from service.domain.ownership import UNASSIGNED, Owner
 from service.domain.payments import Payment, PaymentUpdate, with_totals
 from service.domain.stripe_facts import ObjectRef, OwnerClaims, StripeFacts
 
@@ -104,3 +106,16 @@ def unpack_row(text: bytes) -> list[Any]:
     if values[0] != SCHEMA:
         raise NewerSchema(f"a record of schema {values[0]}, this service knows {SCHEMA}")
     return values[1:]
+
+
+def unpack_owner(text: bytes) -> Owner:
+    return Owner(*unpack_row(text)) if text else UNASSIGNED
+
+
+def pack_owner(owner: Owner) -> bytes:
+    return pack_unlinked_owner(owner) if owner.reader else b""
+
+
+def pack_unlinked_owner(owner: Owner) -> bytes:
+    """Return an owner without links as stored: never empty, also if the object would be unassigned."""
+    return pack_row([owner.reader, owner.how, owner.as_gift])

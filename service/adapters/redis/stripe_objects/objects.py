@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from typing import Any, Literal, NamedTuple, Protocol, cast
 
@@ -45,7 +46,7 @@ LEASE = 8.0
 Verdict = Literal["applied", "same", "stale", "kept", "marked", "retry"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StoredObject:
     """An object as stored. `held`: `letter:reader` → number of the copy there; `seats`: reader → when the seat began."""
 
@@ -54,12 +55,12 @@ class StoredObject:
     held: dict[str, int]
     seats: dict[str, int]
 
-    @property
+    @cached_property
     def ref(self) -> ObjectRef:
         kind, _, name = self.name.partition(":")
         return ObjectRef(cast(Any, kind), name)
 
-    @property
+    @cached_property
     def facts(self) -> StripeFacts | None:
         doc = self.fields.get(b"doc")
         return facts_codec.unpack_facts(self.ref, doc) if doc else None
@@ -71,13 +72,13 @@ class StoredObject:
 
     @property
     def owner(self) -> Owner:
-        return owner_from(self.fields.get(b"owner", b""))
+        return facts_codec.unpack_owner(self.fields.get(b"owner", b""))
 
     @property
     def unlinked_owner(self) -> Owner:
         """The last owner as it would be without any link. A former release did not store it beside a link."""
         if text := self.fields.get(b"unlinked"):
-            return owner_from(text)
+            return facts_codec.unpack_owner(text)
         return self.owner if self.owner.how != "link" else UNASSIGNED
 
     @property
@@ -119,6 +120,15 @@ class NewOwner(NamedTuple):
     holders: Sequence[str]
 
 
+class RelatedFact(NamedTuple):
+    """What another object, at that number, states about an object: the field, and its value."""
+
+    name: str
+    about: str
+    number: int
+    value: bytes
+
+
 class WrittenCopies(NamedTuple):
     """Whose copies of an object were written at a rev, and who held one before."""
 
@@ -126,19 +136,6 @@ class WrittenCopies(NamedTuple):
     rev: int
     holders: Sequence[str]
     former: Sequence[str]
-
-
-def owner_from(text: bytes) -> Owner:
-    return Owner(*facts_codec.unpack_row(text)) if text else UNASSIGNED
-
-
-def pack_owner(owner: Owner) -> bytes:
-    return pack_unlinked_owner(owner) if owner.reader else b""
-
-
-def pack_unlinked_owner(owner: Owner) -> bytes:
-    """Return an owner without links as stored: never empty, also if the object would be unassigned."""
-    return facts_codec.pack_row([owner.reader, owner.how, owner.as_gift])
 
 
 class ObjectListener(Protocol):
@@ -237,7 +234,7 @@ class Objects(StoreRecords):
         queue, outbox = self.keys.fan_out_queue(partition_of(name)), self.keys.outbox(tag_of(name))
         keys = [self.keys.stripe_object(name), queue, outbox]
         _, owner = self._link.run(LINK, keys, [reader, ms(now), name, audit])
-        return owner_from(owner)
+        return facts_codec.unpack_owner(owner)
 
     def unlink_from_reader(self, seen: StoredObject, now: float, audit: bytes) -> bool:
         """Remove the link of an object, with its audit entry. Returns `False` if the link has changed meanwhile."""
@@ -256,9 +253,9 @@ class Objects(StoreRecords):
         """Save several owners in one round trip, as `save_owner` does."""
         calls = []
         for seen, owner, unlinked, holders in found:
-            without = b"" if unlinked == owner else pack_unlinked_owner(unlinked)
+            without = b"" if unlinked == owner else facts_codec.pack_unlinked_owner(unlinked)
             keys = (self.keys.stripe_object(seen.name), self.keys.copy_holders(seen.name))
-            calls.append(ScriptCall(SAVE_OWNER, keys, (seen.rev, pack_owner(owner), without, *holders)))
+            calls.append(ScriptCall(SAVE_OWNER, keys, (seen.rev, facts_codec.pack_owner(owner), without, *holders)))
         revs: list[int] = self._link.run_all(calls)
         if self._listener is not None:
             saved = zip(revs, found, strict=True)
@@ -292,11 +289,11 @@ class Objects(StoreRecords):
         found = self._read_one(b"SMEMBERS", self.keys.customer_objects(customer))
         return sorted(name.decode() for name in found)
 
-    def list_customers_with_objects(self, names: Sequence[str]) -> set[str]:
-        """Return which of these objects are customers with objects of their own."""
+    def list_objects_of_customers(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """Return the objects of those that are customers and have any, in one round trip."""
         keys = {name: self.keys.customer_objects(name.partition(":")[2]) for name in names if name[:9] == "customer:"}
-        replies = self._read_each(b"EXISTS", keys.values())
-        return {name for name, exists in zip(keys, replies, strict=True) if exists}
+        replies = self._read_each(b"SMEMBERS", keys.values())
+        return {name: sorted(map(bytes.decode, found)) for name, found in zip(keys, replies, strict=True) if found}
 
 
 def tag_of(name: str) -> bytes:
