@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import Literal
+from typing import Literal, NamedTuple
 
 DAY = 86_400
 HOUR = 3_600
@@ -175,8 +175,7 @@ class KnownStory:
     asked_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class TierOrigin:
+class TierOrigin(NamedTuple):
     """A story's tier at a moment, and where it comes from: the site's request, a rule (they count from 1) or the default."""
 
     tier: str
@@ -231,7 +230,7 @@ class Catalogue:
 
         Raises: KeyError, if the story names a tier that does not exist.
         """
-        return self.tiers[self.tier_origin(story, now).tier]
+        return self.tiers[story.tier if story.tier is not None else self.tier_origin(story, now).tier]
 
     def tier_origin(self, story: Story, now: float) -> TierOrigin:
         """Return the name of a story's tier, which need not exist where the story names it, and where it comes from."""

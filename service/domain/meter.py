@@ -6,7 +6,7 @@ shorter. In a rolling window each story counts for its own length of time. All m
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -58,8 +58,7 @@ def _next_first_day(policy: MeterPolicy, first: date) -> date:
     return first + timedelta(days=7 if policy.window == "week" else 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(NamedTuple):
     """The stories counted in a meter: story mark → when it was counted (0 in calendar windows)."""
 
     read: Mapping[bytes, int]
@@ -177,6 +176,18 @@ class MeterUse:
         reader, visitor = self._later(self.reader, moment), self._later(self.visitor, moment)
         return MeterUse(self.policy, _window_from(self.policy, moment), self.story, reader, visitor, self.marks)
 
+    def outline(self) -> Hashable | None:
+        """Return what decides whether the meter opens the story, now and later; `None` in a rolling window.
+
+        Of a visitor it counts whether their stories would join a new reader's meter.
+        """
+        if self.policy.rolling:
+            return None
+        read, visitor = self._read(), self.visitor
+        joins = visitor is not None and visitor.joined is None
+        nobody = self.reader is None, visitor is None
+        return self.policy.name, self.window.end, nobody, joins, len(read), self.story in read
+
     def openings(self, limits: Collection[int]) -> Iterator[int]:
         """Yield the moments after which the meter can open the story under one of these limits, in no order."""
         if not self.policy.rolling:
@@ -201,7 +212,7 @@ class MeterUse:
 
     def _later(self, tally: Tally | None, moment: int) -> Tally | None:
         if tally is None or not self.policy.rolling:
-            return tally and EMPTY_TALLY
+            return None if tally is None else EMPTY_TALLY
         read = {story: at for story, at in tally.read.items() if moment < at + self.policy.length}
         if tally.joined_until is not None and moment < tally.joined_until:
             return Tally(read, tally.joined, tally.joined_until)

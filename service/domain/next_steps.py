@@ -6,13 +6,15 @@ it makes the same question `full`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil
+from typing import NamedTuple
 
 from service.domain.catalogue import Catalogue, Plan, Story, Tier
 from service.domain.decision import (
+    FOREVER,
     NO_ENTITLEMENTS,
     OPEN_REASONS,
     Decision,
@@ -26,6 +28,9 @@ from service.domain.decision import (
 from service.domain.meter import MeterLimit, MeterStanding, MeterUse
 from service.domain.sources import Holding, Reason, Standing
 from service.domain.times import LAST_SECOND
+
+MOST_REMEMBERED = 4_096
+"""How many situations are remembered."""
 
 
 @dataclass(slots=True)
@@ -105,6 +110,16 @@ class Situation:
             limits = {limit for held in holdings for name, limit in held.meters if name == use.policy.name}
             yield from use.openings({use.policy.visitors if use.reader is None else use.policy.readers, *limits})
 
+    def outline(self) -> Hashable | None:
+        """Return all that the steps follow from until the next of the `openings`, as a key that many situations share.
+
+        `None` where that differs from person to person: for whoever holds something, and in rolling windows.
+        """
+        if self.entitlements.holdings or self.entitlements.by_feature or self.story_pass is not None:
+            return None
+        meters = tuple([use.outline() for use in self.meters.values()])
+        return None if None in meters else (self.story, self.identity, meters)
+
     @property
     def _usable_pass(self) -> Holding | None:
         return self.story_pass if self.identity is not Identity.ANONYMOUS else None
@@ -121,6 +136,35 @@ class Situation:
         if use.reader is None:
             return MeterLimit(use.policy.visitors)
         return self.entitlements.meter_limit(use.policy, self.now)
+
+
+class _RememberedSteps(NamedTuple):
+    """Steps, and the moments (epoch seconds) from and until which they are true."""
+
+    steps: tuple[NextStep, ...]
+    since: float
+    until: float
+
+
+class StepMemory:
+    """The steps of one catalogue's situations that many people share. Thread-safe: entries are only replaced."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Hashable, _RememberedSteps] = {}
+
+    def next_steps(self, asked: Situation) -> tuple[NextStep, ...]:
+        """Return `next_steps` of a situation."""
+        outline = asked.outline()
+        if outline is None:
+            return next_steps(asked)
+        entry = self._entries.get(outline)
+        if entry is None or not entry.since <= asked.now < entry.until:
+            until = min((moment for moment in asked.openings() if moment > asked.now), default=FOREVER)
+            entry = _RememberedSteps(next_steps(asked), asked.now, until)
+            if len(self._entries) >= MOST_REMEMBERED:
+                self._entries.clear()
+            self._entries[outline] = entry
+        return entry.steps
 
 
 def next_steps(asked: Situation) -> tuple[NextStep, ...]:

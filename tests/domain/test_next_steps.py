@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from service.domain.catalogue import Catalogue, MeterPolicy, Offer, Plan, Rule, Story, Tier
 from service.domain.decision import Decision, Identity, NextStep, decide, resolve_entitlements
 from service.domain.meter import MeterLimit, MeterUse, Tally, merge_counted, meter_standing, window_at
-from service.domain.next_steps import Situation, next_steps
+from service.domain.next_steps import Situation, StepMemory, next_steps
 from service.domain.sources import Grant, Holding, Reason, Standing
 from service.domain.story_passes import pass_holding
 
@@ -296,3 +296,33 @@ def test_steps_are_true_and_complete_in_random_worlds(seed: int) -> None:
         assert_limit_is_that_of_the_highest_plan(world, decision)
         if not is_open:
             assert list(next_steps(asked)) == expected_steps(world)
+
+
+@given(st.integers(0, 2**32))
+def test_remembered_steps_are_those_of_the_moment(seed: int) -> None:
+    chance = Random(seed)
+    first, memory = random_world(chance), StepMemory()
+    for _ in range(150):
+        world = replace(
+            random_world(chance),
+            catalogue=first.catalogue,
+            story=first.story,
+            now=NOW + chance.randrange(4 * HORIZON) / 4,
+            grants=() if chance.random() < 0.9 else (random_grant(chance),),
+        )
+        asked = world.situation()
+        if not asked.is_open:
+            assert memory.next_steps(asked) == next_steps(asked)
+
+
+def test_steps_of_people_alike_are_found_once_a_window() -> None:
+    memory, catalogue = StepMemory(), catalogue_with((), "sold_daily")
+
+    def steps(now: float, *read: bytes) -> tuple[NextStep, ...]:
+        world = World(catalogue, Story("s"), now, Identity.SIGNED_IN, (), Reads({"daily": dict.fromkeys(read, now)}), None)
+        return memory.next_steps(world.situation())
+
+    found = steps(NOW, *MARKS[1:4])
+    assert steps(NOW + 1, *MARKS[2:5]) is found
+    assert steps(NOW, *MARKS[1:5]) is not found
+    assert steps(MIDNIGHT, *MARKS[1:4]) != found

@@ -42,7 +42,7 @@ from service.domain.decision import (
 )
 from service.domain.errors import NewerSchema, StoreUnavailable
 from service.domain.meter import VisitorRefusal
-from service.domain.next_steps import next_steps
+from service.domain.next_steps import StepMemory
 from service.domain.sources import Reason
 from service.use_cases.access.counting import (
     NO_FACTS,
@@ -168,6 +168,7 @@ class AccessCheck:
         self._entitlement_cache = EntitlementCache(catalogue)
         self._frames: dict[str, MeterFrame] = {}
         self._ageing = catalogue.ageing_tiers()
+        self._next_steps = StepMemory().next_steps
 
     def check(self, question: AccessQuestion, now: float) -> AccessAnswer:
         """Answer one question. If the store is unavailable, `[failure]` decides; this method does not raise then."""
@@ -374,7 +375,7 @@ class AccessCheck:
         if decision.show == "full":
             return decision
         later = self._later_frames(question, tier, now)
-        return decision._replace(next=next_steps(facts.situation(question, self.catalogue, use, later, now)))
+        return decision._replace(next=self._next_steps(facts.situation(question, self.catalogue, use, later, now)))
 
     def _refusal(
         self, question: AccessQuestion, frame: MeterFrame, facts: StoredFacts, now: float
