@@ -185,7 +185,7 @@ class UseCases(Adapters):
         )
         visitors = NewVisitors(store.link, settings.new_visitors_per_minute, metrics.count_refused_visitor)
         validator = PassValidator(self.pass_tokens, self.passes)
-        self.access_check = AccessCheck(catalogue, store, readers, self.recent_entitlements, validator, visitors)
+        self.access_check = AccessCheck(catalogue, store, self.recent_entitlements, validator, visitors)
         self.policy_revisions = PolicyRevisionTask(self.policies, self.titles, catalogue, link=store.link, clock=clock)
         self.grant_changes = GrantChanges(catalogue, readers, self.grants, self.approvals)
         self.imports = _imports(self, processor)

@@ -19,10 +19,8 @@ from math import ceil
 from pathlib import Path
 
 from service.adapters.background_thread import BackgroundThread
+from service.domain.decision import Held
 from service.domain.errors import StoreUnavailable
-
-Held = tuple[tuple[str, int | None], ...]
-"""Features with their ends (epoch seconds; `None`: no end)."""
 
 Sighting = tuple[float, Held | bytes]
 """When, and what the reader held; or the hash of the reader that this one was merged into."""

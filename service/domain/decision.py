@@ -18,6 +18,10 @@ from service.domain.sources import RANK, Holding, Reason, Standing
 
 FOREVER = float("inf")
 
+Shown = Literal["full", "upsell"]
+Held = tuple[tuple[str, int | None], ...]
+"""Features, each with its end (epoch seconds; `None`: no end)."""
+
 
 class Identity(IntEnum):
     """Who asks, by the site's word: the higher ones include the lower ones."""
@@ -42,6 +46,11 @@ class Entitlements:
     """Those that are active now or later, from which a later moment can be resolved."""
     limits_change_at: int | None = field(default=None, compare=False)
     """When a plan that has limits of meters next begins or ends."""
+    held: Held = field(init=False, compare=False)
+    """Each feature with its end."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "held", tuple((name, holding.until) for name, holding in self.by_feature.items()))
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -127,14 +136,18 @@ class NextStep(NamedTuple):
     until: int | None = None
 
 
-class Decision(NamedTuple):
-    """One decision and all that it rests on. `held` is each feature held with its end; times are epoch seconds."""
+@dataclass(slots=True)
+class Decision:
+    """One decision and all that it rests on. `held` is each feature held with its end; times are epoch seconds.
 
-    show: Literal["full", "upsell"]
+    It is not frozen, because that makes each access check cost more. Only whoever decides adds `next`.
+    """
+
+    show: Shown
     reason: Reason
     tier: str
     parts: tuple[tuple[str, bool], ...]
-    held: tuple[tuple[str, int | None], ...] = ()
+    held: Held = ()
     source: Holding | None = None
     meter: metering.MeterStanding | None = None
     refresh_after: int | None = None
@@ -181,23 +194,18 @@ def decide(
         used.resets_at if used else None,
         used.limit_changes_at if used else None,
     ]
-    return Decision(
-        show="full" if opened else "upsell",
-        reason=reason,
-        tier=tier.name,
-        parts=parts,
-        held=tuple([(name, holding.until) for name, holding in entitlements.by_feature.items()]),
-        source=source,
-        meter=used,
-        refresh_after=_earliest(changes, now),
-    )
+    show: Shown = "full" if opened else "upsell"
+    return Decision(show, reason, tier.name, parts, entitlements.held, source, used, _earliest(changes, now))
 
 
 def is_free(story: Story, tier: Tier) -> bool:
     """Return whether everyone can read it: the tier requires nothing, or every part asked about is an open part."""
     if not tier.requires and tier.sign_in is None:
         return True
-    return bool(story.parts) and set(tier.open_parts).issuperset(story.parts)
+    for part in story.parts:
+        if part not in tier.open_parts:
+            return False
+    return bool(story.parts)
 
 
 def is_registered(tier: Tier, identity: Identity) -> bool:
@@ -249,14 +257,17 @@ def _locked_without_meter(tier: Tier, identity: Identity) -> Reason:
 
 def _earliest(moments: Iterable[float | None], now: float) -> int | None:
     """Return the first whole second at which one of the future moments is reached; `None` if all are past."""
-    ahead = [at for at in moments if at is not None and at > now]
-    return ceil(min(ahead)) if ahead else None
+    first = None
+    for at in moments:
+        if at is not None and now < at and (first is None or at < first):
+            first = at
+    return None if first is None else ceil(first)
 
 
 def decide_degraded(
     story: Story,
     tier: Tier,
-    known: tuple[tuple[str, int | None], ...],
+    known: Held,
     *,
     identity: Identity,
     catalogue: Catalogue,

@@ -166,7 +166,7 @@ def test_free_story_ignores_reader_story_pass_and_meter(
         decision = asked(free, held, meter, *parts, story_pass=story_pass)
         alone = asked(free, NO_ENTITLEMENTS, None, *parts)
         assert is_free(story(*parts), free)
-        assert decision._replace(held=(), refresh_after=None) == alone
+        assert replace(decision, held=(), refresh_after=None) == alone
         assert (alone.show, alone.reason, alone.source, alone.meter) == ("full", Reason.FREE, None, None)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from service.domain.catalogue import Catalogue, MeterPolicy, Plan, Story, Tier
 from service.domain.decision import decide, explain, resolve_entitlements
-from service.domain.meter import EMPTY_TALLY, MeterLimit, MeterUse, window_at
+from service.domain.meter import MeterLimit, MeterUse, Tally, window_at
 from service.domain.reader_sentences import reader_sentence
 from service.domain.reader_states import summarize_holdings
 from service.domain.sources import External, Grant, Item, Pass, Source, Subscription
@@ -131,7 +131,7 @@ def test_plan_without_features_gives_no_access_and_no_feature() -> None:
 
 def test_explanation_and_sentence_name_the_plan() -> None:
     held = resolve_entitlements(grant("reader").holdings(CATALOGUE), CATALOGUE.features, NOW)
-    read = replace(EMPTY_TALLY, read={b"a": NOW - 1})
+    read = Tally({b"a": NOW - 1})
     use = MeterUse(METER, window_at(METER, NOW), b"s", read, None)
     meter = use.standing(held.meter_limit(METER, NOW))
     decision = decide(Story("s"), TIER, held, meter, now=NOW, catalogue=CATALOGUE)

@@ -318,8 +318,10 @@ def test_remembered_steps_are_those_of_the_moment(seed: int) -> None:
 def test_steps_of_people_alike_are_found_once_a_window() -> None:
     memory, catalogue = StepMemory(), catalogue_with((), "sold_daily")
 
-    def steps(now: float, *read: bytes) -> tuple[NextStep, ...]:
-        world = World(catalogue, Story("s"), now, Identity.SIGNED_IN, (), Reads({"daily": dict.fromkeys(read, now)}), None)
+    def steps(now: int, *read: bytes) -> tuple[NextStep, ...]:
+        world = World(
+            catalogue, Story("s"), now, Identity.SIGNED_IN, (), Reads({"daily": dict.fromkeys(read, now)}), None
+        )
         return memory.next_steps(world.situation())
 
     found = steps(NOW, *MARKS[1:4])

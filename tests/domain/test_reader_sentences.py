@@ -40,7 +40,7 @@ def decision(
 
 @pytest.mark.parametrize("reason", [Reason.METERED, Reason.METER_USED_UP])
 def test_meter_sentence_without_meter_names_no_number(reason: Reason) -> None:
-    sentence = reader_sentence(decision(reason)._replace(meter=None), CATALOGUE)
+    sentence = reader_sentence(replace(decision(reason), meter=None), CATALOGUE)
     assert "free stories" in sentence
     assert not any(character.isdigit() for character in sentence)
 

@@ -141,8 +141,8 @@ SECONDS = st.integers(NOW - 12, NOW + 12)
 
 def first_change(answer: Callable[[float], Decision], now: int) -> int | None:
     """Search for the first second at which the answer differs."""
-    before = answer(now)._replace(refresh_after=None)
-    return next((at for at in range(now + 1, LAST) if answer(at)._replace(refresh_after=None) != before), None)
+    before = replace(answer(now), refresh_after=None)
+    return next((at for at in range(now + 1, LAST) if replace(answer(at), refresh_after=None) != before), None)
 
 
 def starts(world: World, now: int) -> set[int | None]:

@@ -71,7 +71,7 @@ LINES_TOGETHER = 12
 
 
 def log_together(event: str, lines: Sequence[tuple[float, dict[str, Any]]]) -> None:
-    """Log many events of one name: each is its moment (epoch seconds) and its fields."""
+    """Log many events of one name: each is its moment (epoch seconds) and its fields, to which this adds."""
     for start in range(0, len(lines), LINES_TOGETHER):
         log().info(event, together=lines[start : start + LINES_TOGETHER])
 
@@ -81,7 +81,9 @@ def _line(number: int, event: dict[str, Any]) -> bytes:
     together, level = event.pop("together", None), logging.getLevelName(number).lower()
     if together is None:
         return _encoded(level, time.time(), event)
-    return b"\n".join([_encoded(level, at, {**fields, **event}) for at, fields in together])
+    for _, fields in together:
+        fields.update(event)
+    return b"\n".join([_encoded(level, at, fields) for at, fields in together])
 
 
 def _readable(number: int, event: dict[str, Any]) -> bytes:
@@ -98,8 +100,13 @@ def _as_text(event: dict[str, Any]) -> bytes:
 
 def _encoded(level: str, now: float, event: dict[str, Any]) -> bytes:
     event["level"] = level
-    event["timestamp"] = f"{_second(int(now))}.{int(now * 1000) % 1000:03}Z"
+    event["timestamp"] = _timestamp(int(now * 1000))
     return orjson.dumps(event, default=str)
+
+
+@lru_cache(maxsize=4)
+def _timestamp(milliseconds: int) -> str:
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03}Z"
 
 
 @lru_cache(maxsize=4)

@@ -84,15 +84,18 @@ class RequestLog:
         with self._flushing:
             ended = [self._ended.popleft() for _ in range(len(self._ended))]
             counts: Counter[tuple[str, str, int]] = Counter()
+            taken: dict[str, list[float]] = {}
             for _, seconds, fields in ended:
                 fields["ms"] = round(seconds * 1000, 2)
                 if fields["method"] not in METHODS:
                     fields["method"] = "other"
                 route = fields["route"]
                 counts[route, fields["method"], fields["status"]] += 1
+                taken.setdefault(route, []).append(seconds)
+            for route, amounts in taken.items():
                 if route not in self._seconds:
                     self._seconds[route] = self._metrics.seconds.labels(route)
-                self._seconds[route].observe(seconds)
+                self._seconds[route].observe_all(amounts)
             for key, count in counts.items():
                 if key not in self._requests:
                     self._requests[key] = self._metrics.requests.labels(key[0], key[1], str(key[2]))

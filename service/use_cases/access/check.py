@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from service.adapters.recent_entitlements import RecentEntitlements
-from service.adapters.redis.client.access import BlockingAccess, StoreAccess, finish
+from service.adapters.redis.client.access import BlockingAccess, StoreAccess, commands_of_check, finish
 from service.adapters.redis.client.keys import owner_mark, reader_hash, visitor_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.store import Store
@@ -20,7 +20,6 @@ from service.adapters.redis.readers.meters import MeterFrame
 from service.adapters.redis.readers.readers import (
     CACHED_BYTES,
     HoldingsCache,
-    Readers,
     RecordCache,
     field_pairs,
     merged_into,
@@ -102,14 +101,13 @@ class ReaderEntitlements:
 
     alias: str | None
     entitlements: Entitlements
-    held: tuple[tuple[str, int | None], ...]
     since: float
     changes_at: float
     merged_marks: tuple[bytes, ...] = ()
     """Marks of the readers merged into this one; a visitor that was joined with them counts for this reader."""
 
 
-NO_READER = ReaderEntitlements(None, NO_ENTITLEMENTS, (), 0.0, FOREVER)
+NO_READER = ReaderEntitlements(None, NO_ENTITLEMENTS, 0.0, FOREVER)
 
 
 class EntitlementCache:
@@ -138,10 +136,9 @@ class EntitlementCache:
 
     def _resolve(self, record: tuple[bytes, ...], now: float) -> ReaderEntitlements:
         entitlements = resolve_entitlements(self._holdings.holdings(record), self._features, now)
-        held = tuple((name, holding.until) for name, holding in entitlements.by_feature.items())
         turns = (entitlements.changes_at, entitlements.limits_change_at)
         changes_at = min((turn for turn in turns if turn is not None), default=FOREVER)
-        entry = ReaderEntitlements(merged_into(record), entitlements, held, now, changes_at, merged_marks(record))
+        entry = ReaderEntitlements(merged_into(record), entitlements, now, changes_at, merged_marks(record))
         self._entries.add(record, entry)
         return entry
 
@@ -153,7 +150,6 @@ class AccessCheck:
         self,
         catalogue: Catalogue,
         store: Store,
-        readers: Readers,
         known: RecentEntitlements,
         pass_validator: PassValidator | None = None,
         new_visitors: NewVisitors | None = None,
@@ -161,7 +157,6 @@ class AccessCheck:
         self.catalogue = catalogue
         self._blocking = BlockingAccess(store.link)
         self._keys = store.keys
-        self._readers = readers
         self._known = known
         self._pass_validator = pass_validator
         self._new_visitors = new_visitors or NewVisitors(store.link)
@@ -294,8 +289,8 @@ class AccessCheck:
                     replies = await store.read(commands)
                 found = self._entitlement_cache.entitlements_in(replies[0], now)
             entitlements, marks = found.entitlements, (owner_mark(reader), *found.merged_marks)
-            if found.held:
-                self._known.note(reader_hash(reader), found.held, now)
+            if entitlements.held:
+                self._known.note(reader_hash(reader), entitlements.held, now)
                 if reader != asked:
                     self._known.note(reader_hash(asked), reader_hash(reader), now)
             place = 1 + len(frames)
@@ -304,27 +299,15 @@ class AccessCheck:
         return StoredFacts(reader, entitlements, of_reader, of_visitor, story_pass, marks)
 
     async def _read_with_pass(
-        self, store: StoreAccess, commands: list[Command], claim: PassClaim
+        self, store: StoreAccess, commands: Sequence[Command], claim: PassClaim
     ) -> tuple[list[Any], ValidPass | None]:
         if self._pass_validator is None:
             return await store.read(commands), None
         *replies, found = await store.read([*commands, self._pass_validator.command(claim)])
         return replies, self._pass_validator.valid_pass(claim, found)
 
-    def _commands(self, reader: str | None, visitor: str | None, frames: Sequence[MeterFrame]) -> list[Command]:
-        commands: list[Command] = []
-        if reader is not None:
-            commands.append(self._readers.read_command(reader))
-            tag = reader_hash(reader)
-            for frame in frames:
-                key = self._keys.reader_meter(tag, frame.code)
-                commands.append((key, (b"GET", key)))
-        if visitor is not None:
-            tag = visitor_hash(visitor)
-            for frame in frames:
-                key = self._keys.visitor_meter(tag, frame.code)
-                commands.append((key, (b"GET", key)))
-        return commands
+    def _commands(self, reader: str | None, visitor: str | None, frames: Sequence[MeterFrame]) -> Sequence[Command]:
+        return commands_of_check(self._keys, reader, visitor, tuple([frame.code for frame in frames]))
 
     @staticmethod
     def _by_meter(frames: Sequence[MeterFrame], values: Sequence[bytes | None]) -> dict[str, StoredMeter]:
@@ -375,7 +358,8 @@ class AccessCheck:
         if decision.show == "full":
             return decision
         later = self._later_frames(question, tier, now)
-        return decision._replace(next=self._next_steps(facts.situation(question, self.catalogue, use, later, now)))
+        decision.next = self._next_steps(facts.situation(question, self.catalogue, use, later, now))
+        return decision
 
     def _refusal(
         self, question: AccessQuestion, frame: MeterFrame, facts: StoredFacts, now: float

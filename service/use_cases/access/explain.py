@@ -136,7 +136,7 @@ class Explainer:
         if at < int(now) and decision.meter is not None:
             return self._explain_past_meter(reader, story, tier, decision, at, now)
         if decision.show == "upsell":
-            decision = decision._replace(next=next_steps(situation))
+            decision.next = next_steps(situation)
         steps = [*explain(decision, tier), *self.history.steps(reader, at)]
         return self._explanation(reader, story.id, decision, at, steps)
 

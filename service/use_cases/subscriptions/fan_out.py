@@ -11,14 +11,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from service.adapters.recent_entitlements import Held, RecentEntitlements
+from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import HoldingsCache, Readers
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.adapters.redis.stripe_objects.seats import Seats
 from service.domain.catalogue import Catalogue
-from service.domain.decision import Entitlements, resolve_entitlements
+from service.domain.decision import Entitlements, Held, resolve_entitlements
 from service.domain.sources import Source, end_order
 from service.domain.stripe_facts import StripeFacts
 from service.use_cases.subscriptions.owner_resolution import OwnerResolver, ResolvedOwner, StoredReader, needs_customer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,10 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from service.adapters.observability.exposition import MOST_ENDED, SharedExposition
+from service.adapters.observability.metrics import RequestSeconds
 
 
 class _Renderings(Collector):
@@ -51,6 +54,18 @@ def test_page_is_rendered_again_when_it_is_old(tmp_path: Path, renderings: _Rend
         second = exposition.read()
         assert second != first
         first = second
+
+
+def test_many_amounts_at_once_are_as_one_after_another() -> None:
+    registries = CollectorRegistry(), CollectorRegistry()
+    one, all_at_once = (RequestSeconds("taken", "Seconds.", ["route"], registry=each) for each in registries)
+    amounts = [0.0, 0.005, 0.0050001, 0.3, 10.0, 11.0, 0.005]
+    for amount in amounts:
+        one.labels("/v1/access").observe(amount)
+    all_at_once.labels("/v1/access").observe_all(amounts)
+    pages = [re.sub(rb".*_created.*", b"", generate_latest(each)) for each in registries]
+    assert pages[0] == pages[1]
+    assert b'taken_bucket{le="0.005",route="/v1/access"} 3.0' in pages[0]
 
 
 def test_old_page_is_shown_while_another_process_renders(tmp_path: Path, renderings: _Renderings) -> None:

@@ -106,7 +106,7 @@ def test_visitors_of_a_merged_reader_count_for_the_remaining_one(stage: Any, adm
 
 def test_later_reads_of_a_joined_visitor_count_for_the_remaining_reader(stage: Any, admin: Any, tmp_path: Path) -> None:
     known = RecentEntitlements(tmp_path, DAY, clock=lambda: NOW)
-    app = AccessCheck(stage.catalogue, stage.store, stage.readers, known)
+    app = AccessCheck(stage.catalogue, stage.store, known)
 
     def ask(story: str, reader: str | None = None) -> Any:
         return app.check(AccessQuestion(Story(story), reader, "v-1"), NOW).decision.meter

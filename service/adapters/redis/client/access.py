@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from service.adapters.redis.client.connection import Node, ReplyError, pack
 from service.adapters.redis.client.errors import ConnectionLost
+from service.adapters.redis.client.keys import Keys, reader_hash, visitor_hash
 from service.adapters.redis.client.link import Command, Link, is_unknown_script, pack_call
 from service.adapters.redis.client.scripts import ScriptCall
 from service.adapters.redis.client.topology import Topology, is_redirect
@@ -21,6 +22,27 @@ from service.domain.errors import StoreUnavailable
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
+
+_packed = lru_cache(maxsize=8_192)(pack)
+"""The commands of a check are the same for each story that a reader opens."""
+
+
+@lru_cache(maxsize=4_096)
+def commands_of_check(
+    keys: Keys, reader: str | None, visitor: str | None, meters: tuple[bytes, ...]
+) -> Sequence[Command]:
+    """Return the commands that read a reader's active record, then their meters (by code), then the visitor's."""
+    commands: list[Command] = []
+    names: list[bytes] = []
+    if reader is not None:
+        tag = reader_hash(reader)
+        record = keys.reader(tag)
+        commands.append((record, (b"HGETALL", record)))
+        names += [keys.reader_meter(tag, code) for code in meters]
+    if visitor is not None:
+        tag = visitor_hash(visitor)
+        names += [keys.visitor_meter(tag, code) for code in meters]
+    return (*commands, *[(name, (b"GET", name)) for name in names])
 
 
 class StoreAccess(Protocol):
@@ -79,7 +101,7 @@ class LoopAccess:
         topology = self._link.topology()
         try:
             if topology is not None and not topology.slots:
-                packed = b"".join([pack(parts) for _, parts in commands])
+                packed = b"".join([_packed(parts) for _, parts in commands])
                 replies = await self._ask_one(topology, packed, len(commands))
             else:
                 replies = await self._ask(topology, [(key, pack(parts)) for key, parts in commands])
