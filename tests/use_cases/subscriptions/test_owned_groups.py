@@ -122,6 +122,18 @@ def test_expired_withdrawn_or_foreign_invitation_opens_nothing(make: Any, groups
             groups.withdraw_invitation("sub_1", "r-1", gone, END)
 
 
+def test_withdrawn_invitations_do_not_fill_the_store(stage: Any, make: Any, groups: OwnedGroups) -> None:
+    """An owner can create and withdraw as many as they like, with ends thousands of years ahead."""
+    sell(make, 2)
+    first, _ = groups.create_invitation("sub_1", "r-1", END, NOW)
+    for _ in range(150):
+        made, _ = groups.create_invitation("sub_1", "r-1", END + DAY, NOW)
+        groups.withdraw_invitation("sub_1", "r-1", made.id, NOW)
+    key = stage.store.keys.invitations("subscription:sub_1")
+    assert stage.store.link.call(key, b"ZCARD", key) <= 2 + 101
+    assert groups.list_owned("r-1", NOW)[0].invites == (first,)
+
+
 def test_open_invitations_are_at_most_the_free_seats(make: Any, groups: OwnedGroups) -> None:
     sell(make, 3)
     groups.assign_seat("sub_1", "r-1", "r-2", SITE, NOW)

@@ -12,5 +12,7 @@ redis.call('ZREMRANGEBYSCORE', KEYS[3], '-' .. ARGV[3], ARGV[3])
 local open = redis.call('ZCOUNT', KEYS[3], '(' .. ARGV[3], '+inf')
 if open >= tonumber(ARGV[2]) - redis.call('ZCARD', KEYS[2]) then return 'full' end
 redis.call('ZADD', KEYS[3], ARGV[5], ARGV[4])
+-- Open ones have the highest scores. Of the withdrawn ones a hundred are enough for repeats.
+redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -ARGV[2] - 101)
 if redis.call('TTL', KEYS[3]) < tonumber(ARGV[6]) then redis.call('EXPIRE', KEYS[3], ARGV[6]) end
 return 'created'
