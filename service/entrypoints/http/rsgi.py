@@ -232,6 +232,8 @@ def environ_of(scope: Scope) -> WSGIEnvironment:
     }
     environ["SERVER_NAME"], environ["SERVER_PORT"] = _split(scope.server)
     for name in headers.keys():  # noqa: SIM118 - iterating over the headers themselves is the same call
+        if "_" in name:  # It would pass for the header with `-`, which a proxy in front checks or replaces.
+            continue
         key = name.upper().replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = f"HTTP_{key}"

@@ -81,6 +81,13 @@ def test_answer_before_the_body_announces_that_the_connection_closes(
         one.answer()
 
 
+def test_header_with_an_underscore_does_not_pass_for_another(raw: Callable[[], Raw]) -> None:
+    """A proxy replaces `X-Forwarded-For` and lets `X_Forwarded_For` through; WSGI names both the same."""
+    top = b"POST /v1/readers/r-1/grants HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin-key-of-the-tests\r\n"
+    one = raw().send(top, b"Content_Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+    assert one.answer()[0] == 415
+
+
 def test_pipelined_requests_are_answered_in_order(raw: Callable[[], Raw]) -> None:
     one = raw()
     for _ in range(20):
