@@ -197,8 +197,9 @@ def _settle_link(
     if outcome.group is not None:
         seats_paid = seats_paid_for(outcome.group, rules.catalogue) or 0
         used = seats.get(outcome.group.ref.id, {})
-        opens = plan.reader in used or len(used) < seats_paid
-        if opens and plan.reader not in used:
+        has_seat = plan.reader in used or len(used) < seats_paid
+        opens = opens or has_seat
+        if has_seat and plan.reader not in used and not plan.repeats_link:
             plan.seat = PlannedSeat(outcome.group.ref.id, seats_paid)
     if opens:
         plan.opens, plan.trouble = True, None

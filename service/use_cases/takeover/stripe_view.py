@@ -41,7 +41,7 @@ class StripeView:
 
 @dataclass(frozen=True, slots=True)
 class StripeOutcome:
-    """Whether a link opens something here, or why it does not. `group` pays for seats, of which the owner needs one."""
+    """Whether a link opens something here by itself, or why not. `group` pays for seats, of which the owner gets one."""
 
     opens: bool
     reason: TakeoverReason | None = None
@@ -51,11 +51,14 @@ class StripeOutcome:
 def judge(subscriptions: list[StripeFacts], catalogue: Catalogue, now: float) -> StripeOutcome:
     """Return what subscriptions open for their owner at `now`."""
     held = [(one, holding) for one in subscriptions if one.source for holding in one.source.holdings(catalogue)]
+    groups = (
+        one for one, holding in held if _pays(holding, now) and holding.plan and catalogue.plans[holding.plan].seats
+    )
+    group = next(groups, None)
     if any(holding.is_active_at(now) for _, holding in held):
-        return StripeOutcome(True)
-    for one, holding in held:
-        if _pays(holding, now) and holding.plan and catalogue.plans[holding.plan].seats:
-            return StripeOutcome(False, "no_free_seat", one)
+        return StripeOutcome(True, None, group)
+    if group is not None:
+        return StripeOutcome(False, "no_free_seat", group)
     holdings = [holding for _, holding in held]
     if any(_pays(holding, now) and holding.plan is None for holding in holdings):
         return StripeOutcome(False, "price_without_plan")

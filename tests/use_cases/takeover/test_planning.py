@@ -233,6 +233,18 @@ def test_group_payer_gets_a_seat_while_one_is_free() -> None:
     assert _differences(found) == {"-8-": "no_free_seat"}
 
 
+def test_payer_in_two_rows_gets_one_seat_also_where_they_have_a_subscription_of_their_own() -> None:
+    header = b"id,Customer ID,Plan,Status,reader_id (metadata)\n"
+    body = header + b"sub_group,cus_1,price_seat_month,active,r-1\nsub_own,cus_1,price_month,active,r-1\n"
+    group = _facts("sub_group", "cus_1", price="price_seat_month", quantity=2)
+    plans, found = _plan(read_sample("stripe_subscriptions", body), _view(group, _facts("sub_own", "cus_1")))
+    assert [(plan.seat, plan.skipped) for plan in plans] == [
+        (PlannedSeat("sub_group", 2), "unchanged"),
+        (None, "duplicate"),
+    ]
+    assert (found.same, found.loses) == (1, 0)
+
+
 def test_group_that_nothing_is_known_of_needs_its_subscription() -> None:
     rows = [row for row in read_sample("stripe_subscriptions") if row.member.reader == "r-8"]
     plans, found = _plan(rows)
