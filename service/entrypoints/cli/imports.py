@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import click
 
 from service.adapters.redis.imports.import_store import ImportManifest
 from service.bootstrap import Service
-from service.domain.errors import UnknownImport, WrongRows
+from service.domain.errors import StoreUnavailable, UnknownImport, WrongRows
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.responses.administration import write_submitted_import
@@ -100,12 +101,25 @@ def _find(run: Invocation, import_id: str, kinds: Sequence[str]) -> ImportManife
 
 def _finished(service: Service, manifest: ImportManifest) -> ImportManifest:
     """Finish committed work, with a bar; a crash or Ctrl-C leaves the rest to a running `serve` or worker."""
-    if session.wants_json():
-        return service.imports.finish(manifest.id)
-    with click.progressbar(length=max(manifest.chunks, 1), label=manifest.id, file=sys.stderr) as bar:
-        done = service.imports.finish(manifest.id, _to(bar))
-        bar.update(bar.length - bar.pos if bar.length else 0)
-        return done
+    with names_committed(manifest.id):
+        if session.wants_json():
+            return service.imports.finish(manifest.id)
+        with click.progressbar(length=max(manifest.chunks, 1), label=manifest.id, file=sys.stderr) as bar:
+            done = service.imports.finish(manifest.id, _to(bar))
+            bar.update(bar.length - bar.pos if bar.length else 0)
+            return done
+
+
+@contextmanager
+def names_committed(import_id: str, then: str = "") -> Iterator[None]:
+    """Name an import that was committed before the store became unavailable; `then` says what else to do."""
+    try:
+        yield
+    except StoreUnavailable as failure:
+        session.fail(
+            f"The store is unavailable ({failure.cause}), but {import_id} is committed. A running service or worker finishes "
+            f"it when the store is back.{then}"
+        )
 
 
 def _to(bar: Any) -> Callable[[int, int], None]:

@@ -14,6 +14,7 @@ from service.domain.errors import WrongRows
 from service.domain.ids import escape_invisible
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Invocation, Output
+from service.entrypoints.cli.imports import names_committed
 from service.entrypoints.cli.takeover_page import render_page
 from service.entrypoints.responses.takeover import describe_takeover, describe_unmapped, write_takeover
 from service.use_cases.imports.bulk_imports import PendingImport
@@ -143,12 +144,14 @@ def _write(run: Invocation, found: TakeoverReport, status: Status) -> tuple[str 
     if isinstance(done, PendingImport):
         approval = done.approval.id
         return done.manifest.id, f"{approval} waits for a second admin: paywall approvals confirm {approval}"
-    if done is not None:
-        done = service.takeover.finish(done, lambda count, of: status.report("Writing", count, of))
-    service.takeover.store_subscriptions(found, run.now, status.report)
     if done is None:
+        service.takeover.store_subscriptions(found, run.now, status.report)
         return None, "Nothing had to be written: everything is here already."
-    return done.id, f"Taken over as {done.id}. Take it back with: paywall takeover undo {done.id}"
+    back = f"Take it back with: paywall takeover undo {done.id}"
+    with names_committed(done.id, f" Run the same command again then: it does what is left. {back}"):
+        service.takeover.finish(done, lambda count, of: status.report("Writing", count, of))
+        service.takeover.store_subscriptions(found, run.now, status.report)
+    return done.id, f"Taken over as {done.id}. {back}"
 
 
 class Status:
@@ -181,7 +184,8 @@ def undo(run: Invocation, import_id: str, reason: str) -> Output:
     """Take a take-over back: its links, grants and seats, and nothing that an admin changed since."""
     service, status = run.service, Status()
     begun = service.takeover.undo(import_id, reason, run.actor, run.now)
-    done = service.takeover.finish(begun, lambda count, of: status.report("Undoing", count, of))
+    with names_committed(begun.id):
+        done = service.takeover.finish(begun, lambda count, of: status.report("Undoing", count, of))
     status.clear()
     counts = {name: done.counted[name] for name in ("taken_back", "left_alone")}
     text = f"{counts['taken_back']:,} taken back, {counts['left_alone']:,} changed since and left"

@@ -26,8 +26,8 @@ from service.use_cases.imports.staging import ImportStaging
 KIND = "import.apply"
 SHOWN_LINES = 10_000
 """Lines of which a dry run names the action."""
-_PATIENCE = 60.0
-"""Seconds for which `finish` waits for a process that holds the lease, or for an unavailable store."""
+PATIENCE = 60.0
+"""Seconds for which `finish` waits for a process that holds the lease and gets no further, or for an unavailable store."""
 _POLL_EVERY = 0.05
 
 Commit = Callable[[str, str, bytes], object]
@@ -137,11 +137,14 @@ class BulkImports:
         return self._run_recorded(self.store.commit, manifest.id, written)
 
     def _run_recorded(self, commit: Commit, import_id: str, written: dict[str, Any]) -> ImportManifest:
-        """Commit with an audit entry, and let the thread of this process begin with the work."""
+        """Commit with an audit entry, and let the thread of this process begin with the work.
+
+        A time-out of the store leaves open whether it has committed. The commit changes nothing the second time.
+        """
         with self.audit.recording(import_tag(import_id), written) as entry:
-            commit(import_id, written["id"], entry)
+            retry_while_unavailable(lambda: commit(import_id, written["id"], entry))
         self.runner.wake()
-        return self.find(import_id)
+        return retry_while_unavailable(lambda: self.find(import_id))
 
     # What an approval does.
 
@@ -193,16 +196,18 @@ class BulkImports:
         return self._run_recorded(self.store.commit_undo, import_id, written)
 
     def finish(self, import_id: str, progress: Progress | None = None) -> ImportManifest:
-        """Run a committed import in this thread, or wait up to a minute for the process that runs it."""
-        started = time.monotonic()
-        while (
-            retry_while_unavailable(lambda: self.runner.run(import_id, progress), _PATIENCE) == "busy"
-            and time.monotonic() - started < _PATIENCE
-        ):
-            threading.Event().wait(_POLL_EVERY)
-            if progress is not None and (manifest := self.store.find(import_id)):
+        """Run a committed import in this thread, or wait for the process that runs it while that gets on."""
+        cursor, moved_at = -1, time.monotonic()
+        while retry_while_unavailable(lambda: self.runner.run(import_id, progress), PATIENCE) == "busy":
+            manifest = retry_while_unavailable(lambda: self.find(import_id), PATIENCE)
+            if manifest.cursor != cursor:
+                cursor, moved_at = manifest.cursor, time.monotonic()
+            elif time.monotonic() - moved_at > PATIENCE:
+                break
+            if progress is not None:
                 progress(manifest.cursor, manifest.chunks)
-        return self.find(import_id)
+            threading.Event().wait(_POLL_EVERY)
+        return retry_while_unavailable(lambda: self.find(import_id), PATIENCE)
 
     def finish_all(self) -> int:
         """Finish the committed imports that were left unfinished, and return their number."""

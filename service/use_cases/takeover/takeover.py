@@ -16,7 +16,7 @@ from service.domain.errors import InvalidFields
 from service.domain.ids import wrong_reader_id
 from service.domain.stripe_facts import StripeFacts
 from service.use_cases.grants.imports.plan import GrantPlanner, PlannedReader
-from service.use_cases.imports.bulk_imports import BulkImports, PendingImport
+from service.use_cases.imports.bulk_imports import PATIENCE, BulkImports, PendingImport
 from service.use_cases.imports.csv_file import ImportSheet
 from service.use_cases.imports.kinds import PlanContext
 from service.use_cases.imports.pacing import retry_while_unavailable
@@ -131,7 +131,7 @@ class Takeover:
                 report("Storing subscriptions", count, len(found.facts))
 
     def _store_subscription(self, facts: StripeFacts, now: float) -> None:
-        retry_while_unavailable(lambda: self.full_sync.store_listed(facts, now))
+        retry_while_unavailable(lambda: self.full_sync.store_listed(facts, now), PATIENCE)
 
     def undo(self, import_id: str, reason: str, actor: Actor, now: float) -> ImportManifest:
         """Commit the undo of a take-over. Raises: UnknownImport, UndoneImport."""

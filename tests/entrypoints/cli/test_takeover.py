@@ -12,7 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service.adapters.redis.audit.audit import Actor
+from service.domain.errors import StoreUnavailable
 from service.entrypoints.cli import main
+from service.entrypoints.cli.imports import names_committed
 from service.use_cases.takeover.export_formats import FORMATS
 from stripe_lookalike import RunningLookalike
 from tests.in_process_app import InProcessApp, MakeApp
@@ -139,6 +141,13 @@ def test_run_after_an_interruption_finishes_what_was_committed(publisher: Publis
     assert (again["id"], again["links"], again["grants"]) == (None, 0, 0)
     assert len(_readers_with_access(app)) == 6
     assert _audit(app) == ["import.apply"]
+
+
+def test_command_that_loses_the_store_after_the_commit_names_its_import(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended, names_committed("im_1", " Run it again."):
+        raise StoreUnavailable("timeout")
+    text = capsys.readouterr().err
+    assert (ended.value.code, "im_1 is committed" in text, text.endswith("is back. Run it again.\n")) == (1, True, True)
 
 
 # With Stripe: the look-alike holds the subscriptions of the sample exports.

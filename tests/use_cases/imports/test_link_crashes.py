@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -77,6 +78,9 @@ def test_links_killed_at_any_command_are_nothing_or_complete(bench: Bench, ids: 
                 run_import(bench, bench.imports(link), ids)
         surviving.finish_all()
         found = [surviving.find(import_id) for import_id in _imports(bench)]
+        if done is not None and surviving.find(done.id).state == "undone":
+            counted = surviving.find(done.id).counted
+            assert (counted["taken_back"], counted["left_alone"]) == (len(ids), 0), failure.passed
         running = [one.id for one in found if one.state == "done"]
         assert all(one.state in ("staged", "done", "undone") for one in found)
         if running:
@@ -88,6 +92,43 @@ def test_links_killed_at_any_command_are_nothing_or_complete(bench: Bench, ids: 
             run_undo(bench, surviving, import_id)
         assert state(bench) == before, failure.passed
     assert step > 10
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("commit", ["applying", "undoing"])
+def test_lost_reply_of_the_store_after_the_commit_ends_no_command(bench: Bench, commit: str) -> None:
+    """A command that waits for its import goes on, and counts each row once."""
+    failure, lives_on = Failure(replies_only=True), [False]
+
+    def after(name: str) -> None:
+        lives_on[0] = lives_on[0] or name == "commit_import"
+        if lives_on[0]:
+            failure(name)
+
+    surviving, imports, step = bench.imports(), bench.imports(bench.link(after=after)), 0
+    while step == 0 or failure.struck:
+        step += 1
+        rows = [f"r-1,cus_{step}_{number}" for number in range(4)]
+        lives_on[0] = False
+        done = run_import(bench, surviving, rows) if commit == "undoing" else None
+        failure.arm(step)
+        if done is None:
+            assert run_import(bench, imports, rows).counted["new"] == len(rows), failure.passed
+        else:
+            run_undo(bench, imports, done.id)
+            assert surviving.find(done.id).counted["taken_back"] == len(rows), failure.passed
+    assert step > 10
+
+
+def test_undo_by_several_processes_counts_each_row_once(bench: Bench) -> None:
+    """Their leases are so short that each loses its own all the time."""
+    rows = [f"r-1,cus_{number}" for number in range(90)]
+    done = run_import(bench, bench.imports(), rows)
+    first, second = bench.imports(), bench.imports()
+    first.undo(done.id, "wrong file", ANN, bench.clock())
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda imports: imports.finish(done.id), (first, second)))
+    assert first.find(done.id).counted["taken_back"] == len(rows)
 
 
 def _imports(bench: Bench) -> list[str]:

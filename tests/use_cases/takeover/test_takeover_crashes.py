@@ -100,6 +100,9 @@ def test_take_over_killed_at_any_command_is_nothing_or_complete(bench: Bench, un
             else:
                 _take_over(bench.imports(link))
         surviving.finish_all()
+        if done is not None and surviving.find(done.id).state == "undone":
+            counted = surviving.find(done.id).counted
+            assert counted["taken_back"] + counted["left_alone"] == 5, failure.passed
         running = [one.id for one in _imports(bench, surviving) if one.state == "done"]
         assert _access(bench) == [bool(running)] * len(READERS), failure.passed
         for import_id in running:
