@@ -163,7 +163,12 @@ class Link:
         return self.checked(topology, [reply])[0]
 
     def run_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        """Run scripts in one round trip, each as `run` does. They stand alone: one can fail and the next be done."""
+        """Run scripts in one round trip, each as `run` does; without scripts ask nothing.
+
+        They stand alone: one can fail and the next be done.
+        """
+        if not calls:
+            return []
         topology = self._breaker.topology or self._breaker.require_topology()
         packed = [(call.keys[0], pack_call(call)) for call in calls]
         replies = self._route(topology, packed, repeatable=False)

@@ -32,6 +32,8 @@ class TracedLink(Link):
             return super().run(script, keys, args)
 
     def run_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        if not calls:
+            return []
         with self._span(calls[0].script.name, len(calls)):
             return super().run_all(calls)
 

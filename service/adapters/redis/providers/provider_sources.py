@@ -116,7 +116,7 @@ class ProviderSources(StoreRecords):
             for key, names in by_key.items()
         ]
         found: dict[str, ProviderSource | None] = {}
-        for names, replies in zip(by_key.values(), self._link.run_all(calls) if calls else (), strict=True):
+        for names, replies in zip(by_key.values(), self._link.run_all(calls), strict=True):
             found |= {name: _unpack(reply) for name, reply in zip(names, replies, strict=True)}
         return found
 

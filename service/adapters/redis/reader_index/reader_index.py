@@ -87,8 +87,7 @@ class ReaderIndex(IndexMarks):
     def name_readers(self, names: Mapping[bytes, str]) -> None:
         """Store IDs, by their hashes, in the records of these readers, where they are missing."""
         keys = [(key, name) for tag, name in names.items() for key in (self.keys.reader(tag), self.keys.past(tag))]
-        if keys:
-            self._link.run_all([ScriptCall(NAME, (key,), (name,)) for key, name in keys])
+        self._link.run_all([ScriptCall(NAME, (key,), (name,)) for key, name in keys])
 
     def count_imported(self) -> int:
         """Return how many readers are marked whom an import has changed."""
@@ -147,7 +146,7 @@ class ReaderIndex(IndexMarks):
         """Replace partitions, by number the revision that was read and the new form; return those that were replaced."""
         numbers = list(packed)
         calls = [ScriptCall(REPLACE, (self.keys.index_partition(number),), packed[number]) for number in numbers]
-        replies = self._link.run_all(calls) if calls else []
+        replies = self._link.run_all(calls)
         return {number for number, reply in zip(numbers, replies, strict=True) if reply}
 
     # The whole index.

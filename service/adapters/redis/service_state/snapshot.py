@@ -162,7 +162,7 @@ class Snapshot(StoreRecords):
         keys.
         """
         calls = [self._reading(*self.keys.split(key)) for key in keys]
-        for call, rows in zip(calls, self._link.run_all(calls) if calls else (), strict=True):
+        for call, rows in zip(calls, self._link.run_all(calls), strict=True):
             for name, kind, row in zip(call.keys, ("hash", "hash", "list", "list"), rows, strict=True):
                 if row:
                     yield self._part(name, cast(Kind, kind), 0, True, list(row))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from service.adapters.redis.client.keys import partition_of, reader_hash
 from service.adapters.redis.client.scripts import ScriptCall
@@ -54,7 +54,7 @@ class BulkWrites(StoreRecords):
     def write_customers(self, rows: Sequence[CustomerRow]) -> None:
         """Write rows in one round trip, each as `Readers.write_customer` does."""
         keys = [self.keys.customers(reader_hash(row.reader)) for row in rows]
-        self._run_all(
+        self._link.run_all(
             [
                 ScriptCall(WRITE_CUSTOMER, (key,), (row.name, row.number, row.customer or ""))
                 for key, row in zip(keys, rows, strict=True)
@@ -71,7 +71,7 @@ class BulkWrites(StoreRecords):
         ]
         readers = list(dict.fromkeys(row.reader for row in rows))
         announced = self._index.announce(*readers) if readers else 0
-        replies = self._run_all(
+        replies = self._link.run_all(
             [self._readers.pack_write(row.reader, write) for row, write in zip(rows, writes, strict=True)]
         )
         with suppress(StoreUnavailable):  # The announcements then stay, and the readers are indexed all the same.
@@ -93,14 +93,11 @@ class BulkWrites(StoreRecords):
                 self.keys.refresh_queue(partition),
             )
             calls.append(ScriptCall(WRITE_RELATED, keys, (about, number, value, ms(now), name, 0)))
-        return [bool(new) for new, _ in self._run_all(calls)]
+        return [bool(new) for new, _ in self._link.run_all(calls)]
 
     def request_reads(self, names: Sequence[str], now: float) -> None:
         """Request a read of each object, as `Objects.request_read` does."""
         keys = [(self.keys.stripe_object(name), self.keys.refresh_queue(partition_of(name))) for name in names]
-        self._run_all(
+        self._link.run_all(
             [ScriptCall(BEGIN, pair, (ms(now), 0, 0, 1, name, 0)) for pair, name in zip(keys, names, strict=True)]
         )
-
-    def _run_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        return self._link.run_all(calls) if calls else []

@@ -74,12 +74,12 @@ class LinkImportWriter(StoreRecords):
     ) -> list[LinkVerdict]:
         arguments = (turn.until_ms, import_id, MOST_IMPORTS, ms(now))
         calls = [self._call_on(LINK, name, (*arguments, name, reader)) for name, reader in pairs]
-        return [cast(LinkVerdict, verdict.decode()) for verdict in self._link.run_all(calls)] if calls else []
+        return [cast(LinkVerdict, verdict.decode()) for verdict in self._link.run_all(calls)]
 
     def undo_links(self, names: Sequence[str], turn: ImportTurn, import_id: str, now: float) -> list[UnlinkVerdict]:
         """Undo what an import did to the link of each object."""
         calls = [self._call_on(UNLINK, name, (turn.until_ms, import_id, ms(now), name)) for name in names]
-        return [cast(UnlinkVerdict, verdict.decode()) for verdict in self._link.run_all(calls)] if calls else []
+        return [cast(UnlinkVerdict, verdict.decode()) for verdict in self._link.run_all(calls)]
 
     def _call_on(self, script: Script, name: str, arguments: tuple[str | int, ...]) -> ScriptCall:
         return ScriptCall(

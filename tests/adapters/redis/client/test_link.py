@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
 
@@ -15,6 +17,7 @@ from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.scripts import Script, load, registered
+from service.adapters.redis.client.traced_link import TracedLink
 from service.domain.errors import StoreUnavailable
 
 PUT = load("write_source")
@@ -54,6 +57,21 @@ def test_large_reply_arrives_complete(link: Link) -> None:
 def test_empty_read_returns_nothing(link: Link) -> None:
     assert link.read([]) == []
     assert link.pipeline([]) == []
+
+
+def test_no_scripts_need_neither_a_store_nor_a_span() -> None:
+    spans: list[str] = []
+
+    @contextmanager
+    def span(name: str, count: int) -> Iterator[None]:
+        spans.append(name)
+        yield
+
+    nowhere = parse_address("redis://127.0.0.1:1")
+    for link in (Link(nowhere), TracedLink(nowhere, span=span)):
+        assert link.run_all([]) == []
+        link.close()
+    assert spans == []
 
 
 def test_unknown_script_is_loaded_and_run_once(link: Link) -> None:
