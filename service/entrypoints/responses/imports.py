@@ -13,13 +13,16 @@ from service.adapters.redis.stripe_objects.link_imports import LINK_IMPORT
 from service.entrypoints.responses import fields as types
 from service.entrypoints.responses.errors import largest_drop_text
 from service.entrypoints.responses.fields import JsonObject, ResponseSchema
-from service.use_cases.grants.imports.grant_change_kind import GRANT_CHANGES
+from service.use_cases.grants.imports.grant_change_kind import GRANT_CHANGES, GrantChangeImports
+from service.use_cases.grants.imports.grant_kind import GrantImports
 from service.use_cases.imports.bulk_imports import DryRun
 from service.use_cases.imports.csv_file import ImportSheet, RowMistake
+from service.use_cases.imports.kinds import AnyKind
 from service.use_cases.providers.snapshot_file import SnapshotSheet
-from service.use_cases.providers.snapshot_kind import SNAPSHOT
+from service.use_cases.providers.snapshot_kind import SNAPSHOT, ProviderSnapshots
 from service.use_cases.providers.snapshots import SnapshotDryRun
-from service.use_cases.takeover.takeover_import import TAKEOVER_IMPORT
+from service.use_cases.subscriptions.link_kind import LinkImports
+from service.use_cases.takeover.takeover_import import TAKEOVER_IMPORT, TakeoverImports
 
 
 class MistakeOut(ResponseSchema):
@@ -60,90 +63,49 @@ class DryRunOut(ResponseSchema):
     errors = fields.List(fields.Nested(MistakeOut), required=True)
 
 
-class GrantCounts(ResponseSchema):
-    new = fields.Integer(attribute="counts.new", required=True)
-    extended = fields.Integer(attribute="counts.extended", required=True)
-    unchanged = fields.Integer(attribute="counts.unchanged", required=True)
+def _counting(name: str, base: type[ResponseSchema], kind: type[AnyKind], **more: fields.Field[Any]) -> Any:
+    """Return a schema that has a count for each result of a kind of import, and the fields `more`."""
+    counts = {result: fields.Integer(attribute=f"counts.{result}", required=True) for result in kind.results}
+    return type(name, (base,), {**counts, **more})
 
 
-class GrantImportOut(GrantCounts, ImportOut):
-    """An import of grants."""
+GrantImportOut = _counting("GrantImportOut", ImportOut, GrantImports)
+GrantDryRunOut = _counting("GrantDryRunOut", DryRunOut, GrantImports)
+GrantChangesOut = _counting("GrantChangesOut", ImportOut, GrantChangeImports)
+GrantChangesDryRunOut = _counting("GrantChangesDryRunOut", DryRunOut, GrantChangeImports)
+LinkImportOut = _counting("LinkImportOut", ImportOut, LinkImports)
+LinkDryRunOut = _counting("LinkDryRunOut", DryRunOut, LinkImports)
+SnapshotOut = _counting(
+    "SnapshotOut",
+    ImportOut,
+    ProviderSnapshots,
+    provider=fields.String(attribute="manifest.about.provider", required=True),
+)
+SnapshotDryRunOut = _counting(
+    "SnapshotDryRunOut",
+    DryRunOut,
+    ProviderSnapshots,
+    refused=fields.String(required=True, allow_none=True),
+    message=fields.String(required=True, allow_none=True),
+)
+"""`refused` is why the snapshot would be refused, and `message` says it in words."""
 
-
-class GrantDryRunOut(GrantCounts, DryRunOut):
-    """What an import of grants would do."""
-
-
-class SnapshotCounts(ResponseSchema):
-    new = fields.Integer(attribute="counts.new", required=True)
-    changed = fields.Integer(attribute="counts.changed", required=True)
-    ended = fields.Integer(attribute="counts.ended", required=True)
-    unchanged = fields.Integer(attribute="counts.unchanged", required=True)
-
-
-class SnapshotOut(SnapshotCounts, ImportOut):
-    """A snapshot of a provider."""
-
-    provider = fields.String(attribute="manifest.about.provider", required=True)
-
-
-class SnapshotDryRunOut(SnapshotCounts, DryRunOut):
-    """What a snapshot would do. `refused` says why it would be refused, and `message` in words."""
-
-    refused = fields.String(required=True, allow_none=True)
-    message = fields.String(required=True, allow_none=True)
-
-
-class GrantChangeCounts(ResponseSchema):
-    changed = fields.Integer(attribute="counts.changed", required=True)
-    revoked = fields.Integer(attribute="counts.revoked", required=True)
-    unchanged = fields.Integer(attribute="counts.unchanged", required=True)
-
-
-class GrantChangesOut(GrantChangeCounts, ImportOut):
-    """A change of many grants."""
-
-
-class GrantChangesDryRunOut(GrantChangeCounts, DryRunOut):
-    """What a change of many grants would do."""
-
-
-class LinkCounts(ResponseSchema):
-    new = fields.Integer(attribute="counts.new", required=True)
-    changed = fields.Integer(attribute="counts.changed", required=True)
-    unchanged = fields.Integer(attribute="counts.unchanged", required=True)
-
-
-class LinkImportOut(LinkCounts, ImportOut):
-    """An import of links."""
-
-
-class LinkDryRunOut(LinkCounts, DryRunOut):
-    """What an import of links would do."""
-
-
-class TakeoverCounts(ResponseSchema):
-    links = fields.Integer(attribute="counts.links", required=True)
-    grants = fields.Integer(attribute="counts.grants", required=True)
-    seats = fields.Integer(attribute="counts.seats", required=True)
-
-
-class TakeoverImportOut(TakeoverCounts, ImportOut):
-    """A take-over, as an approval shows it."""
-
-
-class TakeoverDryRunOut(TakeoverCounts, DryRunOut):
-    """What a take-over would do."""
-
-
-SCHEMAS: Mapping[str, tuple[type[ImportOut], type[DryRunOut]]] = {
-    GRANT_IMPORT: (GrantImportOut, GrantDryRunOut),
-    SNAPSHOT: (SnapshotOut, SnapshotDryRunOut),
-    GRANT_CHANGES: (GrantChangesOut, GrantChangesDryRunOut),
-    LINK_IMPORT: (LinkImportOut, LinkDryRunOut),
-    TAKEOVER_IMPORT: (TakeoverImportOut, TakeoverDryRunOut),
+IMPORT_SCHEMAS: Mapping[str, type[ResponseSchema]] = {
+    GRANT_IMPORT: GrantImportOut,
+    GRANT_CHANGES: GrantChangesOut,
+    LINK_IMPORT: LinkImportOut,
+    SNAPSHOT: SnapshotOut,
+    TAKEOVER_IMPORT: _counting("TakeoverImportOut", ImportOut, TakeoverImports),
 }
-"""The schemas of each kind of import and of its dry run."""
+"""Kind → the schema of its imports; only an approval shows a take-over."""
+
+DRY_RUN_SCHEMAS: Mapping[str, type[ResponseSchema]] = {
+    GRANT_IMPORT: GrantDryRunOut,
+    GRANT_CHANGES: GrantChangesDryRunOut,
+    LINK_IMPORT: LinkDryRunOut,
+    SNAPSHOT: SnapshotDryRunOut,
+}
+"""Kind → the schema of what an import would do; a take-over reports that in a form of its own."""
 
 
 def write_import(manifest: ImportManifest) -> JsonObject:
@@ -153,14 +115,14 @@ def write_import(manifest: ImportManifest) -> JsonObject:
     undo = manifest.counted if manifest.undo is not None else None
     skipped = manifest.counted.get("skipped", 0)
     row = {"manifest": manifest, "counts": counts, "skipped": skipped, "errors": (), "undo": undo}
-    return SCHEMAS[manifest.kind][0].write(row)
+    return IMPORT_SCHEMAS[manifest.kind].write(row)
 
 
 def write_dry_run(kind: str, sheet: ImportSheet[Any], found: DryRun, **more: Any) -> JsonObject:
     """Return what an import would do, and the mistakes in its file; `more` is what the kind's answer has besides."""
     errors = sorted(sheet.mistakes, key=_LINE)
     row = {"id": None, "state": "staged", "sheet": sheet, "counts": found.counts, "errors": errors, **more}
-    return SCHEMAS[kind][1].write(row)
+    return DRY_RUN_SCHEMAS[kind].write(row)
 
 
 def write_snapshot_dry_run(sheet: SnapshotSheet, done: SnapshotDryRun) -> JsonObject:
