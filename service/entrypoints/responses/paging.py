@@ -97,12 +97,11 @@ def _place_in(text: str, name: str) -> str:
     return place
 
 
-def cut(name: str, found: Sequence[tuple[str, Item]], page: Page) -> tuple[list[Item], str | None]:
-    """Return a page of a short list that is there as a whole, each item with its place; places sort descending.
+def cut(found: Sequence[tuple[str, Item]], page: Page) -> tuple[list[Item], str | None]:
+    """Return a page of a short list, and the place behind which the next begins. Items have places, and descend by them.
 
     So a page continues at the right place even when the item that `after` names no longer exists.
     """
     left = [(place, item) for place, item in found if page.after is None or place < page.after]
     chosen = left[: page.limit]
-    following = cursor(name, chosen[-1][0]) if len(left) > len(chosen) else None
-    return [item for _, item in chosen], following
+    return [item for _, item in chosen], chosen[-1][0] if len(left) > len(chosen) else None
