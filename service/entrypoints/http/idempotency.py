@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import cast
+from functools import partial, wraps
+from typing import Any, cast
 
 from flask import Response, g, make_response, request
 
@@ -30,8 +31,18 @@ _patient = threading.BoundedSemaphore(4)
 """Threads of a process that may wait for long; the others answer readers."""
 
 
-def once(store: IdempotencyStore, work: Callable[[], Reply], *, most: int = inputs.MOST) -> Response:
-    """Do the work of an admin POST, unless its `Idempotency-Key` has an answer already."""
+def repeatable(store: IdempotencyStore, view: Callable[..., Reply]) -> Callable[..., Response]:
+    """Return a view that works once for each `Idempotency-Key`."""
+
+    @wraps(view)
+    def once(**given: Any) -> Response:
+        return _once(store, partial(view, **given))
+
+    return once
+
+
+def _once(store: IdempotencyStore, work: Callable[[], Reply]) -> Response:
+    """Do the work of a request, unless its `Idempotency-Key` has an answer already."""
     given = request.headers.get("Idempotency-Key")
     if given is None:
         return make_response(work())
@@ -44,7 +55,7 @@ def once(store: IdempotencyStore, work: Callable[[], Reply], *, most: int = inpu
         answer = make_response(work())
         return answer.status_code, answer.get_data()
 
-    status, answer = run_once(store, scope, inputs.raw(most), answered)
+    status, answer = run_once(store, scope, inputs.raw(), answered)
     return Response(answer, status, content_type="application/json")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 from flask import g, request
@@ -11,7 +13,7 @@ from marshmallow import Schema
 
 from service.domain.errors import InvalidFields
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.fields import Check, ReasonMaybeIn, check
+from service.entrypoints.responses.fields import Check, NothingIn, ReasonMaybeIn, check
 
 MOST = 256 * 1024
 """Bytes of a body; the webhook and the import have limits of their own."""
@@ -154,3 +156,51 @@ def flag(name: str, *also: str) -> bool:
     if given not in ("true", "false"):
         raise InvalidFields([(name, "must be true or false")])
     return given == "true"
+
+
+def csv_file(most: int) -> bytes:
+    """Return a body that is a file. Raises: `Problem` 415, 413, 400."""
+    kind = request.mimetype.lower()
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if kind != "text/csv" or charset not in ("utf-8", "utf8"):
+        raise Problem(
+            415,
+            "Send the file as text/csv, in UTF-8 (a missing Content-Type is refused too).",
+            kind="not-csv-type",
+            title="The body must be text/csv",
+        )
+    return raw(most)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteInputs:
+    """What a route reads for its view; see `ApiRoutes.add`."""
+
+    flags: tuple[str, ...]
+    parameters: tuple[str, ...]
+    body: type[Schema] | None
+    check: Check | None
+    reason: type[Schema] | None
+    most_bytes: int | None
+
+
+def with_inputs(wanted: RouteInputs, view: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a view that reads what is wanted of the request, and passes it to `view`."""
+    if not (wanted.flags or wanted.body or wanted.reason or wanted.most_bytes):
+        return view
+
+    @wraps(view)
+    def read(**given: Any) -> Any:
+        known = (*wanted.flags, *wanted.parameters)
+        given |= {name: flag(name, *known, *(("reason",) if wanted.reason else ())) for name in wanted.flags}
+        if wanted.reason is not None:
+            given["reason"] = reason(wanted.reason, also=known)
+        elif wanted.body is NothingIn:
+            load(NothingIn, optional=True)
+        elif wanted.body is not None:
+            given["data"] = load(wanted.body, further=wanted.check)
+        elif wanted.most_bytes is not None:
+            given["file"] = csv_file(wanted.most_bytes)
+        return view(**given)
+
+    return read

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar, cast
 
 from flask import Flask
@@ -12,8 +11,8 @@ from marshmallow import Schema
 
 from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.domain.roles import Role
-from service.entrypoints.http import idempotency
-from service.entrypoints.responses.fields import NothingIn
+from service.entrypoints.http import idempotency, inputs
+from service.entrypoints.responses.fields import Check, NothingIn
 
 View = TypeVar("View", bound=Callable[..., Any])
 Parameter = Mapping[str, Any]
@@ -65,7 +64,7 @@ class ApiRoutes:
     def __init__(self, app: Flask, tag: str, repeated: IdempotencyStore) -> None:
         self.app = app
         self._tag = tag
-        self.once = partial(idempotency.once, repeated)
+        self._repeated = repeated
 
     def add(
         self,
@@ -73,8 +72,12 @@ class ApiRoutes:
         role: Role | None,
         gives: type[Schema] | Mapping[int, Answer],
         *,
-        takes: Answer | None = None,
+        body: type[Schema] | None = None,
+        check: Check | None = None,
         reason: type[Schema] | None = None,
+        flags: tuple[Parameter, ...] = (),
+        takes: Answer | None = None,
+        most_bytes: int | None = None,
         refuses: tuple[int, ...] = (),
         parameters: tuple[Parameter, ...] = (),
         repeatable: bool = False,
@@ -82,23 +85,29 @@ class ApiRoutes:
         """Add a view for a rule such as `POST /v1/passes`; its docstring's first line is the route's summary.
 
         `role`: the least role of an admin, `site`, or `None` for a route without a key. `gives`: the answer of status 200, or
-        of each status; a route without one is not described. `reason`: the schema of a reason in the body or in the query.
-        `repeatable`: the view's work runs by `once`. The view gets IDs of the path that `guards.check_path` has checked.
+        of each status; a route without one is not described. The view gets the IDs of the path, which `guards.check_path`
+        has checked, and what the route reads for it: each of `flags` by its name, `data` by the schema `body` and by `check`,
+        `reason` by its schema, from the body or the query, and with `most_bytes` the CSV `file`. What else a request brings
+        the view reads itself: `takes` and `parameters` describe it. `repeatable`: an `Idempotency-Key` makes it work once.
         """
         method, path = rule.split(" ")
         extra = ((REASON,) if reason is not None else ()) + ((IDEMPOTENCY_KEY,) if repeatable else ())
         description = RouteDescription(
             gives if isinstance(gives, Mapping) else {200: gives},
-            reason or takes,
-            reason is None and takes is not NothingIn,
+            reason or body or takes,
+            reason is None and body is not NothingIn,
             refuses,
-            extra + parameters,
+            extra + flags + parameters,
             self._tag,
         )
+        names = tuple(flag["name"] for flag in flags)
+        wanted = inputs.RouteInputs(names, tuple(one["name"] for one in parameters), body, check, reason, most_bytes)
 
         def register(view: View) -> View:
-            cast(Any, view).demands, cast(Any, view).described = role, description
-            self.app.add_url_rule(path, view_func=view, methods=[method])
+            call = idempotency.repeatable(self._repeated, view) if repeatable else view
+            answer = inputs.with_inputs(wanted, call)
+            cast(Any, answer).demands, cast(Any, answer).described = role, description
+            self.app.add_url_rule(path, view_func=answer, methods=[method])
             return view
 
         return register

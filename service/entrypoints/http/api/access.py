@@ -1,9 +1,12 @@
-"""`/v1/access` and `/v1/access/batch`: may this reader read this story? `/v1/decisions/{id}`: what was answered, and why."""
+"""`/v1/access` and `/v1/access/batch`: may this reader read this story?
+
+`/v1/decisions/{id}`: what was answered, and why. `/v1/stories/{story}`: what the site last said of a story, and its tier now.
+"""
 
 from __future__ import annotations
 
 from service.bootstrap import Service
-from service.entrypoints.http import inputs
+from service.domain.errors import UnknownStory
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.access import (
     AccessIn,
@@ -17,6 +20,7 @@ from service.entrypoints.responses.access import (
     stray_verified,
 )
 from service.entrypoints.responses.fields import JsonObject
+from service.entrypoints.responses.stories import StoryOut, write_story
 
 
 def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
@@ -30,12 +34,12 @@ def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
         named = {f"{place}.tier": story.get("tier") for place, story in stories.items() if isinstance(story, dict)}
         return [(place, unknown) for place, tier in named.items() if isinstance(tier, str) and tier not in tiers]
 
-    @routes.add("POST /v1/access", "site", AccessOut, takes=AccessIn)
-    def access() -> JsonObject:
+    def check(body: JsonObject) -> list[tuple[str, str]]:
+        return unknown_tiers({"story": body.get("story")}) + stray_verified(body)
+
+    @routes.add("POST /v1/access", "site", AccessOut, body=AccessIn, check=check)
+    def access(data: JsonObject) -> JsonObject:
         """Decide whether a reader sees the full story or the upsell box, and why."""
-        data = inputs.load(
-            AccessIn, further=lambda body: unknown_tiers({"story": body.get("story")}) + stray_verified(body)
-        )
         question = question_of(data)
         note([question.story])
         answer = access_check.check(question, service.clock())
@@ -45,12 +49,12 @@ def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
             service.comparisons.compare(incumbent, answer, written["decision_id"])
         return written
 
-    @routes.add("POST /v1/access/batch", "site", BatchOut, takes=BatchIn)
-    def batch() -> JsonObject:
+    def check_batch(body: JsonObject) -> list[tuple[str, str]]:
+        return unknown_tiers(_placed(body.get("stories"))) + stray_verified(body)
+
+    @routes.add("POST /v1/access/batch", "site", BatchOut, body=BatchIn, check=check_batch)
+    def batch(data: JsonObject) -> JsonObject:
         """Decide for up to 100 stories at once, each as if asked alone without counting."""
-        data = inputs.load(
-            BatchIn, further=lambda body: unknown_tiers(_placed(body.get("stories"))) + stray_verified(body)
-        )
         questions = questions_of(data)
         note([question.story for question in questions])
         answers = access_check.check_all(questions, service.clock())
@@ -64,6 +68,19 @@ def register_decisions(routes: ApiRoutes, service: Service) -> None:
     def show_decision(decision: str) -> JsonObject:
         """Return a decision of the last seven days, as it was answered, with each step that led there."""
         return DecisionOut.write(service.explainer.explain_decision(decision, service.clock()))
+
+    @routes.add("GET /v1/stories/<any_id:story>", "viewer", StoryOut, refuses=(404,))
+    def show_story(story: str) -> JsonObject:
+        """Return what the site last said of a story in an access check or a batch, and its tier now.
+
+        A story is known for 90 days after the site asked about it. An unchanged one is noted once an hour, so the site can
+        have asked up to an hour after `asked_at`.
+        """
+        now = service.clock()
+        known = service.stories.find(story, now)
+        if known is None:
+            raise UnknownStory(story)
+        return write_story(known, service.settings.catalogue.tier_origin(known.story, now))
 
 
 def _placed(stories: object) -> dict[str, object]:

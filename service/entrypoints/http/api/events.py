@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from service.bootstrap import Service
-from service.entrypoints.http import guards, inputs, lists
+from service.entrypoints.http import guards, lists
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes, query
 from service.entrypoints.responses.fields import JsonObject, NothingIn
 from service.entrypoints.responses.lists import EVENTS
@@ -28,9 +28,8 @@ def register(routes: ApiRoutes, service: Service) -> None:
         return EventOut.write(admin.find_event(event))
 
     @routes.add(
-        "POST /v1/events/<event>/replay", "owner", {202: EventOut}, takes=NothingIn, refuses=(404,), repeatable=True
+        "POST /v1/events/<event>/replay", "owner", {202: EventOut}, body=NothingIn, refuses=(404,), repeatable=True
     )
-    def replay_event(event: str) -> Response:
+    def replay_event(event: str) -> tuple[JsonObject, int]:
         """Process an event again."""
-        inputs.load(NothingIn, optional=True)
-        return routes.once(lambda: (EventOut.write(admin.replay_event(event, guards.actor(), service.clock())), 202))
+        return EventOut.write(admin.replay_event(event, guards.actor(), service.clock())), 202

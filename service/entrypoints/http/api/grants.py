@@ -11,7 +11,7 @@ from service.bootstrap import Service
 from service.domain import grant_rules
 from service.domain.catalogue import Catalogue
 from service.domain.sources import Grant
-from service.entrypoints.http import guards, idempotency, inputs, lists
+from service.entrypoints.http import guards, idempotency, lists
 from service.entrypoints.http.routes import AFTER, ENDS_BEFORE, LIMIT, ApiRoutes, query
 from service.entrypoints.responses.administration import ApprovalOut, write_approval
 from service.entrypoints.responses.fields import JsonObject, ReasonIn
@@ -40,36 +40,36 @@ def register(routes: ApiRoutes, service: Service) -> None:
         return lists.answer(GRANTS, service)
 
     @routes.add(
-        "POST /v1/readers/<reader>/grants", "granter", {201: GrantOut, 202: ApprovalOut}, takes=GrantIn, repeatable=True
+        "POST /v1/readers/<reader>/grants",
+        "granter",
+        {201: GrantOut, 202: ApprovalOut},
+        body=GrantIn,
+        check=lambda body: _not_grantable(body, catalogue),
+        repeatable=True,
     )
-    def give_grant(reader: str) -> Response:
+    def give_grant(reader: str, data: JsonObject) -> tuple[JsonObject, int]:
         """Grant a reader a plan or single features, with a reason and an end."""
-        data = inputs.load(GrantIn, further=lambda body: _not_grantable(body, catalogue))
-
-        def create() -> tuple[JsonObject, int]:
-            now = service.clock()
-            done = changes.create(reader, to_grant_request(data, now), guards.actor(), now, named=idempotency.token())
-            return _answer(done, reader, now, 201)
-
-        return routes.once(create)
+        now = service.clock()
+        done = changes.create(reader, to_grant_request(data, now), guards.actor(), now, named=idempotency.token())
+        return _answer(done, reader, now, 201)
 
     @routes.add(
         "PATCH /v1/readers/<reader>/grants/<grant>",
         "granter",
         {200: GrantOut, 202: ApprovalOut},
-        takes=GrantChangeIn,
+        body=GrantChangeIn,
         refuses=(404, 409),
     )
-    def change_grant(reader: str, grant: str) -> tuple[JsonObject, int]:
+    def change_grant(reader: str, grant: str, data: JsonObject) -> tuple[JsonObject, int]:
         """Change the end of a grant."""
-        data, now = inputs.load(GrantChangeIn), service.clock()
+        now = service.clock()
         done = changes.change(reader, grant, data["until"], data["reason"], guards.actor(), now)
         return _answer(done, reader, now)
 
     @routes.add("DELETE /v1/readers/<reader>/grants/<grant>", "granter", GrantOut, reason=ReasonIn, refuses=(404,))
-    def revoke_grant(reader: str, grant: str) -> tuple[JsonObject, int]:
+    def revoke_grant(reader: str, grant: str, reason: str) -> tuple[JsonObject, int]:
         """Revoke a grant at once. One that is revoked already stays as it is."""
-        reason, now = inputs.reason(ReasonIn) or "", service.clock()
+        now = service.clock()
         return _answer(changes.revoke(reader, grant, reason, guards.actor(), now), reader, now)
 
 

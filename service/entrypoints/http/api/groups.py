@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from flask import Response
-
 from service.bootstrap import Service
 from service.domain.errors import InvalidFields
 from service.domain.ids import read_reader
@@ -44,55 +42,40 @@ def register(routes: ApiRoutes, service: Service) -> None:
         owned = groups.list_owned(read_field("owner", read_reader, given), service.clock())
         return GroupsOut.write({"groups": [group for group in owned if not group.has_ended]})
 
-    @routes.add(f"PUT {SEAT}", "site", GroupOut, takes=OwnerIn, refuses=(404, 409))
-    def assign_group_seat(subscription: str, reader: str) -> JsonObject:
+    @routes.add(f"PUT {SEAT}", "site", GroupOut, body=OwnerIn, refuses=(404, 409))
+    def assign_group_seat(subscription: str, reader: str, data: JsonObject) -> JsonObject:
         """The owner gives a reader a seat; a repeat changes nothing."""
-        owner, actor = inputs.load(OwnerIn)["owner"], guards.site_actor()
-        return GroupOut.write(groups.assign_seat(subscription, owner, reader, actor, service.clock()))
+        actor = guards.site_actor()
+        return GroupOut.write(groups.assign_seat(subscription, data["owner"], reader, actor, service.clock()))
 
-    @routes.add(f"DELETE {SEAT}", "site", GroupOut, takes=OwnerIn, refuses=(404, 409))
-    def release_group_seat(subscription: str, reader: str) -> JsonObject:
+    @routes.add(f"DELETE {SEAT}", "site", GroupOut, body=OwnerIn, refuses=(404, 409))
+    def release_group_seat(subscription: str, reader: str, data: JsonObject) -> JsonObject:
         """The owner takes a reader's seat back; a repeat changes nothing."""
-        owner, actor = inputs.load(OwnerIn)["owner"], guards.site_actor()
-        return GroupOut.write(groups.release_seat(subscription, owner, reader, actor, service.clock()))
-
-    _register_invitations(routes, service)
-
-
-def _register_invitations(routes: ApiRoutes, service: Service) -> None:
-    groups = service.owned_groups
+        actor = guards.site_actor()
+        return GroupOut.write(groups.release_seat(subscription, data["owner"], reader, actor, service.clock()))
 
     @routes.add(
         "POST /v1/groups/<subscription>/invites",
         "site",
         {201: CreatedInviteOut},
-        takes=InviteIn,
+        body=InviteIn,
         refuses=(404, 409),
         repeatable=True,
     )
-    def create_invite(subscription: str) -> Response:
+    def create_invite(subscription: str, data: JsonObject) -> tuple[JsonObject, int]:
         """The owner creates an invitation to one seat, a token for a link. At most as many are open as seats are free."""
-        data = inputs.load(InviteIn)
+        made, token = groups.create_invitation(
+            subscription, data["owner"], data["until"], service.clock(), named=idempotency.token()
+        )
+        return CreatedInviteOut.write({"id": made.id, "invite": token, "until": made.until}), 201
 
-        def create() -> tuple[JsonObject, int]:
-            made, token = groups.create_invitation(
-                subscription, data["owner"], data["until"], service.clock(), named=idempotency.token()
-            )
-            return CreatedInviteOut.write({"id": made.id, "invite": token, "until": made.until}), 201
-
-        return routes.once(create)
-
-    @routes.add(
-        "DELETE /v1/groups/<subscription>/invites/<invite_id>", "site", InviteOut, takes=OwnerIn, refuses=(404,)
-    )
-    def withdraw_invite(subscription: str, invite_id: str) -> JsonObject:
+    @routes.add("DELETE /v1/groups/<subscription>/invites/<invite_id>", "site", InviteOut, body=OwnerIn, refuses=(404,))
+    def withdraw_invite(subscription: str, invite_id: str, data: JsonObject) -> JsonObject:
         """The owner withdraws an open invitation; a repeat changes nothing."""
-        owner = inputs.load(OwnerIn)["owner"]
-        return InviteOut.write(groups.withdraw_invitation(subscription, owner, invite_id, service.clock()))
+        return InviteOut.write(groups.withdraw_invitation(subscription, data["owner"], invite_id, service.clock()))
 
-    @routes.add("POST /v1/invites/accept", "site", AcceptedOut, takes=AcceptIn, refuses=(404, 409))
-    def accept_invite() -> JsonObject:
+    @routes.add("POST /v1/invites/accept", "site", AcceptedOut, body=AcceptIn, refuses=(404, 409))
+    def accept_invite(data: JsonObject) -> JsonObject:
         """A reader accepts an invitation and gets its seat; who has a seat keeps it, and the invitation stays open."""
-        data = inputs.load(AcceptIn)
         subscription = groups.accept_invitation(data["invite"], data["reader"], guards.site_actor(), service.clock())
         return AcceptedOut.write({"subscription": subscription, "reader": data["reader"]})

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
-
-from flask import Response, request
 
 from service.adapters.redis.imports.import_store import GRANT_IMPORT
 from service.adapters.redis.stripe_objects.link_imports import LINK_IMPORT
 from service.bootstrap import Service
-from service.entrypoints.http import guards, idempotency, inputs
+from service.entrypoints.http import guards, idempotency
 from service.entrypoints.http.routes import ApiRoutes, query
 from service.entrypoints.responses.administration import write_submitted_import
-from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.fields import JsonObject, ReasonIn
 from service.entrypoints.responses.imports import (
     GrantDryRunOut,
@@ -34,8 +30,6 @@ GRANT_CSV = {
 }
 LINK_CSV = {"text/csv": {"schema": {"type": "string"}, "example": "reader,customer\nr-1042,cus_PmNq4Zx2\n"}}
 
-ReadFile = Callable[[bytes, float, Pace], ImportSheet[Any]]
-
 
 def register_grants(routes: ApiRoutes, service: Service) -> None:
     catalogue = service.settings.catalogue
@@ -44,21 +38,19 @@ def register_grants(routes: ApiRoutes, service: Service) -> None:
         "POST /v1/grants/import",
         "granter",
         {200: GrantDryRunOut, 202: GrantImportOut},
+        flags=(DRY_RUN,),
         takes=GRANT_CSV,
-        parameters=(DRY_RUN,),
+        most_bytes=grant_file.FORMAT.most_bytes,
         repeatable=True,
     )
-    def import_grants() -> Response:
+    def import_grants(dry_run: bool, file: bytes) -> idempotency.Reply:
         """Give grants to many readers, all or none: `reader,plan,until,reason`, at most 50 000 rows and 16 MiB.
 
         Cells are separated by `,` or `;`. `until` is a date, a span such as `30d`, a time with an offset, or `never`.
         Wrong rows are named with line and field, and nothing is imported then.
         """
-
-        def read(body: bytes, now: float, pace: Pace) -> ImportSheet[Any]:
-            return grant_file.read(body, catalogue, now, pace)
-
-        return _import_file(routes, service, GRANT_IMPORT, read, grant_file.FORMAT.most_bytes)
+        now, pace = service.clock(), Pace()
+        return _import_sheet(service, GRANT_IMPORT, grant_file.read(file, catalogue, now, pace), now, pace, dry_run)
 
     @routes.add("GET /v1/grants/import/<import_id>", "viewer", GrantImportOut, refuses=(404,))
     def show_import(import_id: str) -> JsonObject:
@@ -68,12 +60,12 @@ def register_grants(routes: ApiRoutes, service: Service) -> None:
     @routes.add(
         "DELETE /v1/grants/import/<import_id>", "granter", {202: GrantImportOut}, reason=ReasonIn, refuses=(404, 409)
     )
-    def undo_import(import_id: str) -> tuple[JsonObject, int]:
+    def undo_import(import_id: str, reason: str) -> tuple[JsonObject, int]:
         """Undo an import: revoke what it gave, and restore the ends that it changed.
 
         What an admin changed or revoked since is left as it is.
         """
-        return undo_by_request(service, import_id, GRANT_IMPORT)
+        return write_import(service.imports.undo(import_id, reason, guards.actor(), service.clock(), GRANT_IMPORT)), 202
 
 
 def register_links(routes: ApiRoutes, service: Service) -> None:
@@ -81,19 +73,19 @@ def register_links(routes: ApiRoutes, service: Service) -> None:
         "POST /v1/links/import",
         "granter",
         {200: LinkDryRunOut, 202: LinkImportOut},
+        flags=(DRY_RUN,),
         takes=LINK_CSV,
-        parameters=(DRY_RUN,),
+        most_bytes=link_file.FORMAT.most_bytes,
         repeatable=True,
     )
-    def import_links() -> Response:
+    def import_links(dry_run: bool, file: bytes) -> idempotency.Reply:
         """Link many customers or subscriptions of Stripe's, all or none: `reader,customer` or `reader,subscription`.
 
         At most 500 000 rows and 64 MiB; cells are separated by `,` or `;`. IDs are not looked up at Stripe. `changed`
         counts rows that replace a link. Wrong rows are named with line and field, and nothing is imported then.
         """
-        return _import_file(
-            routes, service, LINK_IMPORT, lambda body, _, pace: link_file.read(body, pace), link_file.FORMAT.most_bytes
-        )
+        now, pace = service.clock(), Pace()
+        return _import_sheet(service, LINK_IMPORT, link_file.read(file, pace), now, pace, dry_run)
 
     @routes.add("GET /v1/links/import/<import_id>", "viewer", LinkImportOut, refuses=(404,))
     def show_link_import(import_id: str) -> JsonObject:
@@ -103,45 +95,19 @@ def register_links(routes: ApiRoutes, service: Service) -> None:
     @routes.add(
         "DELETE /v1/links/import/<import_id>", "granter", {202: LinkImportOut}, reason=ReasonIn, refuses=(404, 409)
     )
-    def undo_link_import(import_id: str) -> tuple[JsonObject, int]:
+    def undo_link_import(import_id: str, reason: str) -> tuple[JsonObject, int]:
         """Undo an import of links: each object has the link that it would have without the import.
 
         What an admin linked or unlinked since is left as it is.
         """
-        return undo_by_request(service, import_id, LINK_IMPORT)
+        return write_import(service.imports.undo(import_id, reason, guards.actor(), service.clock(), LINK_IMPORT)), 202
 
 
-def _import_file(routes: ApiRoutes, service: Service, kind: str, read: ReadFile, most: int) -> Response:
-    """Import the file in the body, or answer what the import would do."""
-    dry_run = inputs.flag("dry_run")
-    require_csv()
-    body = inputs.raw(most)
-
-    def work() -> idempotency.Reply:
-        now, pace = service.clock(), Pace()
-        sheet = read(body, now, pace)
-        if dry_run:
-            return write_dry_run(kind, sheet, service.imports.dry_run(kind, sheet, now, pace))
-        done = service.imports.submit(kind, sheet, guards.actor(), now, pace, named=idempotency.token())
-        return write_submitted_import(done), 202
-
-    return routes.once(work, most=most)
-
-
-def undo_by_request(service: Service, import_id: str, kind: str) -> tuple[JsonObject, int]:
-    """Undo an import of this kind, with the reason in the request."""
-    reason = inputs.reason(ReasonIn) or ""
-    return write_import(service.imports.undo(import_id, reason, guards.actor(), service.clock(), kind)), 202
-
-
-def require_csv() -> None:
-    """Check the type of a body that is a file. Raises: `Problem` 415."""
-    kind = request.mimetype.lower()
-    charset = request.mimetype_params.get("charset", "utf-8").lower()
-    if kind != "text/csv" or charset not in ("utf-8", "utf8"):
-        raise Problem(
-            415,
-            "Send the file as text/csv, in UTF-8 (a missing Content-Type is refused too).",
-            kind="not-csv-type",
-            title="The body must be text/csv",
-        )
+def _import_sheet(
+    service: Service, kind: str, sheet: ImportSheet[Any], now: float, pace: Pace, dry_run: bool
+) -> idempotency.Reply:
+    """Import a sheet, or answer what the import would do."""
+    if dry_run:
+        return write_dry_run(kind, sheet, service.imports.dry_run(kind, sheet, now, pace))
+    done = service.imports.submit(kind, sheet, guards.actor(), now, pace, named=idempotency.token())
+    return write_submitted_import(done), 202

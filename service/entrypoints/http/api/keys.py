@@ -6,7 +6,7 @@ from flask import Response
 
 from service.adapters.redis.staff.admin_keys import AdminKeyCache
 from service.bootstrap import Service
-from service.entrypoints.http import guards, inputs, lists
+from service.entrypoints.http import guards, lists
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes
 from service.entrypoints.responses.administration import KeyIn, KeyOut, NewKeyOut
 from service.entrypoints.responses.fields import JsonObject, ReasonMaybeIn
@@ -17,18 +17,13 @@ def register(routes: ApiRoutes, service: Service, cache: AdminKeyCache) -> None:
     """Add the routes of keys. `cache`: this process's copy of them, which forgets what changes here."""
     keys = service.admin_keys
 
-    @routes.add("POST /v1/keys", "owner", {201: NewKeyOut}, takes=KeyIn, repeatable=True)
-    def make_key() -> Response:
+    @routes.add("POST /v1/keys", "owner", {201: NewKeyOut}, body=KeyIn, repeatable=True)
+    def make_key(data: JsonObject) -> tuple[JsonObject, int]:
         """Create an admin key. It is shown only in this answer."""
-        data = inputs.load(KeyIn)
-
-        def create() -> tuple[JsonObject, int]:
-            name, role = data["name"], data["role"]
-            secret = keys.create(name, role, data.get("reason"), guards.actor(), service.clock())
-            cache.invalidate()
-            return NewKeyOut.write({"name": name, "role": role, "key": secret}), 201
-
-        return routes.once(create)
+        name, role = data["name"], data["role"]
+        secret = keys.create(name, role, data.get("reason"), guards.actor(), service.clock())
+        cache.invalidate()
+        return NewKeyOut.write({"name": name, "role": role, "key": secret}), 201
 
     @routes.add("GET /v1/keys", "viewer", lists.list_of(KeyOut), parameters=(LIMIT, AFTER))
     def show_keys() -> Response:
@@ -36,8 +31,8 @@ def register(routes: ApiRoutes, service: Service, cache: AdminKeyCache) -> None:
         return lists.answer(KEYS, service)
 
     @routes.add("DELETE /v1/keys/<name>", "owner", KeyOut, reason=ReasonMaybeIn, refuses=(404, 409))
-    def end_key(name: str) -> JsonObject:
+    def end_key(name: str, reason: str | None) -> JsonObject:
         """Revoke a key. Within two seconds, no process accepts it."""
-        ended = keys.end(name, inputs.reason(ReasonMaybeIn), guards.actor(), service.clock())
+        ended = keys.end(name, reason, guards.actor(), service.clock())
         cache.invalidate()
         return KeyOut.write(ended)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from service.bootstrap import Service
-from service.entrypoints.http import guards, idempotency, inputs, lists
+from service.entrypoints.http import guards, idempotency, lists
 from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes
 from service.entrypoints.responses.fields import JsonObject, ReasonMaybeIn
 from service.entrypoints.responses.lists import PASSES
@@ -26,17 +26,12 @@ def register(routes: ApiRoutes, service: Service) -> None:
     """Add the routes of story passes."""
     passes, tokens = service.passes, service.pass_tokens
 
-    @routes.add("POST /v1/passes", "granter", {201: PassOut}, takes=PassIn, repeatable=True)
-    def make_pass() -> Response:
+    @routes.add("POST /v1/passes", "granter", {201: PassOut}, body=PassIn, repeatable=True)
+    def make_pass(data: JsonObject) -> tuple[JsonObject, int]:
         """Create a gift link: it opens one story for everyone who has it, until it is used up or expires."""
-        data = inputs.load(PassIn)
-
-        def create() -> tuple[JsonObject, int]:
-            now = service.clock()
-            made = create_story_pass(passes, data, guards.actor(), now, named=idempotency.token())
-            return write_pass(made, tokens, now), 201
-
-        return routes.once(create)
+        now = service.clock()
+        made = create_story_pass(passes, data, guards.actor(), now, named=idempotency.token())
+        return write_pass(made, tokens, now), 201
 
     @routes.add("GET /v1/passes", "viewer", lists.list_of(PassOut), parameters=(LIMIT, AFTER))
     def show_passes() -> Response:
@@ -49,31 +44,25 @@ def register(routes: ApiRoutes, service: Service) -> None:
         return write_pass(passes.find(pass_id), tokens, service.clock())
 
     @routes.add("DELETE /v1/passes/<pass_id>", "granter", PassOut, reason=ReasonMaybeIn, refuses=(404,))
-    def revoke_pass(pass_id: str) -> JsonObject:
+    def revoke_pass(pass_id: str, reason: str | None) -> JsonObject:
         """Revoke a gift link at once, for everyone; one that is revoked already stays as it is."""
         now = service.clock()
-        revoked = passes.revoke(pass_id, inputs.reason(ReasonMaybeIn), guards.actor(), now)
-        return write_pass(revoked, tokens, now)
+        return write_pass(passes.revoke(pass_id, reason, guards.actor(), now), tokens, now)
 
 
 def register_gifts(routes: ApiRoutes, service: Service) -> None:
     """Add the routes of gifts: the website gives a story away for a reader whose plan includes gifts (`gifts_per_month`)."""
     tokens = service.pass_tokens
 
-    @routes.add("POST /v1/gifts", "site", {201: GiftOut}, takes=GiftIn, repeatable=True)
-    def give_gift() -> Response:
+    @routes.add("POST /v1/gifts", "site", {201: GiftOut}, body=GiftIn, repeatable=True)
+    def give_gift(data: JsonObject) -> tuple[JsonObject, int]:
         """Create a gift link for a reader whose plan includes gifts.
 
         A reader can give as many a month as their plans include (`gifts_per_month`).
         """
-        data = inputs.load(GiftIn)
-
-        def create() -> tuple[JsonObject, int]:
-            now = service.clock()
-            made, allowance = service.gifts.create(data, guards.actor(), now)
-            return write_gift(made, tokens, now, allowance), 201
-
-        return routes.once(create)
+        now = service.clock()
+        made, allowance = service.gifts.create(data, guards.actor(), now)
+        return write_gift(made, tokens, now, allowance), 201
 
     @routes.add("GET /v1/gifts/<reader>", "site", GiftsOut)
     def list_gifts(reader: str) -> JsonObject:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.bootstrap import Service
 from service.entrypoints.http import guards, inputs
-from service.entrypoints.http.api.imports import DRY_RUN, require_csv
+from service.entrypoints.http.api.imports import DRY_RUN
 from service.entrypoints.http.routes import ApiRoutes, query
 from service.entrypoints.responses.fields import JsonObject, ReasonMaybeIn
 from service.entrypoints.responses.imports import (
@@ -27,7 +27,7 @@ ONE = "/v1/readers/<reader>/external/<provider>/<any_id:external_id>"
 
 def register(routes: ApiRoutes, service: Service) -> None:
     """Add the routes of a single source, whose ID may hold slashes, and of snapshots."""
-    external, catalogue = service.external_sources, service.settings.catalogue
+    external, snapshots, catalogue = service.external_sources, service.snapshots, service.settings.catalogue
 
     @routes.add(f"PUT {ONE}", "granter", ExternalOut, takes=ExternalIn, refuses=(404,))
     def put_external(reader: str, provider: str, external_id: str) -> JsonObject:
@@ -42,17 +42,11 @@ def register(routes: ApiRoutes, service: Service) -> None:
         return write_external(external.write_source(report, data["plan"], until), reader, catalogue, now)
 
     @routes.add(f"DELETE {ONE}", "granter", ExternalOut, reason=ReasonMaybeIn, refuses=(404,))
-    def end_external(reader: str, provider: str, external_id: str) -> JsonObject:
+    def end_external(reader: str, provider: str, external_id: str, reason: str | None) -> JsonObject:
         """End a reader's subscription of this provider at once; one that has ended stays as it is."""
-        reason, now = inputs.reason(ReasonMaybeIn), service.clock()
+        now = service.clock()
         report = ExternalReport(provider, external_id, reader, guards.actor(), now)
         return write_external(external.end_source(report, reason), reader, catalogue, now)
-
-    _register_snapshots(routes, service)
-
-
-def _register_snapshots(routes: ApiRoutes, service: Service) -> None:
-    snapshots, catalogue = service.snapshots, service.settings.catalogue
 
     @routes.add(
         "PUT /v1/providers/<provider>/snapshot",
@@ -70,8 +64,7 @@ def _register_snapshots(routes: ApiRoutes, service: Service) -> None:
         """
         find_provider(catalogue, provider)
         dry_run, force = inputs.flag("dry_run", "force"), inputs.flag("force", "dry_run")
-        require_csv()
-        body, now, pace = inputs.raw(snapshot_file.FORMAT.most_bytes), service.clock(), Pace()
+        body, now, pace = inputs.csv_file(snapshot_file.FORMAT.most_bytes), service.clock(), Pace()
         sheet = snapshot_file.read(body, catalogue, now, pace)
         if dry_run:
             return write_snapshot_dry_run(sheet, snapshots.dry_run(provider, sheet, now, pace, force=force)), 200

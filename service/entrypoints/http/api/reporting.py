@@ -1,4 +1,7 @@
-"""`/v1/activity` and `/v1/attention`: the statistics of the first page, and what needs attention."""
+"""`/v1/activity`, `/v1/attention`, and `/v1/comparisons`: statistics, what needs attention, and compare mode.
+
+Compare mode shows where the answers differ from what the incumbent paywall showed.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,19 @@ from service.adapters.redis.reporting.usage_counts import DAYS_KEPT
 from service.bootstrap import Service
 from service.domain.errors import InvalidFields
 from service.entrypoints.http import inputs, lists
-from service.entrypoints.http.routes import ApiRoutes, query
+from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes, query
 from service.entrypoints.responses.fields import JsonObject
+from service.entrypoints.responses.lists import COMPARISONS
 from service.entrypoints.responses.reporting import (
     FIGURE_COLUMNS,
     ActivityOut,
     AttentionOut,
+    ComparisonOut,
+    ComparisonSummaryOut,
     figure_rows,
     write_alerts,
 )
+from service.use_cases.reporting.comparisons import load_compared_days, summarize
 from service.use_cases.reporting.statistics import DEFAULT_DAYS, figures
 
 DAYS = query(
@@ -48,6 +55,18 @@ def register(routes: ApiRoutes, service: Service) -> None:
         inputs.taken()
         now = service.clock()
         return write_alerts(service.alerts.current(now), now)
+
+    @routes.add("GET /v1/comparisons", "viewer", lists.list_of(ComparisonOut), parameters=(LIMIT, AFTER))
+    def list_comparisons() -> Response:
+        """List answers of the last seven days that differ from the incumbent's, the newest first."""
+        return lists.answer(COMPARISONS, service)
+
+    @routes.add("GET /v1/comparisons/summary", "viewer", ComparisonSummaryOut)
+    def summarize_comparisons() -> JsonObject:
+        """Count the answers compared in the last seven days, and how they differed."""
+        inputs.taken()
+        zone, store = service.settings.catalogue.zone, service.usage_counters.store
+        return ComparisonSummaryOut.write(summarize(load_compared_days(store, zone, service.clock())))
 
 
 def _days() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.bootstrap import Service
-from service.entrypoints.http import guards, inputs
+from service.entrypoints.http import guards
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.fields import JsonObject, NothingIn, ReasonMaybeIn
 from service.entrypoints.responses.stripe_objects import GroupOut
@@ -18,11 +18,10 @@ def register(routes: ApiRoutes, service: Service) -> None:
         return GroupOut.write(admin.load_seats(subscription, service.clock()))
 
     @routes.add(
-        "PUT /v1/subscriptions/<subscription>/seats/<reader>", "granter", GroupOut, takes=NothingIn, refuses=(404, 409)
+        "PUT /v1/subscriptions/<subscription>/seats/<reader>", "granter", GroupOut, body=NothingIn, refuses=(404, 409)
     )
     def assign_seat(subscription: str, reader: str) -> JsonObject:
         """Assign a seat to a reader. A repeat changes nothing."""
-        inputs.load(NothingIn, optional=True)
         return GroupOut.write(admin.assign_seat(subscription, reader, guards.actor(), service.clock()))
 
     @routes.add(
@@ -32,7 +31,6 @@ def register(routes: ApiRoutes, service: Service) -> None:
         reason=ReasonMaybeIn,
         refuses=(404, 409),
     )
-    def release_seat(subscription: str, reader: str) -> JsonObject:
+    def release_seat(subscription: str, reader: str, reason: str | None) -> JsonObject:
         """Remove a reader's seat. A repeat changes nothing."""
-        reason, now = inputs.reason(ReasonMaybeIn), service.clock()
-        return GroupOut.write(admin.release_seat(subscription, reader, guards.actor(), now, reason=reason))
+        return GroupOut.write(admin.release_seat(subscription, reader, guards.actor(), service.clock(), reason=reason))
