@@ -16,7 +16,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 from demo import folder
@@ -24,7 +23,7 @@ from demo.layout import HOST, Layout, create_layout
 from demo.welcome import as_json_fields, grant_command, welcome_text
 from service.entrypoints.processes.lifecycle import ShutdownSignal, handle_shutdown_signals, ignore_shutdown_signals
 from service.entrypoints.processes.listening import CannotServe
-from service.entrypoints.processes.supervisor import Child, start_module, supervise
+from service.entrypoints.processes.supervisor import Child, supervise
 from service.settings.settings import Settings
 
 START_SECONDS = 90.0
@@ -169,9 +168,14 @@ def _is_setting(name: str) -> bool:
 
 
 def _child(name: str, arguments: list[str], env: Mapping[str, str], logs_to: Layout | None = None) -> Child:
-    log = logs_to.log if logs_to else None
-    with_parent = ["demo.run_with_parent", str(os.getpid()), *arguments]
-    return Child(name, partial(start_module, with_parent, env, log=log, quiet=log is None))
+    log = logs_to.log if logs_to else Path(os.devnull)
+    command = [sys.executable, "-m", "demo.run_with_parent", str(os.getpid()), *arguments]
+
+    def start() -> subprocess.Popen[bytes]:
+        with log.open("ab") as out:
+            return subprocess.Popen(command, env=env, stdout=out)  # noqa: S603 - our own modules
+
+    return Child(name, start)
 
 
 def _wait_until_ready(urls: list[str], children: list[Child], layout: Layout, shutdown: ShutdownSignal) -> bool:

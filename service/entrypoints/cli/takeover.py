@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import jinja2
 
 from service.bootstrap import Service
 from service.domain.errors import WrongRows
@@ -15,8 +16,7 @@ from service.domain.ids import escape_invisible
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.cli.imports import names_committed
-from service.entrypoints.cli.takeover_page import render_page
-from service.entrypoints.responses.takeover import describe_takeover, describe_unmapped, write_takeover
+from service.entrypoints.responses.takeover import REASONS, describe_takeover, describe_unmapped, write_takeover
 from service.use_cases.imports.bulk_imports import PendingImport
 from service.use_cases.takeover.export_file import ExportFile, ExportRow, find_columns, read_file, read_members
 from service.use_cases.takeover.export_formats import FORMATS
@@ -32,6 +32,7 @@ EXPORTS = {
     "stripe": "In Stripe's Dashboard: Billing, Subscriptions (or Customers), Export, with all columns and metadata.",
 }
 """Where each export comes from."""
+_TEMPLATE = Path(__file__).parent / "takeover_page.html"
 
 
 @click.group()
@@ -102,7 +103,7 @@ def _take_over(
     lines = [*describe_takeover(found, names), outcome]
     value = write_takeover(found, import_id, names)
     if html is not None:
-        html.write_text(render_page(found, value, names, outcome), "utf-8")
+        html.write_text(_render_page(found, value, names, outcome), "utf-8")
     hints = describe_unmapped(found) if session.wants_json() else []
     if config is None and (found.unmapped or (found.levels and form.name != "stripe")):
         proposed = propose(found.levels, form.name, catalogue).rstrip()
@@ -112,6 +113,14 @@ def _take_over(
     else:
         lines += hints
     return Output(value, "\n".join(lines), status=1 if refused else 0)
+
+
+def _render_page(report: TakeoverReport, value: dict[str, Any], files: list[str], outcome: str) -> str:
+    """Return the report as a page that needs nothing from elsewhere: figures, levels, skipped rows and every difference."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["visible"] = lambda text: escape_invisible(str(text))
+    template = environment.from_string(_TEMPLATE.read_text("utf-8"))
+    return template.render(report=report, value=value, files=files, outcome=outcome, reasons=REASONS)
 
 
 def _read(file: Path, form: ExportFormat, reader_column: str) -> ExportFile:

@@ -12,14 +12,12 @@ import multiprocessing
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from service.adapters.clock import DEMO_MARK
@@ -104,15 +102,6 @@ def _run_program(program: Program, title: str, mask: set[signal.Signals]) -> Non
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     name_process(title)
     getattr(importlib.import_module(program.module), program.function)()
-
-
-def start_module(
-    arguments: Sequence[str], env: Mapping[str, str], *, log: Path | None = None, quiet: bool = False
-) -> Process:
-    """Start a module of Python. It writes to the file `log`, if `quiet` nowhere, else to its parent's output."""
-    with ExitStack() as stack:
-        out = stack.enter_context(log.open("ab")) if log else subprocess.DEVNULL if quiet else None
-        return subprocess.Popen([sys.executable, "-m", *arguments], env=dict(env), stdout=out)  # noqa: S603  our own modules
 
 
 _OPTIONAL_MODULES: list[tuple[str, Callable[[Settings], object]]] = [

@@ -1,10 +1,11 @@
-"""Readers and grants: `/v1/readers/{reader}` and `/v1/readers/{reader}/grants`."""
+"""Readers, their grants, and their subscriptions at other providers: `/v1/readers/{reader}`, `…/grants`, and `…/external`."""
 
 from __future__ import annotations
 
 from marshmallow import fields, validate
 
-from service.domain.sources import Grant
+from service.domain.catalogue import Catalogue
+from service.domain.sources import External, Grant
 from service.entrypoints.responses import fields as types
 from service.entrypoints.responses.fields import JsonObject, RequestSchema, ResponseSchema
 from service.entrypoints.responses.groups import HeldSeatOut, OwnedGroupOut
@@ -72,6 +73,17 @@ class SourceOut(ResponseSchema):
     confirmed = fields.Boolean(attribute="holding.confirmed", required=True)
     reason = fields.String(required=True, allow_none=True)
     actor = fields.String(attribute="holding.actor", required=True, allow_none=True)
+
+
+class ExternalIn(RequestSchema):
+    plan = types.identifier(required=True)
+    until = types.moment(allow_none=True)
+
+
+class ExternalOut(SourceOut):
+    """A source of a provider, with the reader that the request named."""
+
+    reader = fields.String(required=True)
 
 
 class ReaderMeterOut(ResponseSchema):
@@ -170,6 +182,20 @@ class ErasedOut(ResponseSchema):
 def write_grant(grant: Grant, reader: str, now: float) -> JsonObject:
     """Return a grant as admins see it."""
     return GrantOut.write({"grant": grant, "reader": reader, "status": grant.status_at(now)})
+
+
+def write_external(source: External, reader: str, catalogue: Catalogue, now: float) -> JsonObject:
+    """Return a source as the API answers it, at `now`."""
+    (holding,) = source.holdings(catalogue)
+    return ExternalOut.write(
+        {
+            "reader": reader,
+            "holding": holding,
+            "status": holding.status_at(now),
+            "standing": holding.standing_at(now),
+            "reason": holding.reason,
+        }
+    )
 
 
 def write_reader_export(export: ReaderExport) -> JsonObject:

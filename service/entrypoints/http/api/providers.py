@@ -13,7 +13,7 @@ from service.entrypoints.responses.imports import (
     write_import,
     write_snapshot_dry_run,
 )
-from service.entrypoints.responses.providers import ExternalIn, ExternalOut, write_external
+from service.entrypoints.responses.readers import ExternalIn, ExternalOut, write_external
 from service.use_cases.imports.pacing import Pace
 from service.use_cases.providers import snapshot_file
 from service.use_cases.providers.external_sources import ExternalReport, find_provider

@@ -56,7 +56,6 @@ PROPERTIES: Mapping[str, Described] = {
     "ApprovalOut.kind": ("The action that is requested.", "grant.create"),
     "ApprovalOut.reader": ("The reader whom the request is about. `null`: several.", "r-1042"),
     "wants": ("What is requested.", {"plan": "vip", "until": "2027-11-29T10:15:00Z"}),
-    "ApprovalOut.reason": ("Why, for the audit log.", "Press card"),
     "asked_by": ("Who made the request.", "ann"),
     "asked_at": ("When the request was made.", "2026-11-29T10:15:00Z"),
     "expires_at": ("When the request expires.", "2026-12-29T10:15:00Z"),

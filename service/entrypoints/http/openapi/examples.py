@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.entrypoints.http.lists import csv_text
-from service.entrypoints.http.openapi import access, administration, groups, providers, readers, reporting
+from service.entrypoints.http.openapi import access, administration, readers, reporting
 from service.entrypoints.http.openapi.parameters import EXAMPLES
 from service.entrypoints.http.openapi.responses import BODIES, OUTCOMES
 from service.entrypoints.http.openapi.samples import Described
@@ -14,8 +14,6 @@ from service.entrypoints.http.openapi.samples import Described
 PROPERTIES: Mapping[str, Described] = {
     **access.PROPERTIES,
     **administration.PROPERTIES,
-    **groups.PROPERTIES,
-    **providers.PROPERTIES,
     **readers.PROPERTIES,
     **reporting.PROPERTIES,
 }

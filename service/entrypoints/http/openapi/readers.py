@@ -1,21 +1,19 @@
-"""Properties of readers and what they hold, of purchases, and of the events of Stripe."""
+"""Properties of readers and what they hold, of groups, providers, and purchases, and of the events of Stripe."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from service.entrypoints.http.openapi.samples import HASH, Described
+from service.entrypoints.http.openapi.samples import HASH, SIGNED_LINK, Described
 
 PROPERTIES: Mapping[str, Described] = {
     "access": ("Whether the reader holds a feature now.", True),
     "ReaderOut.features": "The features that the reader holds now.",
     "feature": ("The name of the feature in `paywall.toml`.", "notebook"),
-    "FeatureOut.source": ("The source of the feature, as `type:id`.", "subscription:sub_1MowQVLkdIwHu7ix"),
-    "HeldOut.source": ("The source of the feature, as `type:id`.", "subscription:sub_1MowQVLkdIwHu7ix"),
+    "source": ("The source of the feature, as `type:id`.", "subscription:sub_1MowQVLkdIwHu7ix"),
     "until": ("The end. `null`: it has none.", "2026-12-31T09:00:00Z"),
     "sources": "Everything that gives, gave, or will give the reader a plan.",
     "ListedReaderOut.sources": ("The types of the live sources. If none is live, those of all.", ["subscription"]),
-    "SourceOut.type": ("The type of the source.", "subscription"),
     "SourceOut.id": ("The ID: of a pass its Checkout session, of a seat the subscription.", "sub_1MowQVLkdIwHu7ix"),
     "plan": ("The name of the plan in `paywall.toml`. `null` without one.", "supporter"),
     "SourceOut.features": ("The features of the source.", ["notebook", "no_ads"]),
@@ -32,7 +30,6 @@ PROPERTIES: Mapping[str, Described] = {
     "SourceOut.actor": ("Who granted it. `null` for other sources.", None),
     "customers": ("The reader's customers at Stripe.", ["cus_NffrFeUfNV2Hib"]),
     "meters": "The reader's meters.",
-    "ReaderMeterOut.name": ("The name of the meter in `paywall.toml`.", "stories"),
     "ListedReaderOut.plans": ("The plans of the live sources. If none is live, those of all.", ["supporter"]),
     "ListedReaderOut.until": ("The latest end of these sources. `null`: one has none.", "2026-12-31T09:00:00Z"),
     "changed_at": ("When a source last changed, also by itself.", "2026-11-20T09:00:00Z"),
@@ -66,9 +63,28 @@ PROPERTIES: Mapping[str, Described] = {
     "quantity": ("How many seats are paid for.", 25),
     "GroupOut.used": ("How many seats are assigned.", 1),
     "seats": "The readers who have a seat.",
-    "SeatOut.since": ("Since when the reader has the seat.", "2026-11-20T09:00:00Z"),
+    "since": ("Since when the reader has the seat.", "2026-11-20T09:00:00Z"),
     "removed": "The readers who lost their seat because fewer seats are paid for.",
     "SeatOut.reader": ("The reader.", "r-1042"),
+    # Groups that their owner manages.
+    "owner": ("The reader whose subscription it is: your site vouches that this is who is signed in.", "r-1042"),
+    "groups": "The groups whose subscription runs.",
+    "ReaderExportOut.groups": "The groups that the reader owns.",
+    "ReaderExportOut.seats": "The seats that the reader has.",
+    "OwnedGroupOut.used": ("How many seats are assigned.", 1),
+    "OwnedGroupOut.invites": "The invitations that are open.",
+    "InviteOut.id": ("The ID of the invitation.", "iv_7c1e0b94d2a85f63"),
+    "invite": ("The token of the invitation, for the link that the owner sends.", SIGNED_LINK),
+    "InviteIn.until": ("When the invitation expires.", "2027-01-01T00:00:00Z"),
+    "HeldSeatOut.invites": ("The invitations by which the reader got the seat.", ["iv_7c1e0b94d2a85f63"]),
+    # Subscriptions at other providers than Stripe.
+    "SnapshotOut.provider": ("The name of the provider in `paywall.toml`.", "print"),
+    "ExternalOut.type": ("The type of the source.", "external"),
+    "ExternalOut.id": ("The provider and the ID there.", "print:print-20931"),
+    "ExternalIn.until": ("When it ends. Without an end, it goes on until you end it.", "2027-01-01T00:00:00Z"),
+    "ExternalOut.reason": ("The reason of decisions that rest on it. `null`: it opens nothing.", "subscription"),
+    "ExternalOut.actor": ("Always `null`.", None),
+    "ExternalOut.status": ("The status: `active` or `ended`.", "active"),
     # Purchases and events of Stripe.
     "CheckoutIn.plan": ("The plan to buy. A plan with several prices needs `price` instead.", "supporter"),
     "return_url": (

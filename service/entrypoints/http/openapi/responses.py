@@ -66,7 +66,6 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "GrantIn": {"features": ..., "from": ...},
     "KeyIn": {"reason": ...},
     "LinkIn": {"subscription": ..., "reason": ...},
-    "LinkedOut": {"subscription": ...},
     "MergeIn": {"reason": ...},
     "NextStepOut": {"verified": ..., "until": ...},
     "StoryIn": {"tier": ...},
