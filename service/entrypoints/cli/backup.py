@@ -18,13 +18,7 @@ from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Output
 from service.settings.settings import Settings
 from service.use_cases.operations import backup as backups
-from service.use_cases.operations.backup import (
-    BackupSummary,
-    BadBackup,
-    RestoreIncomplete,
-    StoreInUse,
-    StoreNotEmpty,
-)
+from service.use_cases.operations.backup import BackupSummary, BadBackup, RestoreIncomplete, StoreInUse, StoreNotEmpty
 
 
 @click.command()

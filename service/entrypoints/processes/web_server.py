@@ -186,12 +186,7 @@ def _announce(settings: Settings) -> None:
     url, missing = local_url(settings.host, settings.port), [each.message for each in settings_findings(settings)]
     if not sys.stdout.isatty():
         log().info(
-            "listening",
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            url=url,
-            missing=missing,
+            "listening", host=settings.host, port=settings.port, workers=settings.workers, url=url, missing=missing
         )
         return
     lines = [

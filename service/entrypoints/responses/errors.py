@@ -262,11 +262,7 @@ ERRORS: tuple[ErrorRow, ...] = (
     ),
     ErrorRow(errors.NoCustomer, 404, "This reader has no customer at Stripe."),
     ErrorRow(errors.UnknownSession, 404, "Stripe has no Checkout session with this ID."),
-    ErrorRow(
-        errors.StoreUnavailable,
-        503,
-        _store_unavailable,
-    ),
+    ErrorRow(errors.StoreUnavailable, 503, _store_unavailable),
     ErrorRow(
         errors.ListsNotReady,
         503,

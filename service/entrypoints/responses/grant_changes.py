@@ -8,12 +8,7 @@ from typing import Any
 from service.bootstrap import Service
 from service.domain.errors import InvalidFields
 from service.entrypoints.responses.lists import grant_filter
-from service.use_cases.grants.imports.grant_change_kind import (
-    GrantChangeEntry,
-    WantedChange,
-    check_change,
-    sheet_of,
-)
+from service.use_cases.grants.imports.grant_change_kind import GrantChangeEntry, WantedChange, check_change, sheet_of
 from service.use_cases.imports.csv_file import ImportSheet
 
 

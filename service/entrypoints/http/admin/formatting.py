@@ -23,20 +23,11 @@ from markupsafe import Markup, escape
 
 from service.domain.errors import StoreUnavailable
 from service.domain.times import LAST_SECOND
-from service.entrypoints.http.admin.page_context import (
-    PageContext,
-    current_principal,
-    has_role,
-    read_flash_message,
-)
+from service.entrypoints.http.admin.page_context import PageContext, current_principal, has_role, read_flash_message
 from service.entrypoints.responses import labels
 
 STATIC = Path(__file__).parent / "static"
-CONTENT_TYPES = {
-    "css": "text/css; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "svg": "image/svg+xml",
-}
+CONTENT_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 _NOT_PLAIN = re.compile("[^\t\n\x20-\x7e]")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode's categories of control, format and surrogate characters, and of separators of lines and paragraphs."""

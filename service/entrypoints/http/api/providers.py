@@ -7,12 +7,7 @@ from service.entrypoints.http import guards, inputs
 from service.entrypoints.http.api.imports import DRY_RUN
 from service.entrypoints.http.routes import ApiRoutes, query
 from service.entrypoints.responses.fields import JsonObject, ReasonMaybeIn
-from service.entrypoints.responses.imports import (
-    SnapshotDryRunOut,
-    SnapshotOut,
-    write_import,
-    write_snapshot_dry_run,
-)
+from service.entrypoints.responses.imports import SnapshotDryRunOut, SnapshotOut, write_import, write_snapshot_dry_run
 from service.entrypoints.responses.readers import ExternalIn, ExternalOut, write_external
 from service.use_cases.imports.pacing import Pace
 from service.use_cases.providers import snapshot_file

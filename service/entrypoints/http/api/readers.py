@@ -70,12 +70,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         )
 
     @routes.add(
-        "POST /v1/readers/<reader>/links",
-        "granter",
-        LinkedOut,
-        body=LinkIn,
-        flags=(TAKE_UNKNOWN,),
-        repeatable=True,
+        "POST /v1/readers/<reader>/links", "granter", LinkedOut, body=LinkIn, flags=(TAKE_UNKNOWN,), repeatable=True
     )
     def link_reader(reader: str, force: bool, data: JsonObject) -> JsonObject:
         """Link a Stripe customer or subscription to this reader. This overrides all metadata."""
@@ -86,12 +81,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         return LinkedOut.write({"reader": reader, **target, "was": linked.was})
 
     @routes.add(
-        "DELETE /v1/readers/<reader>/links",
-        "granter",
-        UnlinkedOut,
-        takes=LinkIn,
-        refuses=(404,),
-        parameters=(REASON,),
+        "DELETE /v1/readers/<reader>/links", "granter", UnlinkedOut, takes=LinkIn, refuses=(404,), parameters=(REASON,)
     )
     def unlink_reader(reader: str) -> JsonObject:
         """Remove a link to this reader. The owner is then as if the link had never been."""
