@@ -17,7 +17,6 @@ from service.entrypoints.http.openapi.description import (
     CALLERS,
     PROBLEM,
     REQUEST_PROBLEMS,
-    TAGS,
     operations_of,
     problem_types,
 )
@@ -61,16 +60,17 @@ def test_every_parameter_has_a_description_and_an_example(spec: Spec) -> None:
 
 
 def test_every_operation_and_every_answer_is_described_with_an_example(spec: Spec) -> None:
+    used = set()
     for path, method, operation in operations_of(spec):
         assert operation["summary"].endswith("."), f"{method} {path}"
         assert len(operation["summary"].split()) <= 30, f"{method} {path}"
-        assert operation["tags"][0] in TAGS, f"{method} {path}"
+        used.add(operation["tags"][0])
         for status, answer in operation["responses"].items():
             described = spec["components"]["responses"].get(answer.get("$ref", "").rpartition("/")[2], answer)
             assert described["description"], f"{method} {path}: {status}"
             for kind, content in described["content"].items():
                 assert "example" in content, f"{method} {path}: {status} {kind}"
-    assert {tag for tags in CALLERS.values() for tag in tags} == set(TAGS)
+    assert used == {tag for tags in CALLERS.values() for tag in tags}
 
 
 def test_every_example_is_valid_by_its_schema(spec: Spec) -> None:

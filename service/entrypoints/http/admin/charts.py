@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -139,10 +140,9 @@ def _access_chart(axis: _Axis, catalogue: Catalogue) -> Chart:
     last = next((counts for counts in reversed(counted) if counts), None)
     active = format_number(sum(last.values())) if last is not None else None
     sentence = f"{active} active at the last hourly count." if active else "Not counted yet. The worker counts hourly."
-    drawing = svg.lines(axis.dates, series, "Active access by plan", format_number, whole=True)
-    return Chart(
-        "entitlements", "Active access by plan", sentence, drawing, _legend(series), *_series_table(axis, series)
-    )
+    title = "Active access by plan"
+    drawing = svg.lines(axis.dates, series, title, format_number, whole=True)
+    return _series_chart("entitlements", title, sentence, drawing, axis, series)
 
 
 def order_plans(plans: set[str], catalogue: Catalogue) -> list[str]:
@@ -156,26 +156,19 @@ def plan_name(plan: str, catalogue: Catalogue) -> str:
 
 
 def _webhooks_chart(points: Sequence[Point], axis: _Axis) -> Chart:
-    totals: dict[str, int] = {}
-    for point in points:
-        for status, number in point.webhooks.items():
-            totals[status] = totals.get(status, 0) + number
-
-    def label(status: str) -> str:
-        return STATES.get(status, status.replace("_", " ").capitalize())
-
+    totals = sum((Counter(point.webhooks) for point in points), Counter[str]())
     series = [
         Series(
-            label(status),
+            STATES.get(status, status.replace("_", " ").capitalize()),
             [sum(point.webhooks.get(status, 0) for point in days) for days in axis.parts],
             delivery_color(status),
         )
         for status in sorted(totals, key=lambda status: (-totals[status], status))
     ]
-    sentence = f"{format_number(sum(totals.values()))} deliveries from Stripe in {len(points)} days."
+    sentence = f"{format_number(totals.total())} deliveries from Stripe in {len(points)} days."
     title = "Webhook deliveries by status"
     drawing = svg.bars(axis.dates, series, title, format_number, whole=True)
-    return Chart("webhooks", title, sentence, drawing, _legend(series), *_series_table(axis, series))
+    return _series_chart("webhooks", title, sentence, drawing, axis, series)
 
 
 def _delay_chart(points: Sequence[Point], axis: _Axis) -> Chart:
@@ -187,7 +180,7 @@ def _delay_chart(points: Sequence[Point], axis: _Axis) -> Chart:
     spent = sum((point.delay.mean or 0) * point.delay.events for point in points)
     sentence = f"Mean time from event to receipt: {_seconds(spent / events)}." if events else "No events received."
     drawing = svg.lines(axis.dates, series, "Webhook delay, in seconds", _seconds)
-    return Chart("delay", "Webhook delay", sentence, drawing, _legend(series), *_series_table(axis, series))
+    return _series_chart("delay", "Webhook delay", sentence, drawing, axis, series)
 
 
 def comparison_chart(points: Sequence[Point]) -> Chart:
@@ -207,16 +200,19 @@ def comparison_chart(points: Sequence[Point]) -> Chart:
     title = "Compared answers by day"
     drawing = svg.bars(axis.dates, series, title, format_number, whole=True)
     sentence = "Each answer beside what the other paywall showed."
-    return Chart("comparisons", title, sentence, drawing, _legend(series), *_series_table(axis, series))
+    return _series_chart("comparisons", title, sentence, drawing, axis, series)
 
 
 def _legend(series: Sequence[Series]) -> list[tuple[Markup, str]]:
     return [(svg.legend_key(one.color), one.name) for one in series]
 
 
-def _series_table(axis: _Axis, series: Sequence[Series]) -> tuple[list[str], list[dict[str, Any]]]:
+def _series_chart(
+    name: str, title: str, sentence: str, drawing: Markup, axis: _Axis, series: Sequence[Series]
+) -> Chart:
+    """Return a chart whose table has a column for each series."""
     rows = [{one.name: one.values[at] for one in series} for at in range(len(axis.parts))]
-    return _table(axis, [one.name for one in series], rows)
+    return Chart(name, title, sentence, drawing, _legend(series), *_table(axis, [one.name for one in series], rows))
 
 
 def _table(

@@ -23,8 +23,9 @@ from service.entrypoints.responses.imports import write_dry_run
 from service.entrypoints.responses.labels import APPROVAL_REQUESTED
 from service.entrypoints.responses.lists import GRANT_TABLE
 from service.entrypoints.responses.paging import read_page
-from service.use_cases.grants.imports.grant_change_kind import GRANT_CHANGES, WantedChange
+from service.use_cases.grants.imports.grant_change_kind import GRANT_CHANGES, GrantChangeEntry, WantedChange
 from service.use_cases.imports.bulk_imports import PendingImport
+from service.use_cases.imports.csv_file import ImportSheet
 from service.use_cases.imports.pacing import Pace
 
 
@@ -43,7 +44,7 @@ def register(context: PageContext) -> None:
             counts = write_dry_run(GRANT_CHANGES, sheet, found)
             total = str(counts["changed"] + counts["revoked"])
             if form_field("go") == total and not counts["errors"]:
-                return submit_once(context, lambda: start(change, filters, ids))
+                return submit_once(context, lambda: start(change, sheet))
             return show(change, counts, total=total, is_other=form_field("go") not in (None, total))
         except (DomainError, Problem) as error:
             return render("grant_change.html", problem=refusal_of(error), fields=_kept())
@@ -60,17 +61,10 @@ def register(context: PageContext) -> None:
             fields=_kept(until=write_time(change.until) or ""),
         )
 
-    def start(change: WantedChange, filters: dict[str, Any], ids: list[str]) -> Outcome:
-        sheet = choose_grants(service, change, filters, None if form_field("all") else ids, context.now)
+    def start(change: WantedChange, sheet: ImportSheet[GrantChangeEntry]) -> Outcome:
+        actor, named, reason = guards.actor(), idempotency.token(), required_reason()
         done = service.imports.submit(
-            GRANT_CHANGES,
-            sheet,
-            guards.actor(),
-            context.now,
-            Pace(),
-            named=idempotency.token(),
-            reason=required_reason(),
-            **change.about(),
+            GRANT_CHANGES, sheet, actor, context.now, Pace(), named=named, reason=reason, **change.about()
         )
         if isinstance(done, PendingImport):
             return APPROVAL_REQUESTED, url_for("import_progress", id=done.manifest.id)

@@ -74,26 +74,26 @@ class FileKind(NamedTuple):
 
 def file_kinds(catalogue: Catalogue) -> dict[str, FileKind]:
     """Return the choices of the form."""
-
-    def read_grants(body: bytes, now: float, pace: Pace) -> ImportSheet[Any]:
-        return grant_file.read(body, catalogue, now, pace)
-
-    def read_snapshot(body: bytes, now: float, pace: Pace) -> ImportSheet[Any]:
-        return snapshot_file.read(body, catalogue, now, pace)
-
-    links = FileKind(
-        "Links to Stripe", LINK_IMPORT, link_file.FORMAT, lambda body, now, pace: link_file.read(body, pace)
-    )
-    return {
-        GRANT_IMPORT: FileKind("Grants", GRANT_IMPORT, grant_file.FORMAT, read_grants),
-        LINK_IMPORT: links,
-        **{
-            f"{SNAPSHOT}:{one.id}": FileKind(
-                f"{one.name}: all subscriptions", SNAPSHOT, snapshot_file.FORMAT, read_snapshot, one.id
-            )
-            for one in catalogue.providers.values()
-        },
+    kinds = {
+        GRANT_IMPORT: FileKind(
+            "Grants",
+            GRANT_IMPORT,
+            grant_file.FORMAT,
+            lambda body, now, pace: grant_file.read(body, catalogue, now, pace),
+        ),
+        LINK_IMPORT: FileKind(
+            "Links to Stripe", LINK_IMPORT, link_file.FORMAT, lambda body, now, pace: link_file.read(body, pace)
+        ),
     }
+    for one in catalogue.providers.values():
+        kinds[f"{SNAPSHOT}:{one.id}"] = FileKind(
+            f"{one.name}: all subscriptions",
+            SNAPSHOT,
+            snapshot_file.FORMAT,
+            lambda body, now, pace: snapshot_file.read(body, catalogue, now, pace),
+            one.id,
+        )
+    return kinds
 
 
 LARGEST_FILE = max(one.FORMAT.most_bytes for one in (grant_file, link_file, snapshot_file))

@@ -27,42 +27,25 @@ PROBLEM = "urn:paywall:problem:"
 REQUEST_PROBLEMS = ((400, "not-stripe"), (409, "idempotency-key-reused"), (415, "not-csv-type"))
 """Problem types of HTTP itself, which no exception of the domain has."""
 
-CALLERS: Mapping[str, tuple[str, ...]] = {
-    "Your website": ("website",),
-    "Stripe": ("stripe",),
-    "Admins": (
-        "readers",
-        "grants",
-        "providers",
-        "approvals",
-        "seats",
-        "passes",
-        "decisions",
-        "events",
-        "overview",
-        "audit",
-        "keys",
-    ),
-    "Operations": ("service",),
+CALLERS: Mapping[str, Mapping[str, str]] = {
+    "Your website": {"website": "What your site asks and sells. It takes a site key."},
+    "Stripe": {"stripe": "What Stripe calls."},
+    "Admins": {
+        "readers": "Readers: what they hold, links to Stripe, merges, exports, and erasures.",
+        "grants": "Access that admins grant, one reader at a time or from a file.",
+        "providers": "Subscriptions at other providers than Stripe.",
+        "approvals": "Requests that a second admin must approve.",
+        "seats": "Seats of group subscriptions.",
+        "passes": "Gift links (story passes): each opens one story for everyone who has it.",
+        "decisions": "Past decisions, and what is known of stories.",
+        "events": "The events that Stripe sent.",
+        "overview": "Statistics, and what needs attention.",
+        "audit": "Every change that admins made.",
+        "keys": "API keys of admins.",
+    },
+    "Operations": {"service": "Health, metrics, and this description. No key is needed."},
 }
-"""Who calls → the tags of what they call."""
-
-TAGS: Mapping[str, str] = {
-    "website": "What your site asks and sells. It takes a site key.",
-    "stripe": "What Stripe calls.",
-    "readers": "Readers: what they hold, links to Stripe, merges, exports, and erasures.",
-    "grants": "Access that admins grant, one reader at a time or from a file.",
-    "providers": "Subscriptions at other providers than Stripe.",
-    "approvals": "Requests that a second admin must approve.",
-    "seats": "Seats of group subscriptions.",
-    "passes": "Gift links (story passes): each opens one story for everyone who has it.",
-    "decisions": "Past decisions, and what is known of stories.",
-    "events": "The events that Stripe sent.",
-    "overview": "Statistics, and what needs attention.",
-    "audit": "Every change that admins made.",
-    "keys": "API keys of admins.",
-    "service": "Health, metrics, and this description. No key is needed.",
-}
+"""Who calls → the tags of what they call, in words."""
 
 _KEYS = {
     "site": "Needs a site key.",
@@ -162,7 +145,7 @@ def operations_of(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
 def _completed(spec: Spec, classes: Mapping[str, type]) -> Spec:
     """Return a description with servers and tags, and with words and examples for all that it names."""
     spec["servers"] = [{"url": "/", "description": "The service that serves this description."}]
-    spec["tags"] = [{"name": name, "description": words} for name, words in TAGS.items()]
+    spec["tags"] = [{"name": name, "description": words} for tags in CALLERS.values() for name, words in tags.items()]
     spec["x-tagGroups"] = [{"name": caller, "tags": list(tags)} for caller, tags in CALLERS.items()]
     examples = Examples(spec["components"]["schemas"], classes)
     examples.describe_properties()
