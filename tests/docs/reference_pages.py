@@ -203,7 +203,7 @@ def type_of(item: Spec) -> str:
 
 def api_page(spec: Spec, caller: str) -> str:
     _, title, introduction = INTRODUCTIONS[caller]
-    tags = CALLERS[caller] + (CALLERS["Stripe"] if caller == "Operations" else ())
+    tags = (*CALLERS[caller], *(CALLERS["Stripe"] if caller == "Operations" else ()))
     chosen = [one for tag in tags for one in operations_of(spec) if one[2]["tags"][0] == tag]
     lines = [f"# {title}", "", introduction, ""]
     lines += ["Times are UTC. `/docs` of a running service has the same, with a `curl` command for each route.", ""]

@@ -36,6 +36,7 @@ CSV_ROW = ("2026-11-28", "checks full", "metered", 298)
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
+    """Add the routes of figures and alerts."""
     figures_csv = lists.csv_text(FIGURE_COLUMNS, [dict(zip(FIGURE_COLUMNS, CSV_ROW, strict=True))])
 
     @routes.add("GET /v1/activity", "viewer", lists.or_csv(ActivityOut, example=figures_csv), parameters=(DAYS,))
