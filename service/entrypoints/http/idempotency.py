@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, cast
 
 from flask import Response, g, make_response, request
@@ -32,31 +32,26 @@ _patient = threading.BoundedSemaphore(4)
 
 
 def repeatable(store: IdempotencyStore, view: Callable[..., Reply]) -> Callable[..., Response]:
-    """Return a view that works once for each `Idempotency-Key`."""
+    """Return a view that does its work unless the request's `Idempotency-Key` has an answer already."""
 
     @wraps(view)
     def once(**given: Any) -> Response:
-        return _once(store, partial(view, **given))
+        key = request.headers.get("Idempotency-Key")
+        if key is None:
+            return make_response(view(**given))
+        if not _PLAIN.fullmatch(key):
+            raise InvalidFields([("Idempotency-Key", "must be 1 to 255 visible ASCII characters")])
+        principal = cast(Principal, g.principal)
+        scope = "\n".join([principal.role, principal.name, request.method, request.full_path, key])
+
+        def answered() -> tuple[int, bytes]:
+            answer = make_response(view(**given))
+            return answer.status_code, answer.get_data()
+
+        status, answer = run_once(store, scope, inputs.raw(), answered)
+        return Response(answer, status, content_type="application/json")
 
     return once
-
-
-def _once(store: IdempotencyStore, work: Callable[[], Reply]) -> Response:
-    """Do the work of a request, unless its `Idempotency-Key` has an answer already."""
-    given = request.headers.get("Idempotency-Key")
-    if given is None:
-        return make_response(work())
-    if not _PLAIN.fullmatch(given):
-        raise InvalidFields([("Idempotency-Key", "must be 1 to 255 visible ASCII characters")])
-    principal = cast(Principal, g.principal)
-    scope = "\n".join([principal.role, principal.name, request.method, request.full_path, given])
-
-    def answered() -> tuple[int, bytes]:
-        answer = make_response(work())
-        return answer.status_code, answer.get_data()
-
-    status, answer = run_once(store, scope, inputs.raw(), answered)
-    return Response(answer, status, content_type="application/json")
 
 
 def run_once(

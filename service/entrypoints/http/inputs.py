@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
@@ -172,35 +171,32 @@ def csv_file(most: int) -> bytes:
     return raw(most)
 
 
-@dataclass(frozen=True, slots=True)
-class RouteInputs:
-    """What a route reads for its view; see `ApiRoutes.add`."""
-
-    flags: tuple[str, ...]
-    parameters: tuple[str, ...]
-    body: type[Schema] | None
-    check: Check | None
-    reason: type[Schema] | None
-    most_bytes: int | None
-
-
-def with_inputs(wanted: RouteInputs, view: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a view that reads what is wanted of the request, and passes it to `view`."""
-    if not (wanted.flags or wanted.body or wanted.reason or wanted.most_bytes):
+def with_inputs(
+    view: Callable[..., Any],
+    flags: Collection[str],
+    parameters: Collection[str],
+    *,
+    body: type[Schema] | None,
+    check: Check | None,
+    reason_by: type[Schema] | None,
+    most_bytes: int | None,
+) -> Callable[..., Any]:
+    """Return a view that reads what `ApiRoutes.add` lists of a request, and passes it to `view`."""
+    if not (flags or body or reason_by or most_bytes):
         return view
+    known = (*flags, *parameters, *(("reason",) if reason_by is not None else ()))
 
     @wraps(view)
     def read(**given: Any) -> Any:
-        known = (*wanted.flags, *wanted.parameters)
-        given |= {name: flag(name, *known, *(("reason",) if wanted.reason else ())) for name in wanted.flags}
-        if wanted.reason is not None:
-            given["reason"] = reason(wanted.reason, also=known)
-        elif wanted.body is NothingIn:
+        given |= {name: flag(name, *known) for name in flags}
+        if reason_by is not None:
+            given["reason"] = reason(reason_by, also=known)
+        elif body is NothingIn:
             load(NothingIn, optional=True)
-        elif wanted.body is not None:
-            given["data"] = load(wanted.body, further=wanted.check)
-        elif wanted.most_bytes is not None:
-            given["file"] = csv_file(wanted.most_bytes)
+        elif body is not None:
+            given["data"] = load(body, further=check)
+        elif most_bytes is not None:
+            given["file"] = csv_file(most_bytes)
         return view(**given)
 
     return read

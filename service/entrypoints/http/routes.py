@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from flask import Flask
@@ -20,9 +21,14 @@ Answer = type[Schema] | Mapping[str, Any]
 """A schema, or a media type with an example's schema."""
 
 
-def query(name: str, description: str, schema: Mapping[str, Any]) -> Parameter:
+def query(name: str, description: str, schema: Mapping[str, Any] = MappingProxyType({"type": "string"})) -> Parameter:
     """Return an optional parameter in the query."""
     return {"in": "query", "name": name, "required": False, "description": description, "schema": dict(schema)}
+
+
+def flag(name: str, description: str) -> Parameter:
+    """Return an optional parameter in the query that is true or false."""
+    return query(name, description, {"type": "boolean", "default": False})
 
 
 REASON = query(
@@ -100,12 +106,18 @@ class ApiRoutes:
             extra + flags + parameters,
             self._tag,
         )
-        names = tuple(flag["name"] for flag in flags)
-        wanted = inputs.RouteInputs(names, tuple(one["name"] for one in parameters), body, check, reason, most_bytes)
 
         def register(view: View) -> View:
             call = idempotency.repeatable(self._repeated, view) if repeatable else view
-            answer = inputs.with_inputs(wanted, call)
+            answer = inputs.with_inputs(
+                call,
+                [one["name"] for one in flags],
+                [one["name"] for one in parameters],
+                body=body,
+                check=check,
+                reason_by=reason,
+                most_bytes=most_bytes,
+            )
             cast(Any, answer).demands, cast(Any, answer).described = role, description
             self.app.add_url_rule(path, view_func=answer, methods=[method])
             return view

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
 from flask import Response, abort, url_for
 
+from service.adapters.redis.reporting.usage_counts import DAYS_KEPT
+from service.domain.errors import InvalidFields
 from service.entrypoints.http.admin.charts import Chart, editor_charts, percent
 from service.entrypoints.http.admin.page_context import PageContext, reader_url, render
-from service.entrypoints.http.admin.periods import requested_period
 from service.entrypoints.http.admin.reader_tables import first_of_next_month
+from service.entrypoints.http.admin.request_inputs import query_field
 from service.entrypoints.http.admin.tiles import number_tiles
 from service.entrypoints.http.lists import csv_file
 from service.use_cases.reporting.alerts import Alert, Example
 from service.use_cases.reporting.set_up import set_up_steps
-from service.use_cases.reporting.statistics import Period, load_period, load_totals
+from service.use_cases.reporting.statistics import DEFAULT_DAYS, Period, load_period, load_totals
 
 STRIPE_WEBHOOKS = ("https://dashboard.stripe.com/test/webhooks", "https://dashboard.stripe.com/webhooks")
 """Stripe's pages of webhook deliveries, in test mode and in live mode."""
@@ -52,6 +55,40 @@ def register(context: PageContext) -> None:
     def chart_csv(name: str) -> Response:
         period, _ = requested_period(context.now, catalogue.zone)
         return chart_file(editor_charts(load_period(service.usage_counters.store, period), catalogue), name)
+
+
+def preset_periods(today: date) -> dict[str, Period]:
+    """Return the presets by label."""
+    month = today.replace(day=1)
+    last_month = (month - timedelta(days=1)).replace(day=1)
+    return {
+        **{f"{days} days": Period(today - timedelta(days=days - 1), today) for days in (7, DEFAULT_DAYS, 90)},
+        "This month": Period(month, today),
+        "Last month": Period(last_month, month - timedelta(days=1)),
+    }
+
+
+def requested_period(now: float, zone: tzinfo) -> tuple[Period, dict[str, Period]]:
+    """Return the period that the address asks for, and the presets. Raises: `InvalidFields`."""
+    today = datetime.fromtimestamp(now, zone).date()
+    presets, oldest = preset_periods(today), today - timedelta(days=DAYS_KEPT - 1)
+    usual = presets[f"{DEFAULT_DAYS} days"]
+    last = min(_day("to", usual.last, oldest), today)
+    first = _day("from", last - (usual.last - usual.first), oldest)
+    if first > last:
+        raise InvalidFields([("from", "must be a day that has come, and not later than the last day")])
+    return Period(first, last), presets
+
+
+def _day(name: str, missing: date, oldest: date) -> date:
+    text = query_field(name)
+    try:
+        found = date.fromisoformat(text) if text else missing
+    except ValueError:
+        raise InvalidFields([(name, "must be a date, like 2026-11-20")]) from None
+    if found < oldest:
+        raise InvalidFields([(name, f"must be {oldest.isoformat()} or later: figures are kept for {DAYS_KEPT} days")])
+    return found
 
 
 def chart_file(charts: Sequence[Chart], name: str) -> Response:

@@ -13,7 +13,7 @@ from service.entrypoints.responses.lists import AUDIT
 HEAD = "X-Audit-Head"
 """Header with the chain's end, `SEQ:HASH`, for `paywall audit verify --head`."""
 
-_FILTERS = tuple(query(name, f"Only records with this {name}.", {"type": "string"}) for name in AUDIT.filters)
+_FILTERS = tuple(query(name, f"Only records with this {name}.") for name in AUDIT.filters)
 
 
 def register(routes: ApiRoutes, service: Service) -> None:

@@ -1,10 +1,13 @@
-"""`/v1/grants` and `/v1/readers/{reader}/grants`: admins list, create and revoke grants, and change their end."""
+"""`/v1/grants` and `/v1/readers/{reader}/grants`: admins list, create and revoke grants, and change their end.
+
+`/v1/grants/changes` does so with many: its progress, and the undo.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 
 from service.adapters.redis.staff.approvals import Approval
 from service.bootstrap import Service
@@ -12,22 +15,35 @@ from service.domain import grant_rules
 from service.domain.catalogue import Catalogue
 from service.domain.sources import Grant
 from service.entrypoints.http import guards, idempotency, lists
+from service.entrypoints.http.api.imports import DRY_RUN
 from service.entrypoints.http.routes import AFTER, ENDS_BEFORE, LIMIT, ApiRoutes, query
-from service.entrypoints.responses.administration import ApprovalOut, write_approval
+from service.entrypoints.responses.administration import ApprovalOut, write_approval, write_submitted_import
 from service.entrypoints.responses.fields import JsonObject, ReasonIn
+from service.entrypoints.responses.grant_changes import choose_grants, read_change
+from service.entrypoints.responses.imports import GrantChangesDryRunOut, GrantChangesOut, write_dry_run, write_import
 from service.entrypoints.responses.lists import GRANTS
-from service.entrypoints.responses.readers import GRANT_STATUSES, GrantChangeIn, GrantIn, GrantOut, write_grant
+from service.entrypoints.responses.paging import read_page
+from service.entrypoints.responses.readers import (
+    GRANT_STATUSES,
+    GrantChangeIn,
+    GrantChangesIn,
+    GrantIn,
+    GrantOut,
+    write_grant,
+)
 from service.use_cases.grants.grant_changes import to_grant_request
+from service.use_cases.grants.imports.grant_change_kind import GRANT_CHANGES
+from service.use_cases.imports.pacing import Pace
 
-_TEXT = {"type": "string"}
 FILTERS = (
-    query("plan", "Only grants of this plan.", _TEXT),
-    query("actor", "Only grants that this admin created.", _TEXT),
+    query("plan", "Only grants of this plan."),
+    query("actor", "Only grants that this admin created."),
     query("status", "Only grants of this status.", {"type": "string", "enum": list(GRANT_STATUSES)}),
     ENDS_BEFORE,
-    query("import", "Only grants of this import.", _TEXT),
-    query("reader", "Only this reader's grants.", _TEXT),
+    query("import", "Only grants of this import."),
+    query("reader", "Only this reader's grants."),
 )
+CHANGES = "/v1/grants/changes/<import_id>"
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
@@ -71,6 +87,49 @@ def register(routes: ApiRoutes, service: Service) -> None:
         """Revoke a grant at once. One that is revoked already stays as it is."""
         now = service.clock()
         return _answer(changes.revoke(reader, grant, reason, guards.actor(), now), reader, now)
+
+
+def register_changes(routes: ApiRoutes, service: Service) -> None:
+    """Add the routes that change many grants at once."""
+    imports = service.imports
+
+    @routes.add(
+        "POST /v1/grants/changes",
+        "granter",
+        {200: GrantChangesDryRunOut, 202: GrantChangesOut},
+        body=GrantChangesIn,
+        flags=(DRY_RUN,),
+        parameters=FILTERS,
+        repeatable=True,
+    )
+    def change_grants(dry_run: bool, data: JsonObject) -> idempotency.Reply:
+        """Give many grants another end, or revoke them: those in `grants`, or all that match the filters of the list.
+
+        Revoked grants stay as they are. It is all or nothing, like an import, and can be undone.
+        """
+        filters = read_page(
+            GRANTS.name, {name: request.args.get(name) for name in GRANTS.filters}, GRANTS.filters
+        ).filters
+        now, pace, change = service.clock(), Pace(), read_change(data)
+        sheet, about = choose_grants(service, change, filters, data.get("grants"), now), change.about()
+        if dry_run:
+            return write_dry_run(GRANT_CHANGES, sheet, imports.dry_run(GRANT_CHANGES, sheet, now, pace, **about))
+        named, reason = idempotency.token(), data["reason"]
+        done = imports.submit(GRANT_CHANGES, sheet, guards.actor(), now, pace, named=named, reason=reason, **about)
+        return write_submitted_import(done), 202
+
+    @routes.add(f"GET {CHANGES}", "viewer", GrantChangesOut, refuses=(404,))
+    def show_grant_changes(import_id: str) -> JsonObject:
+        """Return the progress of a change of many grants, or of its undo."""
+        return write_import(imports.find(import_id, GRANT_CHANGES))
+
+    @routes.add(f"DELETE {CHANGES}", "granter", {202: GrantChangesOut}, reason=ReasonIn, refuses=(404, 409))
+    def undo_grant_changes(import_id: str, reason: str) -> tuple[JsonObject, int]:
+        """Undo a change of many grants: each has the end that it would have without it, and is active again.
+
+        What an admin changed or revoked since is left as it is.
+        """
+        return write_import(imports.undo(import_id, reason, guards.actor(), service.clock(), GRANT_CHANGES)), 202
 
 
 def _not_grantable(body: dict[str, Any], catalogue: Catalogue) -> list[tuple[str, str]]:

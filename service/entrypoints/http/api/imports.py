@@ -8,7 +8,7 @@ from service.adapters.redis.imports.import_store import GRANT_IMPORT
 from service.adapters.redis.stripe_objects.link_imports import LINK_IMPORT
 from service.bootstrap import Service
 from service.entrypoints.http import guards, idempotency
-from service.entrypoints.http.routes import ApiRoutes, query
+from service.entrypoints.http.routes import ApiRoutes, flag
 from service.entrypoints.responses.administration import write_submitted_import
 from service.entrypoints.responses.fields import JsonObject, ReasonIn
 from service.entrypoints.responses.imports import (
@@ -24,7 +24,7 @@ from service.use_cases.imports.csv_file import ImportSheet
 from service.use_cases.imports.pacing import Pace
 from service.use_cases.subscriptions import link_file
 
-DRY_RUN = query("dry_run", "Only say what the import would do.", {"type": "boolean", "default": False})
+DRY_RUN = flag("dry_run", "Only say what the import would do.")
 GRANT_CSV = {
     "text/csv": {"schema": {"type": "string"}, "example": "reader,plan,until,reason\nr-1042,vip,never,press card\n"}
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from service.bootstrap import Service
 from service.entrypoints.http import guards, inputs
 from service.entrypoints.http.api.imports import DRY_RUN
-from service.entrypoints.http.routes import ApiRoutes, query
+from service.entrypoints.http.routes import ApiRoutes, flag
 from service.entrypoints.responses.fields import JsonObject, ReasonMaybeIn
 from service.entrypoints.responses.imports import SnapshotDryRunOut, SnapshotOut, write_import, write_snapshot_dry_run
 from service.entrypoints.responses.readers import ExternalIn, ExternalOut, write_external
@@ -13,7 +13,7 @@ from service.use_cases.imports.pacing import Pace
 from service.use_cases.providers import snapshot_file
 from service.use_cases.providers.external_sources import ExternalReport, find_provider
 
-FORCE = query("force", "Take it although it ends more than largest_drop.", {"type": "boolean", "default": False})
+FORCE = flag("force", "Take it although it ends more than largest_drop.")
 CSV = {
     "text/csv": {"schema": {"type": "string"}, "example": "id,reader,plan,until\n4711,r-1042,supporter,2027-06-30\n"}
 }

@@ -11,7 +11,7 @@ from service.domain.errors import InvalidFields
 from service.domain.sources import SourceType
 from service.domain.times import read_time
 from service.entrypoints.http import guards, inputs, lists
-from service.entrypoints.http.routes import AFTER, ENDS_BEFORE, LIMIT, REASON, ApiRoutes, query
+from service.entrypoints.http.routes import AFTER, ENDS_BEFORE, LIMIT, REASON, ApiRoutes, flag, query
 from service.entrypoints.responses.fields import JsonObject, ReasonIn, ReasonMaybeIn, check, read_field
 from service.entrypoints.responses.lists import READERS
 from service.entrypoints.responses.readers import (
@@ -25,13 +25,12 @@ from service.entrypoints.responses.readers import (
 )
 from service.entrypoints.responses.stripe_objects import LinkedOut, LinkIn, MergedOut, MergeIn, UnlinkedOut
 
-AT = query("at", "Another moment: a past one as it stood, a future one if nothing changes.", {"type": "string"})
-TAKE_UNKNOWN = query("force", "Link although Stripe does not know the ID.", {"type": "boolean", "default": False})
-FORCE = query("force", "Erase although a subscription pays for this reader.", {"type": "boolean", "default": False})
-_TEXT = {"type": "string"}
+AT = query("at", "Another moment: a past one as it stood, a future one if nothing changes.")
+TAKE_UNKNOWN = flag("force", "Link although Stripe does not know the ID.")
+FORCE = flag("force", "Erase although a subscription pays for this reader.")
 FILTERS = (
-    query("prefix", "Only readers whose ID begins with this.", _TEXT),
-    query("plan", "Only readers with this plan in `plans`.", _TEXT),
+    query("prefix", "Only readers whose ID begins with this."),
+    query("plan", "Only readers with this plan in `plans`."),
     query(
         "source", "Only readers with this type in `sources`.", {"type": "string", "enum": list(get_args(SourceType))}
     ),
