@@ -101,7 +101,7 @@ LONGEST_FILE = 400
 LONGEST_ROOT = 550
 """The composition root has a line for each component, and grows with the service."""
 LONGEST_FUNCTION = 45
-"""ConcurrencyLimit, without those of the functions within it: of a blueprint's views each counts on its own."""
+"""Lines, without those of the functions within it: of a blueprint's views each counts on its own."""
 POSITIONAL = 6
 SILENT = 4
 """Statements up to which a function's name and types may document it."""

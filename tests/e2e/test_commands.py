@@ -269,6 +269,6 @@ def test_scheduled_command_exits_1_when_stripe_is_unreachable(
 ) -> None:
     service = serve(start=False, STRIPE_API_KEY="sk_test_x", STRIPE_API_BASE="http://127.0.0.1:1")
     done = typed(service, *words)
-    assert (done.returncode, "Stripe cannot be asked" in done.stderr) == (1, True)
+    assert (done.returncode, "Stripe cannot be reached" in done.stderr) == (1, True)
     service.env["STRIPE_API_KEY"] = ""
     assert typed(service, *words).returncode == 0

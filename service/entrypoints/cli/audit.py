@@ -1,4 +1,4 @@
-"""`paywall audit …`: list, check, export the audit log, let old records go."""
+"""`paywall audit …`: list, export and verify the audit log, and delete old records."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def export(file: Any, as_json: bool) -> None:
 @session.uses_service
 def verify(run: Invocation, head: Head | None) -> Output:
     """Check the chain; name the first record that was changed, removed, inserted or moved."""
-    with suppress(StoreError):  # What is no outbox any more, or no log, has nothing to be moved from or to.
+    with suppress(StoreError):  # A damaged outbox or log must not keep the chain from being checked.
         run.service.audit.flush_all()
     verdict = run.service.audit_verifier.verify(head)
     found = _encoded(verdict)
@@ -114,9 +114,7 @@ def _verdict(found: dict[str, Any]) -> str:
     if found["redacted"]:
         lines.append(f"{found['redacted']} records lack a reader who was erased; a later record states each erasure.")
     if found["refused"]:
-        lines.append(
-            f"{found['refused']} entries lay in outboxes that this service had not put there; none got into the chain."
-        )
+        lines.append(f"{found['refused']} entries in outboxes are not from this service; none of them is in the chain.")
     if found["secrets"] != "configured":
         lines.append(
             "PAYWALL_SECRETS is not set: who can write to the store could also sign. Set it to make this a proof."
@@ -134,7 +132,9 @@ def prune(run: Invocation, age: int) -> Output:
     try:
         gone = check.prune(run.now - age, run.now)
     except BrokenChain as broken:
-        session.fail(f"Nothing was let go. {broken}")
+        session.fail(f"Nothing was deleted. {broken}")
     checkpoint = check.load_chain_start()
     found = {"gone": gone, "first": checkpoint.first, "head": str(run.service.audit_log.state().head)}
-    return Output(found, f"{gone} records went; the first one left is {checkpoint.first}.\nhead {found['head']}")
+    return Output(
+        found, f"{gone} records were deleted; the first one left is {checkpoint.first}.\nhead {found['head']}"
+    )

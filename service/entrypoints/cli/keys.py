@@ -48,9 +48,9 @@ def show(run: Invocation) -> Output:
 @session.uses_service
 @session.confirms("Revoke the key {name}? Everyone who uses it loses access.")
 def end(run: Invocation, name: str, reason: str | None) -> Output:
-    """Revoke a key. Within two seconds it opens nothing any more."""
+    """Revoke a key. Within two seconds, no process accepts it."""
     ended = run.service.admin_keys.end(name, reason, run.actor, run.now)
-    return Output(KeyOut.write(ended), f"{name} opens nothing any more.")
+    return Output(KeyOut.write(ended), f"{name} is revoked.")
 
 
 def _origin(text: str) -> str:

@@ -131,7 +131,7 @@ def _one_of(customer: str | None, subscription: str | None) -> dict[str, str]:
 
 @readers.command("merge")
 @click.argument("reader", type=session.READER_ID)
-@click.option("--from", "gone", required=True, type=session.READER_ID, help="The reader that goes.")
+@click.option("--from", "gone", required=True, type=session.READER_ID, help="The reader to merge into READER.")
 @session.reason_option
 @session.uses_service
 @session.confirms("Merge {gone} into {reader}? You cannot undo this.")

@@ -20,7 +20,7 @@ from service.use_cases.subscriptions.full_sync import FullSyncResult
 
 RECORD_EVERY = 5.0
 """Seconds between two records of what the worker's process uses."""
-CANNOT = "Stripe cannot be asked ({}); nothing is lost, try again later."
+CANNOT = "Stripe cannot be reached ({}); nothing is lost, try again later."
 LEFT = "{} objects could not be read from Stripe; nothing is lost, try again later."
 
 

@@ -59,7 +59,7 @@ class Keyring:
         self._site_headers.add(header)
         return True
 
-    def of_digest(self, hashed: bytes, key: str = "") -> Principal | None:
+    def find_by_digest(self, hashed: bytes, key: str = "") -> Principal | None:
         """Return the owner of the key with this digest; `None` if it is unknown or ended.
 
         With the key itself, one that was created a moment ago is found in any case. Raises: `StoreUnavailable`.
@@ -81,7 +81,7 @@ class Keyring:
             raise Problem(401, "Send a key: Authorization: Bearer <key>.")
         hashed = key_digest(secret)
         try:
-            found = self.of_digest(hashed, secret)
+            found = self.find_by_digest(hashed, secret)
         except StoreUnavailable:
             if to_admins:
                 raise

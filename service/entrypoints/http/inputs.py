@@ -125,7 +125,7 @@ def reason(schema: type[Schema], *, also: Collection[str] = ()) -> str | None:
 
     `also`: other parameters that the route takes.
     """
-    given = taken("reason", *also).get("reason")
+    given = query_values("reason", *also).get("reason")
     if given is None:
         found: str | None = load(schema, optional=True).get("reason")
         return found
@@ -142,7 +142,7 @@ def wrong_names(names: Collection[str]) -> list[tuple[str, str]]:
     ]
 
 
-def taken(*names: str) -> dict[str, str]:
+def query_values(*names: str) -> dict[str, str]:
     """Return what is given of `names`. Raises: `InvalidFields` for every other parameter, and for a repeated one."""
     if wrong := wrong_names(names):
         raise InvalidFields(wrong)
@@ -151,7 +151,7 @@ def taken(*names: str) -> dict[str, str]:
 
 def flag(name: str, *also: str) -> bool:
     """Return a parameter that is true or false, and false by default; the route takes `also` besides."""
-    given = taken(name, *also).get(name, "false")
+    given = query_values(name, *also).get(name, "false")
     if given not in ("true", "false"):
         raise InvalidFields([(name, "must be true or false")])
     return given == "true"

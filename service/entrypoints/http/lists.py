@@ -23,20 +23,20 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Characters with which a formula begins in a spreadsheet."""
 
 
-def or_csv(schema: type[Schema], **example: str) -> Mapping[int, Mapping[str, Any]]:
+def json_or_csv(schema: type[Schema], **example: str) -> Mapping[int, Mapping[str, Any]]:
     """Describe the answer in `/openapi.json`: this schema, or a file, with an `example` unless it is a list."""
     return {200: {"application/json": {"schema": schema}, "text/csv": {"schema": {"type": "string"}, **example}}}
 
 
-def list_of(schema: type[Schema]) -> Mapping[int, Mapping[str, Any]]:
+def page_of(schema: type[Schema]) -> Mapping[int, Mapping[str, Any]]:
     """Describe the answer in `/openapi.json`: a page of a list of this schema, or a file."""
     items = fields.List(fields.Nested(schema), required=True)
     following = fields.String(required=True, allow_none=True)
     name = f"{schema.__name__.removesuffix('Out')}List"
-    return or_csv(ResponseSchema.from_dict({"items": items, "next": following}, name=name))
+    return json_or_csv(ResponseSchema.from_dict({"items": items, "next": following}, name=name))
 
 
-def asked(kind: ListKind) -> Page:
+def requested_page(kind: ListKind) -> Page:
     """Return the page that this request asks for. Raises: `InvalidFields` with every parameter at fault."""
     wrong = wrong_names(("limit", "after", *kind.filters))
     named = {name for name, _ in wrong}
@@ -44,9 +44,9 @@ def asked(kind: ListKind) -> Page:
     return read_page(kind.name, given, kind.filters, wrong=wrong)
 
 
-def answer(kind: ListKind, service: Service) -> Response:
+def respond(kind: ListKind, service: Service) -> Response:
     """Return the page that this request asks for, as JSON or CSV. Raises: `InvalidFields`."""
-    found = kind.load(service, asked(kind))
+    found = kind.load(service, requested_page(kind))
     if wants_csv():
         return csv_file(kind.columns, found.items, kind.name, found.next)
     return jsonify(found.as_json())

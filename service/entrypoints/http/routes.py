@@ -54,9 +54,9 @@ IDEMPOTENCY_KEY: Parameter = {
 
 @dataclass(frozen=True)
 class RouteDescription:
-    """What `/openapi.json` reports of a route; `gives` maps a status to an answer."""
+    """What `/openapi.json` reports of a route; `responses` maps a status to an answer."""
 
-    gives: Mapping[int, Answer]
+    responses: Mapping[int, Answer]
     takes: Answer | None
     body_required: bool
     refuses: tuple[int, ...]
@@ -76,7 +76,7 @@ class ApiRoutes:
         self,
         rule: str,
         role: Role | None,
-        gives: type[Schema] | Mapping[int, Answer],
+        responses: type[Schema] | Mapping[int, Answer],
         *,
         body: type[Schema] | None = None,
         check: Check | None = None,
@@ -90,7 +90,7 @@ class ApiRoutes:
     ) -> Callable[[View], View]:
         """Add a view for a rule such as `POST /v1/passes`; its docstring's first line is the route's summary.
 
-        `role`: the least role of an admin, `site`, or `None` for a route without a key. `gives`: the answer of status 200, or
+        `role`: the least role of an admin, `site`, or `None` for a route without a key. `responses`: the one of status 200, or
         of each status; a route without one is not described. The view gets the IDs of the path, which `guards.check_path`
         has checked, and what the route reads for it: each of `flags` by its name, `data` by the schema `body` and by `check`,
         `reason` by its schema, from the body or the query, and with `most_bytes` the CSV `file`. What else a request brings
@@ -99,7 +99,7 @@ class ApiRoutes:
         method, path = rule.split(" ")
         extra = ((REASON,) if reason is not None else ()) + ((IDEMPOTENCY_KEY,) if repeatable else ())
         description = RouteDescription(
-            gives if isinstance(gives, Mapping) else {200: gives},
+            responses if isinstance(responses, Mapping) else {200: responses},
             reason or body or takes,
             reason is None and body is not NothingIn,
             refuses,

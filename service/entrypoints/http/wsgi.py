@@ -130,7 +130,7 @@ def _declare_metrics(app: Flask, prefix: str, requests_log: RequestLog) -> None:
     for rule in app.url_map.iter_rules():
         described = getattr(app.view_functions[rule.endpoint], "described", None)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
-            usual = described.gives if described is not None else (303 if method == "POST" else 200,)
+            usual = described.responses if described is not None else (303 if method == "POST" else 200,)
             requests_log.declare(f"{prefix}{rule.rule}", method, usual)
 
 

@@ -129,7 +129,7 @@ def mount(
     sessions = Sessions(
         service.secrets,
         EndedSessions(service.store),
-        keyring.of_digest,
+        keyring.find_by_digest,
         time.time,
         openid.fingerprint if openid is not None else None,
     )

@@ -101,7 +101,7 @@ def _register_link_sign_in(context: PageContext, keyring: Keyring) -> None:
         # A browser that fetches ahead, or a program that only looks, must not use it up.
         looks_only = request.method != "GET" or "prefetch" in request.headers.get("Sec-Purpose", "")
         redeemed = None if looks_only else links.redeem(query_field("token") or "")
-        principal = keyring.of_digest(redeemed[0]) if redeemed is not None else None
+        principal = keyring.find_by_digest(redeemed[0]) if redeemed is not None else None
         if redeemed is None or principal is None:
             context.service.metrics.count_sign_in("link", "failed")
             if g.is_new_session:

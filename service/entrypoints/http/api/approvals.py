@@ -13,10 +13,10 @@ from service.entrypoints.responses.lists import APPROVALS
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    @routes.add("GET /v1/approvals", "viewer", lists.list_of(ApprovalOut), parameters=(LIMIT, AFTER))
+    @routes.add("GET /v1/approvals", "viewer", lists.page_of(ApprovalOut), parameters=(LIMIT, AFTER))
     def show_approvals() -> Response:
         """List what waits for a second admin, the newest first."""
-        return lists.answer(APPROVALS, service)
+        return lists.respond(APPROVALS, service)
 
     @routes.add(
         "POST /v1/approvals/<approval>", "granter", ApprovalOut, body=NothingIn, refuses=(404,), repeatable=True

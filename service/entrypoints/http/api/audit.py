@@ -17,13 +17,13 @@ _FILTERS = tuple(query(name, f"Only records with this {name}.") for name in AUDI
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    @routes.add("GET /v1/audit", "viewer", lists.list_of(AuditRecordOut), parameters=(LIMIT, AFTER, *_FILTERS))
+    @routes.add("GET /v1/audit", "viewer", lists.page_of(AuditRecordOut), parameters=(LIMIT, AFTER, *_FILTERS))
     def show_audit() -> Response:
         """List the records of the audit log, the newest first.
 
         The header `X-Audit-Head` names the end of the chain, for `paywall audit verify --head`.
         """
         head = service.audit_log.state().head
-        answer = lists.answer(AUDIT, service)
+        answer = lists.respond(AUDIT, service)
         answer.headers[HEAD] = str(head)
         return answer

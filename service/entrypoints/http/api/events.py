@@ -17,10 +17,10 @@ STATE = query("state", "`dead`: only those that were given up.", {"type": "strin
 def register(routes: ApiRoutes, service: Service) -> None:
     admin = service.subscription_admin
 
-    @routes.add("GET /v1/events", "viewer", lists.list_of(EventOut), parameters=(LIMIT, AFTER, STATE))
+    @routes.add("GET /v1/events", "viewer", lists.page_of(EventOut), parameters=(LIMIT, AFTER, STATE))
     def show_events() -> Response:
         """List the events that Stripe sent, the newest first."""
-        return lists.answer(EVENTS, service)
+        return lists.respond(EVENTS, service)
 
     @routes.add("GET /v1/events/<event>", "viewer", EventOut, refuses=(404,))
     def show_event(event: str) -> JsonObject:

@@ -50,10 +50,10 @@ def register(routes: ApiRoutes, service: Service) -> None:
     """Add the list of grants, and the routes of one reader's."""
     changes, catalogue = service.grant_changes, service.settings.catalogue
 
-    @routes.add("GET /v1/grants", "viewer", lists.list_of(GrantOut), parameters=(LIMIT, AFTER, *FILTERS))
+    @routes.add("GET /v1/grants", "viewer", lists.page_of(GrantOut), parameters=(LIMIT, AFTER, *FILTERS))
     def list_grants() -> Response:
         """List every grant, the newest first, also expired and revoked ones."""
-        return lists.answer(GRANTS, service)
+        return lists.respond(GRANTS, service)
 
     @routes.add(
         "POST /v1/readers/<reader>/grants",

@@ -36,7 +36,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /v1/groups", "site", GroupsOut, parameters=(OWNER,))
     def list_groups() -> JsonObject:
         """List the running groups that a reader owns, with seats and open invitations."""
-        given = inputs.taken("owner").get("owner")
+        given = inputs.query_values("owner").get("owner")
         if given is None:
             raise InvalidFields([("owner", "is required")])
         owned = groups.list_owned(read_field("owner", read_reader, given), service.clock())

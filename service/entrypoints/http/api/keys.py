@@ -25,10 +25,10 @@ def register(routes: ApiRoutes, service: Service, cache: AdminKeyCache) -> None:
         cache.invalidate()
         return NewKeyOut.write({"name": name, "role": role, "key": secret}), 201
 
-    @routes.add("GET /v1/keys", "viewer", lists.list_of(KeyOut), parameters=(LIMIT, AFTER))
+    @routes.add("GET /v1/keys", "viewer", lists.page_of(KeyOut), parameters=(LIMIT, AFTER))
     def show_keys() -> Response:
         """List the keys that owners created, the newest first, without their secrets."""
-        return lists.answer(KEYS, service)
+        return lists.respond(KEYS, service)
 
     @routes.add("DELETE /v1/keys/<name>", "owner", KeyOut, reason=ReasonMaybeIn, refuses=(404, 409))
     def end_key(name: str, reason: str | None) -> JsonObject:

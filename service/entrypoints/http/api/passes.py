@@ -33,10 +33,10 @@ def register(routes: ApiRoutes, service: Service) -> None:
         made = create_story_pass(passes, data, guards.actor(), now, named=idempotency.token())
         return write_pass(made, tokens, now), 201
 
-    @routes.add("GET /v1/passes", "viewer", lists.list_of(PassOut), parameters=(LIMIT, AFTER))
+    @routes.add("GET /v1/passes", "viewer", lists.page_of(PassOut), parameters=(LIMIT, AFTER))
     def show_passes() -> Response:
         """List the gift links, the newest first, also expired ones (for 90 days) and those of readers."""
-        return lists.answer(PASSES, service)
+        return lists.respond(PASSES, service)
 
     @routes.add("GET /v1/passes/<pass_id>", "viewer", PassOut, refuses=(404,))
     def show_pass(pass_id: str) -> JsonObject:

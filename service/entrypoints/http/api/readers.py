@@ -44,18 +44,18 @@ def register(routes: ApiRoutes, service: Service) -> None:
     """Add the list of readers, and the routes of one reader."""
     admin = service.subscription_admin
 
-    @routes.add("GET /v1/readers", "viewer", lists.list_of(ListedReaderOut), parameters=(LIMIT, AFTER, *FILTERS))
+    @routes.add("GET /v1/readers", "viewer", lists.page_of(ListedReaderOut), parameters=(LIMIT, AFTER, *FILTERS))
     def list_readers() -> Response:
         """List every reader with a source, also a past or a scheduled one, by ID.
 
         `plans`, `sources`, and `until` are those of the live sources. If none is live, they are those of all.
         """
-        return lists.answer(READERS, service)
+        return lists.respond(READERS, service)
 
     @routes.add("GET /v1/readers/<reader>", "viewer", ReaderOut, parameters=(AT,))
     def show_reader(reader: str) -> JsonObject:
         """Return a reader's access, features, sources, and meters. For a stranger, all are empty."""
-        given = inputs.taken("at").get("at")
+        given = inputs.query_values("at").get("at")
         at = None if given is None else read_field("at", read_time, given)
         return ReaderOut.write(service.profiles.load_profile(reader, at, service.clock()))
 
@@ -84,7 +84,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     )
     def unlink_reader(reader: str) -> JsonObject:
         """Remove a link to this reader. The owner is then as if the link had never been."""
-        in_query = inputs.taken("reason").get("reason")
+        in_query = inputs.query_values("reason").get("reason")
         data = inputs.load(LinkIn)
         target, reason = _link_target(data), data.get("reason")
         if reason is None:

@@ -39,7 +39,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     """Add the routes of figures and alerts."""
     figures_csv = lists.csv_text(FIGURE_COLUMNS, [dict(zip(FIGURE_COLUMNS, CSV_ROW, strict=True))])
 
-    @routes.add("GET /v1/activity", "viewer", lists.or_csv(ActivityOut, example=figures_csv), parameters=(DAYS,))
+    @routes.add("GET /v1/activity", "viewer", lists.json_or_csv(ActivityOut, example=figures_csv), parameters=(DAYS,))
     def show_activity() -> Response | JsonObject:
         """Return the statistics: checks, upsell boxes, conversion, access, and deliveries, by day and by hour.
 
@@ -53,25 +53,25 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /v1/attention", "viewer", AttentionOut)
     def show_attention() -> JsonObject:
         """Return what needs attention: each kind with its count, some cases, and what to do."""
-        inputs.taken()
+        inputs.query_values()
         now = service.clock()
         return write_alerts(service.alerts.current(now), now)
 
-    @routes.add("GET /v1/comparisons", "viewer", lists.list_of(ComparisonOut), parameters=(LIMIT, AFTER))
+    @routes.add("GET /v1/comparisons", "viewer", lists.page_of(ComparisonOut), parameters=(LIMIT, AFTER))
     def list_comparisons() -> Response:
         """List answers of the last seven days that differ from the incumbent's, the newest first."""
-        return lists.answer(COMPARISONS, service)
+        return lists.respond(COMPARISONS, service)
 
     @routes.add("GET /v1/comparisons/summary", "viewer", ComparisonSummaryOut)
     def summarize_comparisons() -> JsonObject:
         """Count the answers compared in the last seven days, and how they differed."""
-        inputs.taken()
+        inputs.query_values()
         zone, store = service.settings.catalogue.zone, service.usage_counters.store
         return ComparisonSummaryOut.write(summarize(load_compared_days(store, zone, service.clock())))
 
 
 def _days() -> int:
-    text = inputs.taken("days").get("days", str(DEFAULT_DAYS))
+    text = inputs.query_values("days").get("days", str(DEFAULT_DAYS))
     if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= DAYS_KEPT):
         raise InvalidFields([("days", f"must be a whole number from 1 to {DAYS_KEPT}")])
     return int(text)

@@ -117,7 +117,7 @@ def describe_api(app: Flask, title: str) -> Spec:
     paths: dict[str, Spec] = {}
     for rule in app.url_map.iter_rules():
         view: Any = app.view_functions[rule.endpoint]
-        if not view.described.gives:
+        if not view.described.responses:
             continue
         path = _PATH_PARAMETER.sub(r"{\1}", str(rule))
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
@@ -169,7 +169,7 @@ def _operation(view: Any, names: list[str]) -> Spec:
     route: RouteDescription = view.described
     summary, _, more = (view.__doc__ or "").strip().partition("\n")
     more = re.sub(r"\s*\n\s*", " ", more.strip())
-    has_csv = any(isinstance(given, Mapping) and "text/csv" in given for given in route.gives.values())
+    has_csv = any(isinstance(given, Mapping) and "text/csv" in given for given in route.responses.values())
     key = _SIGNED if route.tag == "stripe" else _KEYS.get(view.demands, "Needs no key.")
     operation: Spec = {
         "tags": ["website" if view.demands == "site" else route.tag],
@@ -177,7 +177,7 @@ def _operation(view: Any, names: list[str]) -> Spec:
         "summary": summary,
         "parameters": [*(_path_parameter(name) for name in names), *map(dict, route.parameters)],
         "description": " ".join(part for part in (more, _CSV if has_csv else "", key) if part),
-        "responses": {str(status): _answer(view.__name__, given) for status, given in route.gives.items()},
+        "responses": {str(status): _answer(view.__name__, given) for status, given in route.responses.items()},
         "security": [],
     }
     statuses = set(route.refuses)
