@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, wraps
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 import click
 import orjson
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from service.adapters.redis.audit.audit import Actor
     from service.bootstrap import Service
     from service.entrypoints.responses.lists import ListKind
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Output(NamedTuple):
@@ -232,9 +235,23 @@ limit_option = click.option(
 after_option = click.option("--after", help="The last answer's next.")
 
 
-ends_before_option = click.option(
-    "--ends-before", type=MOMENT, help="Only what ends earlier than a date (2027-01-01), a span (30d) or a time."
-)
+def _typed(one: paging.ListFilter) -> dict[str, Any]:
+    """Return the type and the help of an option for a filter."""
+    if one.spec.get("format") == "date-time":
+        return {"type": MOMENT, "help": "Only what ends earlier than a date (2027-01-01), a span (30d) or a time."}
+    choices = ("true", "false") if one.spec["type"] == "boolean" else one.spec.get("enum")
+    return {"type": click.Choice(choices) if choices else None, "help": one.words}
+
+
+def filter_options(kind: ListKind) -> Callable[[Command], Command]:
+    """Add an option for each filter of a list."""
+
+    def add(command: Command) -> Command:
+        for name, one in reversed(list(kind.filters.items())):
+            command = click.option(f"--{name.replace('_', '-')}", **_typed(one))(command)
+        return command
+
+    return add
 
 
 def read_list_page(kind: ListKind, limit: int, **given: str | float | None) -> paging.Page:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.responses.administration import write_approval
 from service.entrypoints.responses.grant_changes import choose_grants, read_change
 from service.entrypoints.responses.lists import GRANTS
-from service.entrypoints.responses.readers import GRANT_STATUSES, write_grant
+from service.entrypoints.responses.readers import write_grant
 from service.use_cases.grants.grant_changes import to_grant_request
 from service.use_cases.grants.imports import grant_file
 from service.use_cases.grants.imports.grant_change_kind import GRANT_CHANGES
@@ -77,29 +76,14 @@ def _output(done: Grant | Approval, verb: str, reader: str, now: float) -> Outpu
     return Output(found, f"{verb} {done.id}: {_line(found)}")
 
 
-def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that filter grants."""
-    options = (
-        click.option("--reader", help="Only this reader's grants."),
-        click.option("--plan", help="Only grants of this plan."),
-        click.option("--actor", help="Only grants that this admin created."),
-        click.option("--status", type=click.Choice(GRANT_STATUSES), help="Only grants of this status."),
-        session.ends_before_option,
-        click.option("--import", "import_id", help="Only grants of this import."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 @grants.command("list")
-@filter_options
+@session.filter_options(GRANTS)
 @session.limit_option
 @session.after_option
 @session.uses_service
-def show(run: Invocation, limit: int, import_id: str | None, **given: str | float | None) -> Output:
+def show(run: Invocation, limit: int, **given: str | float | None) -> Output:
     """List grants, the newest first."""
-    page = session.read_list_page(GRANTS, limit, **given, **{"import": import_id})
+    page = session.read_list_page(GRANTS, limit, **given)
     run.service.reader_lists.prepare()
     return session.list_output(
         GRANTS.load(run.service, page),
@@ -151,7 +135,7 @@ def import_file(run: Invocation, file: Path | None, dry_run: bool, template: boo
 @click.option("--until", type=session.END, help="The new end: 2027-01-01 (that whole day), 30d, 12h or a time.")
 @click.option("--no-end", is_flag=True, help="Let them go on without an end.")
 @click.option("--revoke", is_flag=True, help="Take them back.")
-@filter_options
+@session.filter_options(GRANTS)
 @imports.dry_run_option
 @session.uses_service
 @session.confirms("Revoke these grants? Their readers can lose access at once.", only_with="revoke")
@@ -162,7 +146,6 @@ def change_many(
     until: float | None,
     no_end: bool,
     revoke: bool,
-    import_id: str | None,
     dry_run: bool,
     **given: str | float | None,
 ) -> Output:
@@ -172,7 +155,7 @@ def change_many(
     """
     if [until is not None, no_end, revoke].count(True) != 1:
         raise click.UsageError("Give one of --until, --no-end and --revoke.")
-    filters = session.read_list_page(GRANTS, 1, **given, **{"import": import_id}).filters
+    filters = session.read_list_page(GRANTS, 1, **given).filters
     if not ids and not filters:
         raise click.UsageError("Give IDs of grants, or a filter such as --plan.")
     run.service.reader_lists.prepare()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import click
 import orjson
 
-from service.domain.sources import SourceType
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.responses.lists import READERS
-from service.entrypoints.responses.readers import STANDINGS, ErasedOut, ReaderOut, write_reader_export
+from service.entrypoints.responses.readers import ErasedOut, ReaderOut, write_reader_export
 
 _PATIENCE = 300.0
 """Seconds for the store to rewrite its files, which takes minutes for a large one."""
@@ -42,12 +41,7 @@ def readers() -> None:
 
 
 @readers.command("list")
-@click.option("--prefix", help="Only readers whose id begins with this.")
-@click.option("--plan", help="Only readers with this plan.")
-@click.option("--source", type=click.Choice(get_args(SourceType)), help="Only readers with a source of this type.")
-@click.option("--standing", type=click.Choice(STANDINGS), help="Only readers of this standing.")
-@session.ends_before_option
-@click.option("--access", type=click.Choice(("true", "false")), help="Only readers who hold a feature now, or none.")
+@session.filter_options(READERS)
 @session.limit_option
 @session.after_option
 @session.uses_service

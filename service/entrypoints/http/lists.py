@@ -15,6 +15,7 @@ from werkzeug.datastructures import MIMEAccept
 
 from service.bootstrap import Service
 from service.entrypoints.http.inputs import wrong_names
+from service.entrypoints.http.routes import Parameter, query
 from service.entrypoints.responses.fields import ResponseSchema
 from service.entrypoints.responses.lists import ListKind
 from service.entrypoints.responses.paging import Page, read_page
@@ -34,6 +35,22 @@ def page_of(schema: type[Schema]) -> Mapping[int, Mapping[str, Any]]:
     following = fields.String(required=True, allow_none=True)
     name = f"{schema.__name__.removesuffix('Out')}List"
     return json_or_csv(ResponseSchema.from_dict({"items": items, "next": following}, name=name))
+
+
+LIMIT = query(
+    "limit", "How many entries the page has at most.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}
+)
+AFTER = query("after", "`next` of the last answer: the page that follows it.")
+
+
+def filters_of(kind: ListKind) -> tuple[Parameter, ...]:
+    """Return the parameters of a list that choose items."""
+    return tuple(query(name, one.words, one.spec) for name, one in kind.filters.items())
+
+
+def parameters_of(kind: ListKind) -> tuple[Parameter, ...]:
+    """Return all parameters of a list."""
+    return LIMIT, AFTER, *filters_of(kind)
 
 
 def requested_page(kind: ListKind) -> Page:

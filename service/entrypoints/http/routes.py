@@ -36,13 +36,6 @@ REASON = query(
     "Why, for the audit log. The body can have it instead.",
     {"type": "string", "minLength": 1, "maxLength": 1000},
 )
-LIMIT = query(
-    "limit", "How many entries the page has at most.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}
-)
-AFTER = query("after", "`next` of the last answer: the page that follows it.", {"type": "string"})
-ENDS_BEFORE = query(
-    "ends_before", "Only what ends earlier than this; never what has no end.", {"type": "string", "format": "date-time"}
-)
 IDEMPOTENCY_KEY: Parameter = {
     "in": "header",
     "name": "Idempotency-Key",

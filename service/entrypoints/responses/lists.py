@@ -16,7 +16,7 @@ from service.domain.sources import SourceType, Standing
 from service.domain.times import read_time
 from service.entrypoints.responses.administration import AuditRecordOut, KeyOut, write_approval
 from service.entrypoints.responses.fields import JsonObject, ResponseSchema, schema_of
-from service.entrypoints.responses.paging import FOREIGN_CURSOR, Filters, Listing, Page, cursor, cut
+from service.entrypoints.responses.paging import FOREIGN_CURSOR, Filters, ListFilter, Listing, Page, cursor, cut
 from service.entrypoints.responses.readers import GRANT_STATUSES, GrantOut, ListedReaderOut, write_grant
 from service.entrypoints.responses.reporting import ComparisonOut
 from service.entrypoints.responses.story_passes import write_pass
@@ -112,8 +112,13 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
-def _read_flag(text: str) -> bool:
-    return _one_of("true", "false")(text) == "true"
+def _choice(words: str, *options: str) -> ListFilter:
+    return ListFilter(words, _one_of(*options), {"type": "string", "enum": list(map(str, options))})
+
+
+_ENDS_BEFORE = ListFilter(
+    "Only what ends earlier than this; never what has no end.", read_time, {"type": "string", "format": "date-time"}
+)
 
 
 def _columns(schema: type[ResponseSchema]) -> tuple[str, ...]:
@@ -130,23 +135,28 @@ AUDIT = ListKind(
     "audit",
     _audit,
     _columns(AuditRecordOut),
-    dict.fromkeys(("reader", "actor", "action", "target"), read_id),
+    {name: ListFilter(f"Only records with this {name}.", read_id) for name in ("reader", "actor", "action", "target")},
     r"\d{1,15}",
 )
 COMPARISONS = ListKind("comparisons", _comparisons, _columns(ComparisonOut), place=r"\d{13} [0-9a-f]{10}")
-EVENTS = ListKind("events", _events, _columns(EventOut), {"state": read_id})
+EVENTS = ListKind(
+    "events",
+    _events,
+    _columns(EventOut),
+    {"state": ListFilter("`dead`: only those that were given up.", read_id, {"type": "string", "enum": ["dead"]})},
+)
 """Of the states, only `dead` can be asked for."""
 GRANTS = ListKind(
     "grants",
     _grants,
     _columns(GrantOut),
     {
-        "plan": read_id,
-        "actor": read_text,
-        "status": _one_of(*GRANT_STATUSES),
-        "ends_before": read_time,
-        "import": read_text,
-        "reader": read_reader,
+        "plan": ListFilter("Only grants of this plan.", read_id),
+        "actor": ListFilter("Only grants that this admin created.", read_text),
+        "status": _choice("Only grants of this status.", *GRANT_STATUSES),
+        "ends_before": _ENDS_BEFORE,
+        "import": ListFilter("Only grants of this import.", read_text),
+        "reader": ListFilter("Only this reader's grants.", read_reader),
     },
     r"\d{1,12} \S+",
 )
@@ -155,15 +165,19 @@ READERS = ListKind(
     _readers,
     _columns(ListedReaderOut),
     {
-        "prefix": read_text,
-        "plan": read_id,
-        "source": _one_of(*get_args(SourceType)),
-        "standing": _one_of(*Standing),
-        "ends_before": read_time,
-        "access": _read_flag,
+        "prefix": ListFilter("Only readers whose ID begins with this.", read_text),
+        "plan": ListFilter("Only readers with this plan.", read_id),
+        "source": _choice("Only readers with a source of this type.", *get_args(SourceType)),
+        "standing": _choice("Only readers of this standing.", *Standing),
+        "ends_before": _ENDS_BEFORE,
+        "access": ListFilter(
+            "Only readers who hold a feature now, or only those who hold none.",
+            lambda text: _one_of("true", "false")(text) == "true",
+            {"type": "boolean"},
+        ),
     },
 )
-GRANT_TABLE = replace(GRANTS, filters={**GRANTS.filters, "prefix": read_text})
+GRANT_TABLE = replace(GRANTS, filters={**GRANTS.filters, "prefix": READERS.filters["prefix"]})
 """The staff page also finds grants by the beginning of the reader's ID."""
 GRANTS_BY_END = replace(GRANT_TABLE, name="grants-by-end", find=partial(_grants, by_end=True))
 READERS_BY_END = replace(READERS, name="readers-by-end", find=partial(_readers, by_end=True), place=r"\d{1,12} [^\n]+")

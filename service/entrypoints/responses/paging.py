@@ -10,7 +10,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from service.domain.errors import InvalidFields
 
@@ -18,9 +18,19 @@ MOST = 100
 USUAL = 50
 FOREIGN_CURSOR = ("after", "is not a `next` of this list")
 
-Filters = Mapping[str, Callable[[str], Any]]
-"""A list's own parameters, and what reads each; `ValueError` says what is wrong with one."""
 Item = TypeVar("Item")
+
+
+class ListFilter(NamedTuple):
+    """A parameter of a list: which items it leaves, what reads its value, and the type of that in `/openapi.json`."""
+
+    words: str
+    read: Callable[[str], Any]
+    """`ValueError` says what is wrong with a value."""
+    spec: Mapping[str, Any] = MappingProxyType({"type": "string"})
+
+
+Filters = Mapping[str, ListFilter]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,7 @@ def read_page(
             elif field_name == "after":
                 after = _place_in(value, name)
             elif field_name in filters:
-                found[field_name] = filters[field_name](value)
+                found[field_name] = filters[field_name].read(value)
         except ValueError as error:
             errors.append((field_name, str(error)))
     if errors:

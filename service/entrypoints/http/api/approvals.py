@@ -6,14 +6,14 @@ from flask import Response
 
 from service.bootstrap import Service
 from service.entrypoints.http import guards, lists
-from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes
+from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.administration import ApprovalOut, write_approval
 from service.entrypoints.responses.fields import JsonObject, NothingIn, ReasonMaybeIn
 from service.entrypoints.responses.lists import APPROVALS
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    @routes.add("GET /v1/approvals", "viewer", lists.page_of(ApprovalOut), parameters=(LIMIT, AFTER))
+    @routes.add("GET /v1/approvals", "viewer", lists.page_of(ApprovalOut), parameters=lists.parameters_of(APPROVALS))
     def show_approvals() -> Response:
         """List what waits for a second admin, the newest first."""
         return lists.respond(APPROVALS, service)

@@ -6,18 +6,16 @@ from flask import Response
 
 from service.bootstrap import Service
 from service.entrypoints.http import lists
-from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes, query
+from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.administration import AuditRecordOut
 from service.entrypoints.responses.lists import AUDIT
 
 HEAD = "X-Audit-Head"
 """Header with the chain's end, `SEQ:HASH`, for `paywall audit verify --head`."""
 
-_FILTERS = tuple(query(name, f"Only records with this {name}.") for name in AUDIT.filters)
-
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    @routes.add("GET /v1/audit", "viewer", lists.page_of(AuditRecordOut), parameters=(LIMIT, AFTER, *_FILTERS))
+    @routes.add("GET /v1/audit", "viewer", lists.page_of(AuditRecordOut), parameters=lists.parameters_of(AUDIT))
     def show_audit() -> Response:
         """List the records of the audit log, the newest first.
 

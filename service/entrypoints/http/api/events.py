@@ -6,18 +6,16 @@ from flask import Response
 
 from service.bootstrap import Service
 from service.entrypoints.http import guards, lists
-from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes, query
+from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.fields import JsonObject, NothingIn
 from service.entrypoints.responses.lists import EVENTS
 from service.entrypoints.responses.stripe_objects import EventOut
-
-STATE = query("state", "`dead`: only those that were given up.", {"type": "string", "enum": ["dead"]})
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
     admin = service.subscription_admin
 
-    @routes.add("GET /v1/events", "viewer", lists.page_of(EventOut), parameters=(LIMIT, AFTER, STATE))
+    @routes.add("GET /v1/events", "viewer", lists.page_of(EventOut), parameters=lists.parameters_of(EVENTS))
     def show_events() -> Response:
         """List the events that Stripe sent, the newest first."""
         return lists.respond(EVENTS, service)

@@ -16,7 +16,7 @@ from service.domain.catalogue import Catalogue
 from service.domain.sources import Grant
 from service.entrypoints.http import guards, idempotency, lists
 from service.entrypoints.http.api.imports import DRY_RUN
-from service.entrypoints.http.routes import AFTER, ENDS_BEFORE, LIMIT, ApiRoutes, query
+from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.administration import ApprovalOut, write_approval, write_submitted_import
 from service.entrypoints.responses.fields import JsonObject, ReasonIn
 from service.entrypoints.responses.grant_changes import choose_grants, read_change
@@ -24,7 +24,6 @@ from service.entrypoints.responses.imports import GrantChangesDryRunOut, GrantCh
 from service.entrypoints.responses.lists import GRANTS
 from service.entrypoints.responses.paging import read_page
 from service.entrypoints.responses.readers import (
-    GRANT_STATUSES,
     GrantChangeIn,
     GrantChangesIn,
     GrantIn,
@@ -35,14 +34,6 @@ from service.use_cases.grants.grant_changes import to_grant_request
 from service.use_cases.grants.imports.grant_change_kind import GRANT_CHANGES
 from service.use_cases.imports.pacing import Pace
 
-FILTERS = (
-    query("plan", "Only grants of this plan."),
-    query("actor", "Only grants that this admin created."),
-    query("status", "Only grants of this status.", {"type": "string", "enum": list(GRANT_STATUSES)}),
-    ENDS_BEFORE,
-    query("import", "Only grants of this import."),
-    query("reader", "Only this reader's grants."),
-)
 CHANGES = "/v1/grants/changes/<import_id>"
 
 
@@ -50,7 +41,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     """Add the list of grants, and the routes of one reader's."""
     changes, catalogue = service.grant_changes, service.settings.catalogue
 
-    @routes.add("GET /v1/grants", "viewer", lists.page_of(GrantOut), parameters=(LIMIT, AFTER, *FILTERS))
+    @routes.add("GET /v1/grants", "viewer", lists.page_of(GrantOut), parameters=lists.parameters_of(GRANTS))
     def list_grants() -> Response:
         """List every grant, the newest first, also expired and revoked ones."""
         return lists.respond(GRANTS, service)
@@ -99,7 +90,7 @@ def register_changes(routes: ApiRoutes, service: Service) -> None:
         {200: GrantChangesDryRunOut, 202: GrantChangesOut},
         body=GrantChangesIn,
         flags=(DRY_RUN,),
-        parameters=FILTERS,
+        parameters=lists.filters_of(GRANTS),
         repeatable=True,
     )
     def change_grants(dry_run: bool, data: JsonObject) -> idempotency.Reply:

@@ -7,7 +7,7 @@ from flask import Response
 from service.adapters.redis.staff.admin_keys import AdminKeyCache
 from service.bootstrap import Service
 from service.entrypoints.http import guards, lists
-from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes
+from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.administration import KeyIn, KeyOut, NewKeyOut
 from service.entrypoints.responses.fields import JsonObject, ReasonMaybeIn
 from service.entrypoints.responses.lists import KEYS
@@ -25,7 +25,7 @@ def register(routes: ApiRoutes, service: Service, cache: AdminKeyCache) -> None:
         cache.invalidate()
         return NewKeyOut.write({"name": name, "role": role, "key": secret}), 201
 
-    @routes.add("GET /v1/keys", "viewer", lists.page_of(KeyOut), parameters=(LIMIT, AFTER))
+    @routes.add("GET /v1/keys", "viewer", lists.page_of(KeyOut), parameters=lists.parameters_of(KEYS))
     def show_keys() -> Response:
         """List the keys that owners created, the newest first, without their secrets."""
         return lists.respond(KEYS, service)

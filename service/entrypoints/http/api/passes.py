@@ -6,7 +6,7 @@ from flask import Response
 
 from service.bootstrap import Service
 from service.entrypoints.http import guards, idempotency, lists
-from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes
+from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.fields import JsonObject, ReasonMaybeIn
 from service.entrypoints.responses.lists import PASSES
 from service.entrypoints.responses.story_passes import (
@@ -33,7 +33,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         made = create_story_pass(passes, data, guards.actor(), now, named=idempotency.token())
         return write_pass(made, tokens, now), 201
 
-    @routes.add("GET /v1/passes", "viewer", lists.page_of(PassOut), parameters=(LIMIT, AFTER))
+    @routes.add("GET /v1/passes", "viewer", lists.page_of(PassOut), parameters=lists.parameters_of(PASSES))
     def show_passes() -> Response:
         """List the gift links, the newest first, also expired ones (for 90 days) and those of readers."""
         return lists.respond(PASSES, service)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 from flask import Response
 
 from service.bootstrap import Service
 from service.domain.errors import InvalidFields
-from service.domain.sources import SourceType
 from service.domain.times import read_time
 from service.entrypoints.http import guards, inputs, lists
-from service.entrypoints.http.routes import AFTER, ENDS_BEFORE, LIMIT, REASON, ApiRoutes, flag, query
+from service.entrypoints.http.routes import REASON, ApiRoutes, flag, query
 from service.entrypoints.responses.fields import JsonObject, ReasonIn, ReasonMaybeIn, check, read_field
 from service.entrypoints.responses.lists import READERS
 from service.entrypoints.responses.readers import (
-    STANDINGS,
     AccountSummaryOut,
     ErasedOut,
     ListedReaderOut,
@@ -28,23 +24,13 @@ from service.entrypoints.responses.stripe_objects import LinkedOut, LinkIn, Merg
 AT = query("at", "Another moment: a past one as it stood, a future one if nothing changes.")
 TAKE_UNKNOWN = flag("force", "Link although Stripe does not know the ID.")
 FORCE = flag("force", "Erase although a subscription pays for this reader.")
-FILTERS = (
-    query("prefix", "Only readers whose ID begins with this."),
-    query("plan", "Only readers with this plan in `plans`."),
-    query(
-        "source", "Only readers with this type in `sources`.", {"type": "string", "enum": list(get_args(SourceType))}
-    ),
-    query("standing", "Only readers of this standing.", {"type": "string", "enum": list(STANDINGS)}),
-    ENDS_BEFORE,
-    query("access", "Only readers who hold a feature now, or only those who hold none.", {"type": "boolean"}),
-)
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
     """Add the list of readers, and the routes of one reader."""
     admin = service.subscription_admin
 
-    @routes.add("GET /v1/readers", "viewer", lists.page_of(ListedReaderOut), parameters=(LIMIT, AFTER, *FILTERS))
+    @routes.add("GET /v1/readers", "viewer", lists.page_of(ListedReaderOut), parameters=lists.parameters_of(READERS))
     def list_readers() -> Response:
         """List every reader with a source, also a past or a scheduled one, by ID.
 

@@ -11,7 +11,7 @@ from service.adapters.redis.reporting.usage_counts import DAYS_KEPT
 from service.bootstrap import Service
 from service.domain.errors import InvalidFields
 from service.entrypoints.http import inputs, lists
-from service.entrypoints.http.routes import AFTER, LIMIT, ApiRoutes, query
+from service.entrypoints.http.routes import ApiRoutes, query
 from service.entrypoints.responses.fields import JsonObject
 from service.entrypoints.responses.lists import COMPARISONS
 from service.entrypoints.responses.reporting import (
@@ -57,7 +57,9 @@ def register(routes: ApiRoutes, service: Service) -> None:
         now = service.clock()
         return write_alerts(service.alerts.current(now), now)
 
-    @routes.add("GET /v1/comparisons", "viewer", lists.page_of(ComparisonOut), parameters=(LIMIT, AFTER))
+    @routes.add(
+        "GET /v1/comparisons", "viewer", lists.page_of(ComparisonOut), parameters=lists.parameters_of(COMPARISONS)
+    )
     def list_comparisons() -> Response:
         """List answers of the last seven days that differ from the incumbent's, the newest first."""
         return lists.respond(COMPARISONS, service)
