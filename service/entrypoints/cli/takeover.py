@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,15 +88,7 @@ def _take_over(
     catalogue, names = session.settings().catalogue, [str(file) for file in files]
     config = config or (Path(FILE) if Path(FILE).exists() else None)
     levels = read_level_map(config.read_bytes(), catalogue) if config else LevelMap()
-    reader_column, read, rows = reader_column or form.reader_column, [], list[ExportRow]()
-    for file in files:
-        with _failing_with_place(file):
-            read.append(read_file(file.read_bytes()))
-            find_columns(read[-1], form, reader_column)
-    context = ReadingContext(run.now, catalogue.zone, reader_column, levels.known_levels)
-    for number, file in enumerate(files):
-        with _failing_with_place(file):
-            rows += read_members(read[number], number, form, context)
+    rows = _read_files(run, form, files, reader_column or form.reader_column, levels)
     status = Status()
     if not dry_run:
         run.service.takeover.finish_interrupted()
@@ -129,6 +121,22 @@ def _render_page(report: TakeoverReport, value: dict[str, Any], files: list[str]
     environment.filters["visible"] = lambda text: escape_invisible(str(text))
     template = environment.from_string(_TEMPLATE.read_text("utf-8"))
     return template.render(report=report, value=value, files=files, outcome=outcome, reasons=REASONS)
+
+
+def _read_files(
+    run: Invocation, form: ExportFormat, files: Sequence[Path], reader_column: str, levels: LevelMap
+) -> list[ExportRow]:
+    """Return the rows of all files. What is wrong in one is printed with its place, and the command fails."""
+    read, rows = [], list[ExportRow]()
+    for file in files:
+        with _failing_with_place(file):
+            read.append(read_file(file.read_bytes()))
+            find_columns(read[-1], form, reader_column)
+    context = ReadingContext(run.now, run.service.settings.catalogue.zone, reader_column, levels.known_levels)
+    for number, file in enumerate(files):
+        with _failing_with_place(file):
+            rows += read_members(read[number], number, form, context)
+    return rows
 
 
 @contextmanager
