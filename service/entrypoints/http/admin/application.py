@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, g, redirect, request, url_for
+from flask import Flask, Response, current_app, g, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
@@ -45,6 +45,7 @@ from service.entrypoints.http.admin.page_context import (
     is_htmx,
     read_cookie,
     render,
+    see_other,
     set_cookie,
 )
 from service.entrypoints.http.admin.sessions import COOKIE, Sessions
@@ -207,7 +208,7 @@ def _redirect_to_sign_in() -> Response:
     if is_htmx():
         return Response(status=204, headers={"HX-Redirect": to})
     if request.method == "GET":
-        return cast(Response, redirect(to, 303))
+        return see_other(to)
     raise Problem(401, "You are not signed in, or your session expired. Nothing was changed. Sign in and try again.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from service.entrypoints.http.admin.page_context import PageContext, render
-from service.entrypoints.http.admin.request_inputs import filters_in_address, requested_page
+from service.entrypoints.http.admin.request_inputs import requested_page
 from service.entrypoints.http.lists import csv_file
 from service.entrypoints.responses.labels import ACTIONS
 from service.entrypoints.responses.lists import AUDIT
@@ -29,7 +29,6 @@ def register(context: PageContext) -> None:
             actions=ACTIONS,
             linked_actions=LINKED_ACTIONS,
             head=service.audit_log.state().head,
-            filters=filters_in_address(),
         )
 
     @context.page("GET /audit.csv", "viewer")

@@ -6,13 +6,7 @@ from flask import Response, request, url_for
 
 from service.entrypoints.http import guards
 from service.entrypoints.http.admin.page_context import Outcome, PageContext, render
-from service.entrypoints.http.admin.request_inputs import (
-    checked_id,
-    filters_in_address,
-    form_field,
-    query_field,
-    requested_page,
-)
+from service.entrypoints.http.admin.request_inputs import checked_id, form_field, query_field, requested_page
 from service.entrypoints.responses.lists import EVENTS
 from service.entrypoints.responses.stripe_objects import EventOut
 
@@ -24,10 +18,8 @@ def register(context: PageContext) -> None:
     def events() -> Response:
         page = requested_page(EVENTS)
         is_failed_only = "state" in page.filters
-        found, filters = EVENTS.load(service, page), filters_in_address()
-        return render(
-            "events.html", events=found.items, following=found.next, is_failed_only=is_failed_only, filters=filters
-        )
+        found = EVENTS.load(service, page)
+        return render("events.html", events=found.items, following=found.next, is_failed_only=is_failed_only)
 
     @context.page("GET /event", "viewer")
     def event() -> Response:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-from flask import Response, redirect, request, url_for
+from flask import Response, request, url_for
 
 from service.domain.errors import InvalidFields, UnknownStory
 from service.domain.reader_sentences import reader_sentence
-from service.entrypoints.http.admin.page_context import PageContext, is_htmx, render
+from service.entrypoints.http.admin.page_context import PageContext, is_htmx, render, see_other
 from service.entrypoints.http.admin.request_inputs import query_field, read_time, reader_id
 from service.entrypoints.responses.access import DecisionOut
 from service.entrypoints.responses.errors import problem_of
@@ -36,7 +36,7 @@ def register(context: PageContext) -> None:
     def decision() -> Response:
         """Show a decision of the last seven days as it was returned."""
         if query_field("id") is None:
-            return cast(Response, redirect(url_for("readers"), 303))
+            return see_other(url_for("readers"))
         found = explanations.explain_decision(query_field("id") or "", context.now)
         return show(found, found.reader)
 

@@ -24,6 +24,7 @@ from markupsafe import Markup, escape
 from service.domain.errors import StoreUnavailable
 from service.domain.times import LAST_SECOND
 from service.entrypoints.http.admin.page_context import PageContext, current_principal, has_role, read_flash_message
+from service.entrypoints.http.admin.request_inputs import filters_in_address
 from service.entrypoints.responses import labels
 
 STATIC = Path(__file__).parent / "static"
@@ -105,6 +106,7 @@ def _register_filters(context: PageContext) -> None:
     def stripe_search_url(words: str) -> str:
         return f"{dashboard}search?query={quote(words, safe='')}"
 
+    app.template_global()(filters_in_address)
     app.template_filter("day")(lambda day: f"{day.day} {day:%b %Y}")
     app.template_filter("tone")(lambda state: labels.TONES.get(state, "quiet"))
 

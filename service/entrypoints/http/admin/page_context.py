@@ -111,10 +111,15 @@ def render(template: str, *, status: int = 200, problem: Problem | None = None, 
     return make_response(page, problem.status if problem is not None else status)
 
 
+def see_other(to: str) -> Response:
+    """Redirect to another page with 303, so that the browser gets it."""
+    return cast(Response, redirect(to, 303))
+
+
 def redirect_with_message(context: PageContext, message: str, to: str) -> Response:
     """Redirect to another page, which shows the message once."""
     # htmx would follow an ordinary redirect and put the whole next page into this one.
-    answer = Response(headers={"HX-Redirect": to}) if is_htmx() else cast(Response, redirect(to, 303))
+    answer = Response(headers={"HX-Redirect": to}) if is_htmx() else see_other(to)
     sealed = context.service.secrets.sealer("flash").seal(message.encode())
     set_cookie(answer, FLASH_COOKIE, sealed, max_age=60)
     return answer

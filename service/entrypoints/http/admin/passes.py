@@ -9,7 +9,6 @@ from service.entrypoints.http.admin.page_context import Outcome, PageContext, re
 from service.entrypoints.http.admin.request_inputs import (
     EXPIRIES,
     checked_id,
-    filters_in_address,
     form_field,
     optional_reason,
     read_expiry,
@@ -38,7 +37,6 @@ def register(context: PageContext) -> None:
             expiries=[choice for choice in EXPIRIES if choice[0] != "never"],
             problem=problem,
             fields=submitted_fields(),
-            filters=filters_in_address(),
         )
 
     @context.page("GET /pass", "viewer")

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, cast
+from typing import Any
 
-from flask import Response, redirect, request, url_for
+from flask import Response, request, url_for
 
 from service.adapters.redis.staff.approvals import Approval
 from service.domain.catalogue import DAY, Catalogue
@@ -19,7 +19,7 @@ from service.domain.errors import InvalidFields, ListsNotReady
 from service.domain.roles import Role
 from service.domain.times import write_time
 from service.entrypoints.http import guards, idempotency
-from service.entrypoints.http.admin.page_context import Outcome, PageContext, reader_url, refusal_of, render
+from service.entrypoints.http.admin.page_context import Outcome, PageContext, reader_url, refusal_of, render, see_other
 from service.entrypoints.http.admin.reader_summary import summarize
 from service.entrypoints.http.admin.request_inputs import (
     EXPIRIES,
@@ -63,7 +63,7 @@ def register(context: PageContext) -> None:
     @context.page("GET /reader", "viewer")
     def reader() -> Response:
         if query_field("id") is None:
-            return cast(Response, redirect(url_for("readers"), 303))
+            return see_other(url_for("readers"))
         at = read_time(query_field("at"), query_field("zone"), context.catalogue.zone, "at")
         name = reader_id(request.args.get("id"))
         if at is None and not is_known(context, name):

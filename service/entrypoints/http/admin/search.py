@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import cast
 from urllib.parse import urlencode
 
-from flask import Response, redirect, url_for
+from flask import Response, url_for
 
 from service.adapters.redis.audit.chain import AuditFilter, AuditLog
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.bootstrap import Service
 from service.domain import ids
 from service.domain.errors import UnknownDecision
-from service.entrypoints.http.admin.page_context import PageContext, reader_url, render
+from service.entrypoints.http.admin.page_context import PageContext, reader_url, render, see_other
 from service.entrypoints.http.admin.request_inputs import query_field
 
 STRIPE_KINDS = {"cus": "customer", "sub": "subscription", "cs": "session"}
@@ -45,7 +44,7 @@ def register(context: PageContext) -> None:
             return render("search.html", query=None)
         target = _find_target(service, query, context.now)
         if target is not None:
-            return cast(Response, redirect(target, 303))
+            return see_other(target)
         kind = STRIPE_KINDS.get(query.partition("_")[0])
         stored = service.event_processor.objects.load(f"{kind}:{query}") if kind is not None else None
         is_known = stored is not None and _is_known(service.event_processor.objects, stored)

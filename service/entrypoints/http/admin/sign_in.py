@@ -6,11 +6,11 @@ that another person started. A failure leads to the sign-in page, at an address 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
-from flask import Response, g, redirect, request, url_for
+from flask import Response, g, request, url_for
 
 from service.adapters.crypto import key_digest
 from service.adapters.observability.logs import log
@@ -27,6 +27,7 @@ from service.entrypoints.http.admin.page_context import (
     read_cookie,
     redirect_with_message,
     render,
+    see_other,
     set_cookie,
 )
 from service.entrypoints.http.admin.request_inputs import form_field, query_field
@@ -66,7 +67,7 @@ def _register_key_sign_in(context: PageContext, keyring: Keyring, provider: Sign
     @context.page("GET /sign-in", None)
     def sign_in() -> Response:
         if g.principal is not None:
-            return cast(Response, redirect(_local_path(query_field("then")), 303))
+            return see_other(_local_path(query_field("then")))
         if g.is_new_session:
             # Without a session of its own for the form, another site could sign a browser in under its own key.
             g.started_session = g.session
@@ -89,7 +90,7 @@ def _register_key_sign_in(context: PageContext, keyring: Keyring, provider: Sign
             return render("sign_in.html", status=status, openid=settings, then=then, error=error, key_error=True)
         context.service.metrics.count_sign_in("key", "succeeded")
         g.started_session = context.sessions.create(principal.name, key=key_digest(key))
-        return cast(Response, redirect(_local_path(form_field("then")), 303))
+        return see_other(_local_path(form_field("then")))
 
 
 def _register_link_sign_in(context: PageContext, keyring: Keyring) -> None:
@@ -110,7 +111,7 @@ def _register_link_sign_in(context: PageContext, keyring: Keyring) -> None:
         context.service.metrics.count_sign_in("link", "succeeded")
         log().info("signed_in_by_link", name=principal.name, made_by=redeemed[1])
         g.started_session = context.sessions.create(principal.name, key=redeemed[0])
-        return cast(Response, redirect(url_for("overview"), 303))
+        return see_other(url_for("overview"))
 
 
 def _find_owner(keyring: Keyring, key: str) -> Principal:
@@ -159,7 +160,7 @@ def _register_openid_sign_in(context: PageContext, provider: SignIn | None) -> N
             address, attempt = required_provider().begin(then if then and len(then) <= LONGEST_THEN else None)
         except SignInFailed as error:
             return _redirect_with_error(context, error.kind, error.reason, then)
-        answer = cast(Response, redirect(address, 303))
+        answer = see_other(address)
         sealed = context.service.secrets.sealer("openid").seal(_encode(attempt))
         secure = required_provider().settings.public_url.startswith("https:")
         set_cookie(answer, ATTEMPT_COOKIE, sealed, path=ATTEMPT_PATH, max_age=ATTEMPT_SECONDS, secure=secure)
@@ -196,7 +197,7 @@ def _finish_attempt(context: PageContext, sign_in: SignIn, attempt: SignInAttemp
     except StoreUnavailable:
         return _redirect_with_error(context, "store", "store", attempt.then)
     context.service.metrics.count_sign_in("openid", "succeeded")
-    return cast(Response, redirect(_local_path(attempt.then), 303))
+    return see_other(_local_path(attempt.then))
 
 
 def _audit_name(identity: StaffIdentity) -> str:
@@ -210,4 +211,4 @@ def _audit_name(identity: StaffIdentity) -> str:
 def _redirect_with_error(context: PageContext, kind: str, why: str, then: str | None) -> Response:
     context.service.metrics.count_sign_in("openid", "failed")
     log().warning("openid_sign_in_failed", kind=kind, why=why)
-    return cast(Response, redirect(url_for("sign_in", refused=kind, then=then), 303))
+    return see_other(url_for("sign_in", refused=kind, then=then))

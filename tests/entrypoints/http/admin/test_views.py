@@ -11,6 +11,7 @@ import pytest
 from werkzeug.test import Client
 
 from service.entrypoints.http.admin.formatting import format_text
+from service.entrypoints.responses.paging import cursor
 from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, granted, plain
 from tests.in_process_app import Clock, InProcessApp, MakeApp
 from tests.running_service import POLICY, SITE_KEY, in_days
@@ -389,6 +390,13 @@ def test_audit_log_is_filtered(staff: MakeStaff, admin_app: InProcessApp) -> Non
     assert "the first" not in text
     assert "No matching records" in plain(ann.get("/audit?action=merge"))
     assert ann.get("/audit?after=nonsense").status_code == 422
+
+
+def test_pager_keeps_any_parameter_of_the_address(staff: MakeStaff) -> None:
+    second_page = cursor("audit", 9)
+    page = staff("viewer").get(f"/audit?after={second_page}&endpoint=x&_scheme=y")
+    assert page.status_code == 200
+    assert 'href="/admin/audit?endpoint=x&amp;_scheme=y"' in page.text
 
 
 def test_log_contains_no_key_and_no_reader(staff: MakeStaff, capfd: pytest.CaptureFixture[str]) -> None:
