@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,7 @@ def test_policy(files: Sequence[Path]) -> Output:
 
 def _refused(mistakes: Sequence[Mistake]) -> Output:
     """Return the mistakes of files, with the status of a wrong usage."""
-    encoded = [{"where": mistake.where, "message": mistake.message} for mistake in mistakes]
-    value = {"ok": False, "cases": 0, "failed": 0, "mistakes": encoded, "differences": []}
+    value = {"ok": False, "cases": 0, "failed": 0, "mistakes": list(map(asdict, mistakes)), "differences": []}
     return Output(value, "\n".join(map(str, mistakes)), status=2)
 
 

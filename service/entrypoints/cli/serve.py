@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -18,7 +18,6 @@ from service.entrypoints.processes.listening import CannotServe
 from service.entrypoints.processes.supervisor import Program
 from service.settings.policy_file import read_folder
 from service.settings.policy_lints import lint
-from service.settings.validation import Mistake
 
 WEB = Program("service.entrypoints.processes.web_server", "main")
 WORKER = Program("service.entrypoints.cli.worker", "work")
@@ -54,12 +53,8 @@ def check_config(folder: Path | None) -> Output:
     mistakes, warnings = reading.mistakes, lint(reading.catalogue) if reading.catalogue else []
     lines = list(map(str, mistakes)) or [f"{place / 'paywall.toml'}: no mistakes."]
     lines += [f"warning: {warning}" for warning in warnings]
-    found = {"mistakes": _encoded(mistakes), "warnings": _encoded(warnings)}
+    found = {"mistakes": list(map(asdict, mistakes)), "warnings": list(map(asdict, warnings))}
     return Output({"ok": not mistakes, **found}, "\n".join(lines), status=1 if mistakes else 0)
-
-
-def _encoded(mistakes: Sequence[Mistake]) -> list[dict[str, str]]:
-    return [{"where": mistake.where, "message": mistake.message} for mistake in mistakes]
 
 
 @click.command()
