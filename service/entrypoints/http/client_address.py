@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
@@ -12,18 +13,18 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
+@dataclass(frozen=True, slots=True)
 class ClientAddressMiddleware:
     """Replaces the address of a trusted proxy by that of its client."""
 
-    def __init__(self, app: WSGIApplication, proxies: Sequence[Network]) -> None:
-        self._app = app
-        self._proxies = proxies
+    app: WSGIApplication
+    proxies: Sequence[Network]
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
         forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
-        environ["REMOTE_ADDR"] = client_address(environ["REMOTE_ADDR"], forwarded, self._proxies)
-        return self._app(environ, start_response)
+        environ["REMOTE_ADDR"] = client_address(environ["REMOTE_ADDR"], forwarded, self.proxies)
+        return self.app(environ, start_response)
 
 
 def client_address(connected: str, forwarded: str, proxies: Sequence[Network]) -> str:

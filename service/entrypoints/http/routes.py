@@ -57,13 +57,13 @@ class RouteDescription:
     tag: str
 
 
+@dataclass(frozen=True, slots=True)
 class ApiRoutes:
     """Adds the routes of a resource, which `/openapi.json` lists under `tag`."""
 
-    def __init__(self, app: Flask, tag: str, repeated: IdempotencyStore) -> None:
-        self.app = app
-        self._tag = tag
-        self._repeated = repeated
+    app: Flask
+    tag: str
+    repeated: IdempotencyStore
 
     def add(
         self,
@@ -97,11 +97,11 @@ class ApiRoutes:
             reason is None and body is not NothingIn,
             refuses,
             extra + flags + parameters,
-            self._tag,
+            self.tag,
         )
 
         def register(view: View) -> View:
-            call = idempotency.repeatable(self._repeated, view) if repeatable else view
+            call = idempotency.repeatable(self.repeated, view) if repeatable else view
             answer = inputs.with_inputs(
                 call,
                 [one["name"] for one in flags],

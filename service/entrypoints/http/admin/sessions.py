@@ -60,47 +60,39 @@ class Session:
         return f"key:{self.name}" if self.key_digest is not None else f"{OPENID_PREFIX}{self.name}"
 
 
+@dataclass(frozen=True, slots=True)
 class Sessions:
-    """Creates, reads and ends sessions.
+    """Creates, reads and ends sessions. `clock` is the wall clock; `openid_settings` identifies the current ones.
 
     Raises:
         StoreUnavailable: if a method needs the store and it is unavailable.
     """
 
-    def __init__(
-        self,
-        secrets: Secrets,
-        ended: EndedSessions,
-        principal_of_digest: Callable[[bytes], Principal | None],
-        clock: Callable[[], float],
-        openid_settings: str | None = None,
-    ) -> None:
-        """`clock` is the wall clock. `openid_settings` identifies the current settings of OpenID Connect."""
-        self._secrets = secrets
-        self._ended = ended
-        self._principal_of_digest = principal_of_digest
-        self._clock = clock
-        self._openid_settings = openid_settings
+    secrets: Secrets
+    ended: EndedSessions
+    principal_of_digest: Callable[[bytes], Principal | None]
+    clock: Callable[[], float]
+    openid_settings: str | None = None
 
     def create_anonymous(self) -> Session:
         """Return a session for a browser that is not signed in; the sign-in form needs its token."""
-        now = int(self._clock())
+        now = int(self.clock())
         return Session(token_hex(16), None, None, None, now, now, 0)
 
     def create(self, name: str, *, key: bytes | None = None, role: Role | None = None) -> Session:
         """Return a session for the owner of a key (its digest), or for an OpenID Connect user with this role."""
-        now = int(self._clock())
-        settings = self._openid_settings if key is None else None
+        now = int(self.clock())
+        settings = self.openid_settings if key is None else None
         new = Session(token_hex(16), name, key.hex() if key is not None else None, role, now, now, 0, settings)
-        return replace(new, epoch=self._ended.current_epoch(new.owner))
+        return replace(new, epoch=self.ended.current_epoch(new.owner))
 
     def encode_cookie(self, session: Session) -> str:
         """Return the cookie's value for a session."""
-        return self._secrets.sealer("session").seal(_encode([COOKIE_SCHEMA, *astuple(session)]))
+        return self.secrets.sealer("session").seal(_encode([COOKIE_SCHEMA, *astuple(session)]))
 
     def decode_cookie(self, cookie: str | None) -> Session | None:
         """Return the session in a cookie; `None` if the cookie is not ours, or the session expired."""
-        text = self._secrets.sealer("session").open(cookie) if cookie else None
+        text = self.secrets.sealer("session").open(cookie) if cookie else None
         if text is None:
             return None
         try:
@@ -110,36 +102,36 @@ class Sessions:
         if schema != COOKIE_SCHEMA:
             return None
         session = Session(*values)
-        return session if self._clock() < session.expires_at else None
+        return session if self.clock() < session.expires_at else None
 
     def find_principal(self, session: Session) -> Principal | None:
         """Return who is signed in; `None` if nobody is, or the session was ended."""
-        if session.name is None or not self._ended.is_valid(session.id, session.owner, session.epoch):
+        if session.name is None or not self.ended.is_valid(session.id, session.owner, session.epoch):
             return None
         if session.key_digest is None:
             settings = session.openid_settings
-            is_current = session.role is not None and settings is not None and settings == self._openid_settings
+            is_current = session.role is not None and settings is not None and settings == self.openid_settings
             return Principal(OPENID_PREFIX + session.name, cast(Role, session.role)) if is_current else None
-        found = self._principal_of_digest(bytes.fromhex(session.key_digest))
+        found = self.principal_of_digest(bytes.fromhex(session.key_digest))
         return found if found is not None and found.role != "site" else None
 
     def refresh(self, session: Session) -> Session | None:
         """Return the session as used now; `None` if the browser's cookie is recent enough."""
-        now = int(self._clock())
+        now = int(self.clock())
         return replace(session, last_used_at=now) if now - session.last_used_at >= REFRESH_INTERVAL else None
 
     def sign_out(self, session: Session) -> None:
         """End this session, also for a copy of its cookie."""
-        self._ended.end_session(session.id, session.started_at + TOTAL_LIMIT, self._clock())
+        self.ended.end_session(session.id, session.started_at + TOTAL_LIMIT, self.clock())
 
     def sign_out_everywhere(self, session: Session) -> None:
         """End every session of this session's user."""
-        self._ended.end_all_sessions(session.owner)
+        self.ended.end_all_sessions(session.owner)
 
     def form_token(self, session: Session) -> str:
         """Return the token that every form of this session carries."""
-        return self._secrets.signer("session").sign(b"form:" + session.id.encode())
+        return self.secrets.signer("session").sign(b"form:" + session.id.encode())
 
     def is_form_token(self, session: Session, token: str) -> bool:
         """Return whether a form's token belongs to this session."""
-        return self._secrets.signer("session").verify(b"form:" + session.id.encode(), token)
+        return self.secrets.signer("session").verify(b"form:" + session.id.encode(), token)
