@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.cli.imports import names_committed
 from service.entrypoints.responses.takeover import REASONS, describe_takeover, describe_unmapped, write_takeover
 from service.use_cases.imports.bulk_imports import PendingImport
-from service.use_cases.takeover.export_file import ExportRow, find_columns, read_file, read_members
+from service.use_cases.takeover.export_file import ExportFile, ExportRow, find_columns, read_file, read_members
 from service.use_cases.takeover.export_formats import FORMATS
 from service.use_cases.takeover.formats.export_format import ExportFormat, ReadingContext
 from service.use_cases.takeover.level_map import FILE, LevelMap, propose, read_level_map
@@ -88,7 +86,9 @@ def _take_over(
     catalogue, names = session.settings().catalogue, [str(file) for file in files]
     config = config or (Path(FILE) if Path(FILE).exists() else None)
     levels = read_level_map(config.read_bytes(), catalogue) if config else LevelMap()
-    rows = _read_files(run, form, files, reader_column or form.reader_column, levels)
+    read = [_read(file, form, reader_column or form.reader_column) for file in files]
+    context = ReadingContext(run.now, catalogue.zone, reader_column or form.reader_column, levels.known_levels)
+    rows = [row for number, file in enumerate(read) for row in _members(files[number], file, number, form, context)]
     status = Status()
     if not dry_run:
         run.service.takeover.finish_interrupted()
@@ -123,30 +123,27 @@ def _render_page(report: TakeoverReport, value: dict[str, Any], files: list[str]
     return template.render(report=report, value=value, files=files, outcome=outcome, reasons=REASONS)
 
 
-def _read_files(
-    run: Invocation, form: ExportFormat, files: Sequence[Path], reader_column: str, levels: LevelMap
-) -> list[ExportRow]:
-    """Return the rows of all files. What is wrong in one is printed with its place, and the command fails."""
-    read, rows = [], list[ExportRow]()
-    for file in files:
-        with _failing_with_place(file):
-            read.append(read_file(file.read_bytes()))
-            find_columns(read[-1], form, reader_column)
-    context = ReadingContext(run.now, run.service.settings.catalogue.zone, reader_column, levels.known_levels)
-    for number, file in enumerate(files):
-        with _failing_with_place(file):
-            rows += read_members(read[number], number, form, context)
-    return rows
-
-
-@contextmanager
-def _failing_with_place(file: Path) -> Iterator[None]:
-    """Print what is wrong in a file, with its place, and exit with status 1."""
+def _read(file: Path, form: ExportFormat, reader_column: str) -> ExportFile:
     try:
-        yield
+        found = read_file(file.read_bytes())
+        find_columns(found, form, reader_column)
     except WrongRows as wrong:
-        lines = [f"{file}, {place}: {message}" for place, message in wrong.errors]
-        session.fail("\n".join([*lines, "Nothing was written."]))
+        session.fail(_refusal(file, wrong))
+    return found
+
+
+def _members(
+    file: Path, found: ExportFile, number: int, form: ExportFormat, context: ReadingContext
+) -> list[ExportRow]:
+    try:
+        return list(read_members(found, number, form, context))
+    except WrongRows as wrong:
+        session.fail(_refusal(file, wrong))
+
+
+def _refusal(file: Path, wrong: WrongRows) -> str:
+    lines = [f"{file}, {place}: {message}" for place, message in wrong.errors]
+    return "\n".join([*lines, "Nothing was written."])
 
 
 def _write(run: Invocation, found: TakeoverReport, status: Status) -> tuple[str | None, str]:
