@@ -12,7 +12,7 @@ from typing import Any
 
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.client.access import BlockingAccess, StoreAccess, commands_of_check, finish
-from service.adapters.redis.client.keys import owner_mark, reader_hash, visitor_hash
+from service.adapters.redis.client.keys import owner_mark, reader_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
@@ -40,16 +40,14 @@ from service.domain.decision import (
     resolve_entitlements,
 )
 from service.domain.errors import NewerSchema, StoreUnavailable
-from service.domain.meter import VisitorRefusal
 from service.domain.next_steps import StepMemory
 from service.domain.sources import Reason
 from service.use_cases.access.counting import (
     NO_FACTS,
     CountedFacts,
+    ReadCounter,
     StoredFacts,
     StoredMeter,
-    count_read,
-    count_visitor,
 )
 from service.use_cases.access.new_visitors import NewVisitors
 from service.use_cases.story_passes.validation import PassClaim, PassValidator, ValidPass
@@ -159,7 +157,7 @@ class AccessCheck:
         self._keys = store.keys
         self._known = known
         self._pass_validator = pass_validator
-        self._new_visitors = new_visitors or NewVisitors(store.link)
+        self._counter = ReadCounter(store.keys, new_visitors or NewVisitors(store.link))
         self._entitlement_cache = EntitlementCache(catalogue)
         self._frames: dict[str, MeterFrame] = {}
         self._ageing = catalogue.ageing_tiers()
@@ -205,12 +203,26 @@ class AccessCheck:
         claim = None
         if question.token is not None and not is_settled(question.story, tier, question.identity):
             claim = await store.in_thread(self._pass_claim, question, question.token, now)
-        if claim is None and question.reader is None:
-            if not frames and needs_no_store(question.story, tier):
-                return self._apply_rules(question, tier, NO_FACTS, now)
-            if tier.meter is not None and (after := await self._count_at_once(store, question, frames)) is not None:
-                return self._apply_rules(question, tier, after.facts, now, counted=after.counted)
-        facts = await self._read(store, question.reader, question.visitor, frames, now, claim)
+        if claim is None and question.reader is None and not frames and needs_no_store(question.story, tier):
+            return self._apply_rules(question, tier, NO_FACTS, now)
+        found = None
+        if claim is None and question.count and tier.meter is not None and len(frames) == 1:
+            found = await self._counter.count_at_once(store, question, frames[0])
+        if isinstance(found, CountedFacts):
+            return self._apply_rules(question, tier, found.facts, now, counted=found.counted)
+        facts = await self._read(store, question.reader, question.visitor, frames, now, claim=claim, replies=found)
+        return await self._decide_and_count(store, question, tier, facts, claim, now)
+
+    async def _decide_and_count(
+        self,
+        store: StoreAccess,
+        question: AccessQuestion,
+        tier: Tier,
+        facts: StoredFacts,
+        claim: PassClaim | None,
+        now: float,
+    ) -> Decision:
+        """Decide, use an opening of the story pass or count the read if that is what opens the story, and decide again."""
         decision = self._apply_rules(question, tier, facts, now)
         story_pass = facts.story_pass
         if question.count and claim is not None and story_pass is not None and decision.source is story_pass.holding:
@@ -218,31 +230,12 @@ class AccessCheck:
                 return decision
             facts = replace(facts, story_pass=None)
             decision = self._apply_rules(question, tier, facts, now)
-        if question.count and decision.meter is not None and frames:
-            if facts.reader is not None and self._refusal(question, frames[0], facts, now):
-                # A claim on them would be a new meter; they have no stories.
-                question = replace(question, visitor=None)
-            after = await count_read(store, self._keys, frames[0], question, facts, decision.meter)
+        if question.count and decision.meter is not None:
+            frame = self._frame(decision.meter.name, now)
+            after = await self._counter.count(store, question, frame, facts, decision.meter, now)
             if after is not None:
                 return self._apply_rules(question, tier, after.facts, now, counted=after.counted)
         return decision
-
-    async def _count_at_once(
-        self, store: StoreAccess, question: AccessQuestion, frames: Sequence[MeterFrame]
-    ) -> CountedFacts | None:
-        """Count a read of a visitor in one round trip; `None` where a meter has to be read first: nothing was counted."""
-        frame = frames[0]
-        if question.visitor is None or not question.count or not frame.policy.visitors or len(frames) > 1:
-            return None
-        key = self._keys.visitor_meter(visitor_hash(question.visitor), frame.code)
-        if not self._new_visitors.admits_all(key):
-            return None
-        try:
-            return await count_visitor(store, self._keys, frame, question.visitor, question.story.id)
-        except StoreUnavailable as failure:
-            if failure.why != "oom":  # The memory has filled up since the prober looked: such a script does not begin.
-                raise
-            return None
 
     def _pass_claim(self, question: AccessQuestion, token: str, now: float) -> PassClaim | None:
         if self._pass_validator is None:
@@ -263,19 +256,20 @@ class AccessCheck:
         visitor: str | None,
         frames: Sequence[MeterFrame],
         now: float,
+        *,
         claim: PassClaim | None = None,
+        replies: list[Any] | None = None,
     ) -> StoredFacts:
-        """Read all that a decision depends on in one round trip; a merged reader takes a second one."""
+        """Read all that a decision depends on in one round trip, if `replies` are not there yet.
+
+        A merged reader takes one more.
+        """
         commands = self._commands(reader, visitor, frames)
         story_pass = None
         if claim is not None:
             replies, story_pass = await self._read_with_pass(store, commands, claim)
-        elif commands:
+        elif replies is None:
             replies = await store.read(commands)
-        else:
-            # Nothing is to be read, but whether the store is available decides whether `[failure]` answers.
-            await store.read([(self._keys.shared("probe"), (b"PING",))])
-            return NO_FACTS
         entitlements, place, of_reader = NO_ENTITLEMENTS, 0, {}
         marks: tuple[bytes, ...] = ()
         if reader is not None:
@@ -295,7 +289,7 @@ class AccessCheck:
                     self._known.note(reader_hash(asked), reader_hash(reader), now)
             place = 1 + len(frames)
             of_reader = self._by_meter(frames, replies[1:place])
-        of_visitor = self._by_meter(frames, replies[place:]) if visitor is not None else {}
+        of_visitor = self._by_meter(frames, replies[place : place + len(frames)]) if visitor is not None else {}
         return StoredFacts(reader, entitlements, of_reader, of_visitor, story_pass, marks)
 
     async def _read_with_pass(
@@ -350,7 +344,7 @@ class AccessCheck:
             identity=identity,
         )
         if facts.reader is None and decision.reason is Reason.METERED and meter is not None and not meter.seen:
-            refused = self._refusal(question, self._frame(meter.name, now), facts, now)
+            refused = self._counter.refusal(question, self._frame(meter.name, now), facts, now)
             if refused == "store_memory":
                 return self._decide_degraded(question, tier, now)
             if refused == "address_limit":  # as without a visitor
@@ -360,15 +354,6 @@ class AccessCheck:
         later = self._later_frames(question, tier, now)
         decision.next = self._next_steps(facts.situation(question, self.catalogue, use, later, now))
         return decision
-
-    def _refusal(
-        self, question: AccessQuestion, frame: MeterFrame, facts: StoredFacts, now: float
-    ) -> VisitorRefusal | None:
-        """Return why the visitor gets no meter; `None` where they may, or have one."""
-        if question.visitor is None or facts.visitors[frame.policy.name][1] is not None:
-            return None
-        key = self._keys.visitor_meter(visitor_hash(question.visitor), frame.code)
-        return self._new_visitors.refusal(key, question.address, now, count=question.count)
 
     def _frame(self, name: str, now: float) -> MeterFrame:
         frame = self._frames.get(name)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from service.adapters.redis.client.access import StoreAccess
-from service.adapters.redis.client.keys import Keys, owner_mark, story_mark
+from service.adapters.redis.client.keys import Keys, owner_mark, story_mark, visitor_hash
 from service.adapters.redis.client.scripts import ScriptCall
 from service.adapters.redis.readers import meters
-from service.adapters.redis.readers.meters import COUNTED, MeterFrame
+from service.adapters.redis.readers.meters import COUNTED, HOLDS_SOMETHING, MeterFrame
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, MeterPolicy
 from service.domain.decision import NO_ENTITLEMENTS, Entitlements
-from service.domain.meter import EMPTY_TALLY, MeterLimit, MeterUse, Tally
+from service.domain.errors import StoreUnavailable
+from service.domain.meter import EMPTY_TALLY, MeterLimit, MeterUse, Tally, VisitorRefusal
 from service.domain.next_steps import Situation
+from service.use_cases.access.new_visitors import NewVisitors
 from service.use_cases.story_passes.validation import ValidPass
 
 if TYPE_CHECKING:
@@ -80,6 +82,10 @@ class StoredFacts:
         return Situation(question.story, catalogue, now, question.identity, self.entitlements, uses, story_pass)
 
 
+MOST_READ_FIRST = 8_192
+"""How many readers are remembered whose meter is read before it is counted."""
+
+
 class CountedFacts(NamedTuple):
     """The facts after a counting script, and whether it counted the story."""
 
@@ -91,67 +97,125 @@ NO_FACTS = StoredFacts(None, NO_ENTITLEMENTS, {}, {})
 """The facts where nothing was read."""
 
 
-async def count_visitor(store: StoreAccess, keys: Keys, frame: MeterFrame, visitor: str, story: str) -> CountedFacts:
-    """Count a story for a visitor while their limit allows it, without reading the meter first."""
-    call = meters.count_for_visitor(keys, frame, visitor, story, frame.policy.visitors)
-    ((verdict, value),) = await store.run(call)
-    facts = StoredFacts(None, NO_ENTITLEMENTS, {}, {frame.policy.name: (frame, value)})
-    return CountedFacts(facts, verdict == COUNTED)
+class ReadCounter:
+    """Counts reads: in one round trip where nothing has to be joined, else after the meters were read. Thread-safe."""
 
+    def __init__(self, keys: Keys, new_visitors: NewVisitors) -> None:
+        self._keys = keys
+        self._new_visitors = new_visitors
+        self._read_first: set[str] = set()
 
-async def count_read(
-    store: StoreAccess,
-    keys: Keys,
-    frame: MeterFrame,
-    question: AccessQuestion,
-    facts: StoredFacts,
-    meter: metering.MeterStanding,
-) -> CountedFacts | None:
-    """Count the read if it is new, and add the visitor's stories to the reader's; `None` where nothing had to be written."""
-    call = await _prepare(store, keys, frame, question, facts, meter)
-    if call is None:
+    async def count_at_once(
+        self, store: StoreAccess, question: AccessQuestion, frame: MeterFrame
+    ) -> CountedFacts | list[Any] | None:
+        """Count a read of a visitor or a reader who asks alone.
+
+        If nothing was counted, return the replies to `commands_of_check` for a reader who holds something, or `None`.
+        """
+        try:
+            if question.reader is None:
+                return await self._count_visitor(store, question, frame)
+            if question.visitor is None and question.reader not in self._read_first:
+                return await self._count_bare_reader(store, question.reader, question.story.id, frame)
+        except StoreUnavailable as failure:
+            if failure.why != "oom":  # The memory has filled up since the prober looked: such a script does not begin.
+                raise
         return None
-    *_, (verdict, value) = await store.run(*call)
-    name = frame.policy.name
-    after: dict[str, StoredMeter] = {name: (frame, value)}
-    if facts.reader is None:
-        return CountedFacts(replace(facts, visitors={**facts.visitors, **after}), verdict == COUNTED)
-    visitors = facts.visitors
-    if facts.visitor_tally(name).joined is None:
-        # What they had read is in the reader's meter now, unless they joined another reader meanwhile.
-        visitors = {**visitors, name: (frame, None)}
-    facts = replace(facts, readers={**facts.readers, **after}, visitors=visitors)
-    return CountedFacts(facts, verdict == COUNTED)
 
-
-async def _prepare(
-    store: StoreAccess,
-    keys: Keys,
-    frame: MeterFrame,
-    question: AccessQuestion,
-    facts: StoredFacts,
-    meter: metering.MeterStanding,
-) -> tuple[ScriptCall, ...] | None:
-    """Return the calls that count the read, the counting one last; `None` where nothing is to be written."""
-    policy, story = frame.policy, question.story.id
-    needed = meter.opens and not meter.seen
-    if facts.reader is None:
-        if not needed or question.visitor is None:
+    async def _count_visitor(
+        self, store: StoreAccess, question: AccessQuestion, frame: MeterFrame
+    ) -> CountedFacts | None:
+        limit = frame.policy.visitors
+        if question.visitor is None or not limit:
             return None
-        return (meters.count_for_visitor(keys, frame, question.visitor, story, meter.limit),)
-    visitor = facts.visitor_tally(policy.name)
-    if needed and question.visitor is not None and visitor.joined is None and not visitor.read:
-        # The visitor has no stories to add: one round trip joins them with the reader and counts the story. What they
-        # read meanwhile joins with the next request, like everything that they read later.
-        join = meters.join_visitor(keys, frame, question.visitor, facts.reader)
-        return join, meters.count_for_reader(keys, frame, facts.reader, story, meter.limit, {})
-    stories: Mapping[bytes, int] = {}
-    if question.visitor is not None:
-        join = meters.join_visitor(keys, frame, question.visitor, facts.reader)
-        stories = await _stories_to_add(store, join, visitor, frame, facts)
-    if not stories and not needed:
-        return None
-    return (meters.count_for_reader(keys, frame, facts.reader, story, meter.limit, stories),)
+        if not self._new_visitors.admits_all(self._keys.visitor_meter(visitor_hash(question.visitor), frame.code)):
+            return None
+        call = meters.count_for_visitor(self._keys, frame, question.visitor, question.story.id, limit)
+        ((verdict, value),) = await store.run(call)
+        facts = StoredFacts(None, NO_ENTITLEMENTS, {}, {frame.policy.name: (frame, value)})
+        return CountedFacts(facts, verdict == COUNTED)
+
+    async def _count_bare_reader(
+        self, store: StoreAccess, reader: str, story: str, frame: MeterFrame
+    ) -> CountedFacts | list[Any]:
+        ((verdict, value, *record),) = await store.run(meters.count_for_bare_reader(self._keys, frame, reader, story))
+        if verdict != COUNTED:  # It is likely that the next story is not counted either, and to read costs less.
+            if len(self._read_first) >= MOST_READ_FIRST:
+                self._read_first.clear()
+            self._read_first.add(reader)
+        if verdict == HOLDS_SOMETHING:
+            return [*record, value]
+        of_reader: dict[str, StoredMeter] = {frame.policy.name: (frame, value)}
+        facts = StoredFacts(reader, NO_ENTITLEMENTS, of_reader, {}, None, (owner_mark(reader),))
+        return CountedFacts(facts, verdict == COUNTED)
+
+    async def count(
+        self,
+        store: StoreAccess,
+        question: AccessQuestion,
+        frame: MeterFrame,
+        facts: StoredFacts,
+        meter: metering.MeterStanding,
+        now: float,
+    ) -> CountedFacts | None:
+        """Count a read that is new, and add the visitor's stories to the reader's; `None`: nothing had to be written."""
+        call = await self._calls(store, question, frame, facts, meter, now)
+        if call is None:
+            return None
+        *_, (verdict, value) = await store.run(*call)
+        counted, name = verdict == COUNTED, frame.policy.name
+        after: dict[str, StoredMeter] = {name: (frame, value)}
+        if facts.reader is None:
+            return CountedFacts(replace(facts, visitors={**facts.visitors, **after}), counted)
+        if counted:
+            self._read_first.discard(facts.reader)
+        visitors = facts.visitors
+        if facts.visitor_tally(name).joined is None:
+            # What they had read is in the reader's meter now, unless they joined another reader meanwhile.
+            visitors = {**visitors, name: (frame, None)}
+        return CountedFacts(replace(facts, readers={**facts.readers, **after}, visitors=visitors), counted)
+
+    async def _calls(
+        self,
+        store: StoreAccess,
+        question: AccessQuestion,
+        frame: MeterFrame,
+        facts: StoredFacts,
+        meter: metering.MeterStanding,
+        now: float,
+    ) -> tuple[ScriptCall, ...] | None:
+        """Return the calls that count the read, the counting one last; `None` where nothing is to be written."""
+        keys, policy, story = self._keys, frame.policy, question.story.id
+        needed = meter.opens and not meter.seen
+        if facts.reader is None:
+            if not needed or question.visitor is None:
+                return None
+            return (meters.count_for_visitor(keys, frame, question.visitor, story, meter.limit),)
+        asked = question.visitor
+        if self.refusal(question, frame, facts, now):
+            asked = None  # A claim on them would be a new meter; they have no stories.
+        visitor = facts.visitor_tally(policy.name)
+        if needed and asked is not None and visitor.joined is None and not visitor.read:
+            # The visitor has no stories to add: one round trip joins them with the reader and counts the story. What they
+            # read meanwhile joins with the next request, like everything that they read later.
+            join = meters.join_visitor(keys, frame, asked, facts.reader)
+            return join, meters.count_for_reader(keys, frame, facts.reader, story, meter.limit, {})
+        stories: Mapping[bytes, int] = {}
+        if asked is not None:
+            join = meters.join_visitor(keys, frame, asked, facts.reader)
+            stories = await _stories_to_add(store, join, visitor, frame, facts)
+        if not stories and not needed:
+            return None
+        return (meters.count_for_reader(keys, frame, facts.reader, story, meter.limit, stories),)
+
+    def refusal(
+        self, question: AccessQuestion, frame: MeterFrame, facts: StoredFacts, now: float
+    ) -> VisitorRefusal | None:
+        """Return why the visitor gets no meter; `None` where they may, or have one."""
+        if question.visitor is None or facts.visitors[frame.policy.name][1] is not None:
+            return None
+        key = self._keys.visitor_meter(visitor_hash(question.visitor), frame.code)
+        return self._new_visitors.refusal(key, question.address, now, count=question.count)
 
 
 async def _stories_to_add(

@@ -31,7 +31,10 @@ _packed = lru_cache(maxsize=8_192)(pack)
 def commands_of_check(
     keys: Keys, reader: str | None, visitor: str | None, meters: tuple[bytes, ...]
 ) -> Sequence[Command]:
-    """Return the commands that read a reader's active record, then their meters (by code), then the visitor's."""
+    """Return the commands that read a reader's active record, then their meters (by code), then the visitor's.
+
+    Where nothing is to be read, a command finds out whether the store is available.
+    """
     commands: list[Command] = []
     names: list[bytes] = []
     if reader is not None:
@@ -42,7 +45,8 @@ def commands_of_check(
     if visitor is not None:
         tag = visitor_hash(visitor)
         names += [keys.visitor_meter(tag, code) for code in meters]
-    return (*commands, *[(name, (b"GET", name)) for name in names])
+    commands += [(name, (b"GET", name)) for name in names]
+    return commands or [(keys.shared("probe"), (b"PING",))]
 
 
 class StoreAccess(Protocol):

@@ -1,9 +1,10 @@
 -- Count a story against a meter while the limit allows it, and join other stories to the meter.
 --
--- KEYS  1 meter
+-- KEYS  1 meter   2 of a reader who is thought to hold nothing: their record; where there is one, nothing is counted
 -- ARGV  1 kind (one byte)   2 window's start, or for a rolling window the moment now   3 limit (-1 = count nothing)
 --       4 the story's mark (8 bytes)   5 entries to join (packed as stored)   6 expire at   7 length of a rolling window, else 0
 -- Returns {verdict, the meter as it is now}     verdict: 1 counted, 0 counted before, 2 used up, 3 only joined
+--      or {4, the meter, the record} for such a reader who does hold something
 --
 -- A meter is: kind (1 byte), window's start or the moment of joining (4 bytes), whether it joined a reader (1 byte); then, if
 -- it did, the reader's mark (8 bytes); then the entries: mark (8 bytes), and in a rolling window the moment (4 bytes).
@@ -11,6 +12,9 @@ local kind, start, limit, story = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]),
 local length = tonumber(ARGV[7])
 local size = length > 0 and 12 or 8
 local value = redis.call('GET', KEYS[1])
+if KEYS[2] and redis.call('EXISTS', KEYS[2]) == 1 then
+  return {4, value, redis.call('HGETALL', KEYS[2])}
+end
 local head, body = kind .. struct.pack('>I4', length > 0 and 0 or start) .. '\0', ''
 if value and string.sub(value, 1, 1) == kind then
   local stamp = struct.unpack('>I4', value, 2)

@@ -22,6 +22,8 @@ KIND = {"day": b"\x11", "week": b"\x12", "month": b"\x13", "rolling": b"\x14"}
 COUNT = load("count_story")
 COUNTED = 1
 """The first part of its reply, if it counted the story. The second part is the meter afterwards."""
+HOLDS_SOMETHING = 4
+"""The first part of its reply to `count_for_bare_reader` if they have a record, which is the third part."""
 JOIN = load("join_visitor")
 
 _STAMP = Struct(">I")
@@ -87,6 +89,13 @@ def count_for_reader(
 ) -> ScriptCall:
     """Return the call that counts a story for a reader while the limit allows it, and joins the visitor's stories."""
     return _count(frame, keys.reader_meter(reader_hash(reader), frame.code), story, limit, pack(frame, joining))
+
+
+def count_for_bare_reader(keys: Keys, frame: MeterFrame, reader: str, story: str) -> ScriptCall:
+    """Return the call that counts a story for a reader who has no record; of another it returns record and meter."""
+    tag = reader_hash(reader)
+    call = _count(frame, keys.reader_meter(tag, frame.code), story, frame.policy.readers, b"")
+    return call._replace(keys=(*call.keys, keys.reader(tag)))
 
 
 def count_for_visitor(keys: Keys, frame: MeterFrame, visitor: str, story: str, limit: int) -> ScriptCall:
