@@ -169,7 +169,7 @@ class OwnedGroups:
         """Return the seats of a reader, by subscription."""
         kept = [one.field.decode() for one in self._processor.readers.load_all(reader) if one.source is not None]
         names = sorted(f"subscription:{field[2:]}" for field in kept if field.startswith("t:"))
-        objects = self._processor.objects.load_all(names) if names else []
+        objects = self._processor.objects.load_all(names)
         accepted = self._invitations.list_accepted(names, reader)
         return [
             HeldSeat(obj.ref.id, obj.seats[reader] // 1000, invites)
@@ -194,7 +194,7 @@ class OwnedGroups:
         kept = [one.source for one in processor.readers.load_all(heir)]
         gifts = [one for one in kept if isinstance(one, Subscription) and one.role == "gift"]
         owned |= {f"subscription:{gift.id}" for gift in gifts}
-        found = processor.objects.load_all(list(owned)) if owned else []
+        found = processor.objects.load_all(list(owned))
         mine = [obj for obj in found if obj.owner.reader and reader_hash(obj.owner.reader) == reader_hash(heir)]
         return sorted(mine, key=lambda obj: (obj.facts.created if obj.facts else 0, obj.name))
 

@@ -376,5 +376,5 @@ class AuditLog(StoreRecords):
         """Return the numbers of entries in the chain; `None` for one that is not in it or is too old to be known."""
         seen = self.keys.audit_seen
         commands = [(seen, (b"ZSCORE", seen, entry_id.encode())) for entry_id in ids]
-        scores = self._link.read(commands) if commands else []
+        scores = self._link.read(commands)
         return [None if score is None else int(float(score)) for score in scores]

@@ -142,7 +142,10 @@ class Link:
         """Run all commands in one round trip and return raw replies (bytes, int, list, None) in their order.
 
         For reads only: where an idle connection turns out to be closed, all of them are sent again on a new one.
+        Without commands ask nothing.
         """
+        if not commands:
+            return []
         topology = self._breaker.topology or self._breaker.require_topology()
         if topology.slots:
             packed_commands = [(key, pack(parts)) for key, parts in commands]
@@ -197,9 +200,8 @@ class Link:
         return self.read([(key, (command, key, *arguments))])[0]
 
     def read_each(self, command: bytes, keys: Iterable[bytes], *arguments: bytes) -> list[Any]:
-        """Run one command on each of these keys, as `read` does; without keys return nothing."""
-        commands = [(key, (command, key, *arguments)) for key in keys]
-        return self.read(commands) if commands else []
+        """Run one command on each of these keys, as `read` does."""
+        return self.read([(key, (command, key, *arguments)) for key in keys])
 
     def pipeline(self, commands: Sequence[tuple[bytes, tuple[Argument, ...]]]) -> list[Any]:
         """Run many commands over many keys, in bounded writes. They may write: see `call`.

@@ -24,6 +24,8 @@ class TracedLink(Link):
         self._span = span
 
     def read(self, commands: Sequence[Command]) -> list[Any]:
+        if not commands:
+            return []
         with self._span(_first(commands), len(commands)):
             return super().read(commands)
 
@@ -68,7 +70,7 @@ class TracedAccess:
 
 
 def _first(commands: Sequence[Command]) -> str:
-    return _name(commands[0][1][0]) if commands else "NONE"
+    return _name(commands[0][1][0])
 
 
 def _name(command: Argument) -> str:

@@ -90,7 +90,7 @@ class ProviderSources(StoreRecords):
         """Return those of these sources that exist, by ID."""
         keys = [self._key(provider, name) for name in external_ids]
         asked = [(key, (b"HGET", key, name.encode())) for key, name in zip(keys, external_ids, strict=True)]
-        replies = zip(external_ids, self._link.read(asked) if asked else (), strict=True)
+        replies = zip(external_ids, self._link.read(asked), strict=True)
         return {name: entry for name, stored in replies if (entry := _unpack(stored)) is not None}
 
     def load_partitions(self, provider: str, numbers: Sequence[int]) -> list[dict[str, ProviderSource]]:

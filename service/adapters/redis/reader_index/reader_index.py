@@ -76,7 +76,7 @@ class ReaderIndex(IndexMarks):
         """Return the reader of each hash who has a record, with the ID, `None` where no record holds it."""
         keys = [key for tag in tags for key in (self.keys.reader(tag), self.keys.past(tag))]
         asked = [command for key in keys for command in ((key, (b"EXISTS", key)), (key, (b"HGET", key, READER_ID)))]
-        replies = iter(self._link.read(asked) if asked else ())
+        replies = iter(self._link.read(asked))
         found: dict[bytes, str | None] = {}
         for tag, *states in zip(tags, replies, replies, replies, replies, strict=True):
             if states[0] or states[2]:

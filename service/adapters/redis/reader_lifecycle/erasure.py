@@ -154,7 +154,7 @@ class Eraser(StoreRecords):
     def _admitting(self, passes: Sequence[bytes], gone: _Gone) -> Iterator[bytes]:
         """Yield the story passes that admitted the reader."""
         asked = [(key, b"r" + tag) for key in passes for tag in gone.tags]
-        replies = self._link.read([(key, (b"HEXISTS", key, field)) for key, field in asked]) if asked else []
+        replies = self._link.read([(key, (b"HEXISTS", key, field)) for key, field in asked])
         yield from (key for (key, _), admitted in zip(asked, replies, strict=True) if admitted)
 
     def _list(self, key: bytes, row: Sequence[bytes], gone: _Gone) -> int:

@@ -45,7 +45,7 @@ class IdMentions:
         """Redact records and passes (hashes) and histories (lists), and return the number of reasons that were changed."""
         commands: list[Command] = [(key, (b"HGETALL", key)) for key in hashes]
         commands += [(key, (b"LRANGE", key, b"0", b"-1")) for key in lists]
-        replies = self._link.read(commands) if commands else []
+        replies = self._link.read(commands)
         done = 0
         for key, reply in zip(hashes, replies[: len(hashes)], strict=True):
             for field, value in field_pairs(reply):

@@ -36,7 +36,7 @@ class ListedReaders(StoreRecords):
         histories = [self.keys.history(tag) for tag in tags]
         commands: list[Command] = [(key, (b"HVALS", key)) for key in customers]
         commands += [(key, (b"LINDEX", key, b"-1")) for key in histories]
-        replies = self._link.read(commands) if commands else []
+        replies = self._link.read(commands)
         last = [unpack_change(entry).at if entry else None for entry in replies[len(tags) :]]
         owned = map(customer_ids, replies[: len(tags)])
         return [ReaderDetails(*parts) for parts in zip(self._readers.load_many(readers), owned, last, strict=True)]

@@ -163,7 +163,7 @@ class Readers(StoreRecords):
         fields = [b"g:" + grant for _, grant in places]
         keys = [key for tag, _ in places for key in self._records(tag)]
         asked = [(key, (b"HGET", key, fields[at // 2])) for at, key in enumerate(keys)]
-        replies = iter(self._link.read(asked) if asked else ())
+        replies = iter(self._link.read(asked))
         records = [here or past for here, past in zip(replies, replies, strict=True)]
         found = [source_codec.decode(f, record) if record else None for f, record in zip(fields, records, strict=True)]
         return [source if isinstance(source, Grant) else None for source in found]

@@ -134,8 +134,6 @@ class Snapshot(StoreRecords):
 
     def _whole(self, keys: Sequence[bytes], least: int) -> Iterator[SnapshotPart]:
         """Yield each key with its complete content."""
-        if not keys:
-            return
         asked = [(key, (word, key)) for key in keys for word in (b"TYPE", b"PEXPIRETIME")]
         replies = self._link.read(asked)
         for key, kind, expires in zip(keys, replies[::2], replies[1::2], strict=True):

@@ -129,8 +129,6 @@ class Inbox(StoreRecords):
         """Return the events about an object that are not done and have at most this number, in order."""
         partition, key = partition_of(name), self.keys.pending_events(name)
         row = self._read_one(b"ZRANGEBYSCORE", key, b"-inf", b"%d" % upto, b"WITHSCORES")
-        if not row:
-            return []
         keys = [self.keys.stripe_event(partition, event.decode()) for event in row[::2]]
         found = self._read_each(b"HMGET", keys, b"type", b"created", b"says")
         return [

@@ -58,7 +58,7 @@ class LinkImportWriter(StoreRecords):
         for name, reader in pairs:
             key, hot = self.keys.stripe_object(name), self.keys.reader(reader_hash(reader))
             commands += [(key, (b"HGET", key, b"link")), (hot, (b"HGET", hot, ALIAS))]
-        replies = iter(self._link.read(commands) if commands else ())
+        replies = iter(self._link.read(commands))
         return [
             LinkState(link.decode() if link else None, self._follow(heir.decode()) if heir else reader)
             for (_, reader), link, heir in zip(pairs, replies, replies, strict=True)

@@ -50,7 +50,7 @@ class GrantStates(StoreRecords):
     def load_hot(self, rows: Sequence[GrantRow]) -> list[GrantState]:
         """Return the states without changes, and only of grants in their readers' hot records: a third of the work."""
         asked = [(self.keys.reader(row.tag.encode()), _field(row)) for row in rows]
-        replies = self._link.read([(hot, (b"HMGET", hot, ALIAS, field)) for hot, field in asked]) if asked else []
+        replies = self._link.read([(hot, (b"HMGET", hot, ALIAS, field)) for hot, field in asked])
         return [
             GrantState(b"", None, 0, merged=True) if alias else _state(row.tag.encode(), field, record, ())
             for row, (_, field), (alias, record) in zip(rows, asked, replies, strict=True)
@@ -70,7 +70,7 @@ class GrantStates(StoreRecords):
                 (past, (b"HGET", past, field)),
                 (history, (b"LRANGE", history, _RECENT, b"-1")),
             ]
-        replies = iter(self._link.read(commands) if commands else ())
+        replies = iter(self._link.read(commands))
         found = zip(wanted, replies, replies, replies, strict=True)
         return [
             replace(self._load([(reader_hash(alias.decode()), field)])[0], merged=True)

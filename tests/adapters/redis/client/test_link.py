@@ -54,12 +54,11 @@ def test_large_reply_arrives_complete(link: Link) -> None:
     assert link.read([(b"k", (b"GET", b"k")), (b"k", (b"STRLEN", b"k"))]) == [large, len(large)]
 
 
-def test_empty_read_returns_nothing(link: Link) -> None:
-    assert link.read([]) == []
+def test_empty_pipeline_returns_nothing(link: Link) -> None:
     assert link.pipeline([]) == []
 
 
-def test_no_scripts_need_neither_a_store_nor_a_span() -> None:
+def test_nothing_to_ask_needs_neither_a_store_nor_a_span() -> None:
     spans: list[str] = []
 
     @contextmanager
@@ -69,7 +68,7 @@ def test_no_scripts_need_neither_a_store_nor_a_span() -> None:
 
     nowhere = parse_address("redis://127.0.0.1:1")
     for link in (Link(nowhere), TracedLink(nowhere, span=span)):
-        assert link.run_all([]) == []
+        assert (link.read([]), link.run_all([])) == ([], [])
         link.close()
     assert spans == []
 
