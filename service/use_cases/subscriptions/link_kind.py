@@ -73,7 +73,7 @@ class LinkImports(ImportKind[LinkEntry, LinkRow]):
         """Link objects, and fan them out. Readers who were erased since the import was staged get none."""
         manifest, now = chunk.manifest, chunk.now
         heirs = [state.heir for state in self._load_states(rows)]
-        moments = self.erased.load_moments([reader_hash(heir) for heir in heirs]) if heirs else []
+        moments = self.erased.load_moments([reader_hash(heir) for heir in heirs])
         due: list[tuple[LinkRow, str]] = []
         for row, heir, moment in zip(rows, heirs, moments, strict=True):
             if moment is not None and moment >= manifest.created_at:

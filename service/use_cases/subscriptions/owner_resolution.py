@@ -86,7 +86,7 @@ class OwnerResolver(StoreRecords):
         """Return the owners of several objects in one round trip, each as `resolve_owner_of` does."""
         owners = [[owner_by_claims(obj, with_links=links) for links in (True, False)] for obj in objects]
         named = list(dict.fromkeys(owner.reader for pair in owners for owner in pair if owner.reader is not None))
-        readers = dict(zip(named, self.find_readers(named), strict=True)) if named else {}
+        readers = dict(zip(named, self.find_readers(named), strict=True))
         found = []
         for obj, (owner, unlinked) in zip(objects, owners, strict=True):
             current, reader = self._under_current_id(obj, owner, readers)

@@ -104,7 +104,7 @@ class ErasedReaders(StoreRecords):
         """Return Stripe's facts as they are stored: without the IDs of readers who were erased after the object was created."""
         claims = facts.claims
         named = [name for name in (claims.gift_recipient, claims.reader_id, claims.client_reference_id) if name]
-        erased = self.erased_at(named) if named else {}
+        erased = self.erased_at(named)
         hidden = {reader for reader, moment in erased.items() if facts.created <= moment}
         shown = without_ids(claims, hidden.__contains__) if hidden else claims
         return replace(facts, claims=shown, fingerprint=self.key_digests(facts.fingerprint))

@@ -132,7 +132,7 @@ class Passes(StoreRecords):
                 return found, None
 
     def _known(self, places: Sequence[str]) -> list[StoryPass | None]:
-        return self.find_all([place.partition(" ")[2] for place in places]) if places else []
+        return self.find_all([place.partition(" ")[2] for place in places])
 
     def has_listed_before(self, moment: int) -> bool:
         """Return whether a pass is listed that was created before a moment (epoch seconds)."""
