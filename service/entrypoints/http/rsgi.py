@@ -35,6 +35,9 @@ _PROBES = frozenset({"/healthz", "/readyz"})
 USUAL_SWITCH, SHORT_SWITCH = sys.getswitchinterval(), 0.0002
 """Seconds that a thread waits for the interpreter, usually and while threads answer requests beside checks."""
 
+LONGEST_PATH = 1_200
+"""Characters of a path; that of a decision has up to 1,014. Werkzeug's time to find its route grows with their square."""
+
 BODY_WITHIN = 30.0
 """Seconds in which a body must have arrived, without what a large one may take longer."""
 SLOWEST_UPLOAD = 64 * 1024
@@ -120,6 +123,9 @@ class RsgiApp:
                     exchange.response_bytes(200, answer[1], answer[0])
                     return
                 body = _Late() if content is None else BytesIO(content)
+        if len(path) > LONGEST_PATH:
+            exchange.response_bytes(414, [("Connection", "close")], b"")
+            return
         threads = self._checks if respond is not None else self._probes if path in _PROBES else self._threads
         status, answered, content = await self._flask.respond(scope, exchange, threads, body)
         exchange.response_bytes(status, answered, content)

@@ -88,6 +88,19 @@ def test_header_with_an_underscore_does_not_pass_for_another(raw: Callable[[], R
     assert one.answer()[0] == 415
 
 
+@pytest.mark.parametrize("path", [b"/v1/readers/" + b"a/" * 600, b"/" * 1_201, b"/admin/" + b"/" * 1_200])
+def test_path_that_no_route_can_have_is_refused_before_routing(raw: Callable[[], Raw], path: bytes) -> None:
+    """Routing one of 60,000 characters took a thread and its core for half a minute, without a key."""
+    one = raw().send(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    status, headers, _ = one.answer()
+    assert (status, headers["connection"]) == (414, "close")
+
+
+def test_longest_decision_id_is_routed(raw: Callable[[], Raw]) -> None:
+    one = raw().send(b"GET /v1/decisions/" + b"a" * 1_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert one.answer()[0] == 401
+
+
 def test_pipelined_requests_are_answered_in_order(raw: Callable[[], Raw]) -> None:
     one = raw()
     for _ in range(20):
