@@ -18,7 +18,7 @@ from service.entrypoints.cli.context import Invocation, Output
 from service.entrypoints.cli.imports import names_committed
 from service.entrypoints.responses.takeover import REASONS, describe_takeover, describe_unmapped, write_takeover
 from service.use_cases.imports.bulk_imports import PendingImport
-from service.use_cases.takeover.export_file import ExportFile, ExportRow, find_columns, read_file, read_members
+from service.use_cases.takeover.export_file import ExportRow, read_export
 from service.use_cases.takeover.export_formats import FORMATS
 from service.use_cases.takeover.formats.export_format import ExportFormat, ReadingContext
 from service.use_cases.takeover.level_map import FILE, LevelMap, propose, read_level_map
@@ -86,9 +86,8 @@ def _take_over(
     catalogue, names = session.settings().catalogue, [str(file) for file in files]
     config = config or (Path(FILE) if Path(FILE).exists() else None)
     levels = read_level_map(config.read_bytes(), catalogue) if config else LevelMap()
-    read = [_read(file, form, reader_column or form.reader_column) for file in files]
     context = ReadingContext(run.now, catalogue.zone, reader_column or form.reader_column, levels.known_levels)
-    rows = [row for number, file in enumerate(read) for row in _members(files[number], file, number, form, context)]
+    rows = [row for number, file in enumerate(files) for row in _read(file, number, form, context)]
     status = Status()
     if not dry_run:
         run.service.takeover.finish_interrupted()
@@ -123,20 +122,9 @@ def _render_page(report: TakeoverReport, value: dict[str, Any], files: list[str]
     return template.render(report=report, value=value, files=files, outcome=outcome, reasons=REASONS)
 
 
-def _read(file: Path, form: ExportFormat, reader_column: str) -> ExportFile:
+def _read(file: Path, number: int, form: ExportFormat, context: ReadingContext) -> list[ExportRow]:
     try:
-        found = read_file(file.read_bytes())
-        find_columns(found, form, reader_column)
-    except WrongRows as wrong:
-        session.fail(_refusal(file, wrong))
-    return found
-
-
-def _members(
-    file: Path, found: ExportFile, number: int, form: ExportFormat, context: ReadingContext
-) -> list[ExportRow]:
-    try:
-        return list(read_members(found, number, form, context))
+        return read_export(file.read_bytes(), number, form, context)
     except WrongRows as wrong:
         session.fail(_refusal(file, wrong))
 

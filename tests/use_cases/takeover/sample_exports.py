@@ -7,7 +7,7 @@ from pathlib import Path
 
 from service.domain.catalogue import Catalogue
 from service.domain.times import read_time
-from service.use_cases.takeover.export_file import ExportRow, read_file, read_members
+from service.use_cases.takeover.export_file import ExportRow, read_export
 from service.use_cases.takeover.export_formats import FORMATS
 from service.use_cases.takeover.formats.export_format import ReadingContext
 from service.use_cases.takeover.level_map import LevelMap, read_level_map
@@ -72,9 +72,11 @@ def level_map(text: str = LEVELS) -> LevelMap:
     return read_level_map(text.encode(), catalogue())
 
 
-def read_sample(name: str, body: bytes | None = None, levels: LevelMap | None = None) -> list[ExportRow]:
+def read_sample(
+    name: str, body: bytes | None = None, levels: LevelMap | None = None, column: str | None = None
+) -> list[ExportRow]:
     """Return the rows of a sample export, or of `body` in its format: the first word of the name."""
     form = FORMATS[name.partition("_")[0]]
     known = (levels or level_map()).known_levels
-    context = ReadingContext(NOW, catalogue().zone, form.reader_column, known)
-    return list(read_members(read_file(body or (EXPORTS / f"{name}.csv").read_bytes()), 0, form, context))
+    context = ReadingContext(NOW, catalogue().zone, column or form.reader_column, known)
+    return read_export((EXPORTS / f"{name}.csv").read_bytes() if body is None else body, 0, form, context)

@@ -24,7 +24,8 @@ from service.use_cases.takeover.formats.export_format import (
 
 def _read_row(cells: Cells, context: ReadingContext) -> ExportedMember:
     until, end_rule = read_end(cells["expires"], context.zone)
-    is_current = "expires" in cells and not (until is not None and until <= context.now)
+    level = cells["membership"] or cells["membership_id"]
+    is_current = "expires" in cells and bool(level) and not (until is not None and until <= context.now)
     transaction = cells["subscription_transaction_id"]
     subscription = subscription_id(transaction)
     if transaction and subscription is None and until is None and end_rule is None:
@@ -32,7 +33,7 @@ def _read_row(cells: Cells, context: ReadingContext) -> ExportedMember:
     return ExportedMember(
         reader=cells[context.reader_column],
         access=is_current,
-        levels=(cells["membership"] or cells["membership_id"],),
+        levels=(level,),
         carrier=("stripe" if until is None else "either") if subscription else "grant",
         subscription=subscription,
         until=until,

@@ -17,7 +17,7 @@ from service.adapters.stripe.webhook import Envelope
 from service.domain.catalogue import DAY
 from service.domain.sources import Subscription
 from service.use_cases.subscriptions.catch_up import CatchUpResult
-from service.use_cases.takeover.export_file import read_file, read_members
+from service.use_cases.takeover.export_file import read_export
 from service.use_cases.takeover.export_formats import FORMATS
 from service.use_cases.takeover.formats.export_format import ReadingContext
 from service.use_cases.takeover.level_map import LevelMap
@@ -354,7 +354,7 @@ def test_take_over_is_shown_among_the_imports(staff: MakeStaff, admin_app: InPro
     body = b"id,complimentary_plan,stripe_customer_id,tiers\nr-1,true,,Gold\nr-2,,cus_1,Gold\n"
     levels = LevelMap(plans={"Gold": "supporter"}, ends={"complimentary": int(now) + DAY})
     context = ReadingContext(now, service.settings.catalogue.zone, "id")
-    rows = list(read_members(read_file(body), 0, FORMATS["ghost"], context))
+    rows = read_export(body, 0, FORMATS["ghost"], context)
     found = service.takeover.examine(FORMATS["ghost"], rows, levels, now, lambda what, done, of: None)
     done = service.takeover.commit(found, Actor("cli:ann"), now)
     assert isinstance(done, ImportManifest)
