@@ -15,7 +15,7 @@ LAST_WINDOW = LAST_SECOND + 1 - 61 * 86_400
 """1 November 9999: a calendar window that begins by then has an end in every timezone."""
 
 # Python accepts any character between date and time, and more (a space before the offset, a bare point).
-_DATE_AND_TIME = re.compile(r"[0-9W-]{7,10}[Tt ][0-9:]*[0-9]([.,][0-9]+)?([Zz]|[+-][0-9:]+)?")
+_DATE_AND_TIME = re.compile(r"[0-9W-]{7,10}[Tt ][0-9:]*[0-9]([.,][0-9]{1,32})?([Zz]|[+-][0-9:]+)?")
 
 
 def write_time(moment: float | None) -> str | None:
