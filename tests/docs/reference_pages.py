@@ -233,12 +233,12 @@ def problems_page() -> str:
 
 def commands_page() -> str:
     lines = [COMMANDS]
-    context = click.Context(main, info_name="paywall")
+    context = main.make_context("paywall", [], resilient_parsing=True)
     for path, command in commands(main, context, ()):
         if isinstance(command, click.Group):
             lines.append(f"## paywall {' '.join(path)}\n\n{help_of(command)}\n")
             continue
-        inner = click.Context(command, info_name=" ".join(("paywall", *path)))
+        inner = click.Context(command, info_name=path[-1], parent=context)
         usage = " ".join(command.collect_usage_pieces(inner))
         lines.append(f"{'##' if len(path) == 1 else '###'} paywall {' '.join(path)}\n")
         lines.append(f"{help_of(command)}\n\n```\npaywall {' '.join(path)} {usage}\n```\n".replace(" \n", "\n"))

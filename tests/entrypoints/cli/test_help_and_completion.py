@@ -52,7 +52,9 @@ def test_examples_are_valid_command_lines(path: tuple[str, ...]) -> None:
             types = {type(parameter.type) for parameter in find(named).params}
             if types & {click.Path, click.File}:
                 continue  # Its file is not there.
-            find(named).make_context(named[-1], list(words[len(named) :]), resilient_parsing=False)
+            # A command keeps the help options of its first context: without a parent, `-h` would be unknown from then on.
+            parent = main.make_context("paywall", list(named), resilient_parsing=True)
+            find(named).make_context(named[-1], list(words[len(named) :]), parent=parent)
         assert own, "shows the command itself"
 
 
