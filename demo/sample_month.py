@@ -38,6 +38,10 @@ UNASSIGNED, REVOKED, FAILED = 1.4, 5, 2
 """Days ago: the payment without a reader, the revocation of the jury's grant, and the declined payment."""
 TEACHERS = ("r-teacher-1", "r-teacher-2", "r-teacher-3")
 SUBSCRIBERS = ("carla", "jonas", "amira", "tomás", "ingrid", "kofi", "leila", "piotr", "noor", "sam", "yuki", "elena")
+PATIENCE = 60.0
+"""Seconds that the store may be unavailable. On a machine that is just starting everything, it can be slow for long.
+
+Each write can be repeated."""
 EVA, SUPPORT = Actor("eva"), Actor("support")
 GRANTS = (
     ("r-press-01", 27, 40, "Press card, checked by phone", EVA),
@@ -99,10 +103,11 @@ def fill(service: Service, now: float, add_to_stripe: AddToStripe | None = None)
     writes = [*_subscribers(month), *_group(month), *_problems(month), *_grants(month), *_passes(month)]
     for at, write in sorted(writes, key=lambda dated: dated[0]):
         if at <= now:
-            # On a machine that is just starting everything, the store can be slow. Each write can be repeated.
-            retry_while_unavailable(partial(write, at))
+            retry_while_unavailable(partial(write, at), PATIENCE)
     store, entitlements, delivered = service.usage_counters.store, _entitlements(month), sorted(month.delivered)
-    retry_while_unavailable(lambda: write_usage(store, catalogue, entitlements, delivered, random=random, now=now))
+    retry_while_unavailable(
+        lambda: write_usage(store, catalogue, entitlements, delivered, random=random, now=now), PATIENCE
+    )
 
 
 # ------------------------------------------------------------------------------------------------- Stripe events
