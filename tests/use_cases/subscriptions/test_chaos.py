@@ -130,7 +130,10 @@ def test_concurrent_slow_workers_need_no_catch_up(stage_of: Any, stepped: Steppe
 @pytest.mark.full
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("smooth", [False, True])
-def test_thousands_of_orders_losses_and_crashes_end_right(
-    stage_of: Any, stepped: Stepped, stories: Any, smooth: bool
+@pytest.mark.parametrize(
+    ("store_url", "seeds"), [("valkey", range(1000, 1050)), ("redis8", range(1050, 1060))], indirect=["store_url"]
+)
+def test_hundreds_of_orders_losses_and_crashes_end_right(
+    stage_of: Any, stepped: Stepped, stories: Any, seeds: range, smooth: bool
 ) -> None:
-    play_all(stage_of, stepped, stories, range(1000, 1080), smooth=smooth)
+    play_all(stage_of, stepped, stories, seeds, smooth=smooth)

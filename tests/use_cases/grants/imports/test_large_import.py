@@ -17,7 +17,7 @@ from tests.running_service import ADMIN_KEY, Paywall, Serve
 from tests.store_servers import Launch, wait_until
 from tests.use_cases.grants.imports.conftest import HEADER, sheet
 
-ROWS = 20_000
+ROWS = 5_000
 """Enough to be killed in the middle."""
 MOST_ROWS = 50_000
 SECONDS = 20
