@@ -229,7 +229,7 @@ class Faults:
         event = KEYS.stripe_event(partition_of("subscription:sub_dead"), "evt_9")
         assert self.redis.hget(event, "state") == b"pending"
         self.redis.hset(event, "attempts", 9)
-        assert self.paywall.command("worker", "--once").returncode == 1
+        assert self.paywall.run("worker", "--once").returncode == 1
         self.seen["PaywallStripeEventsDead"] = [self.scrape_when(above(0, "paywall_stripe_events", state="dead"))]
 
     def stop_the_worker(self) -> None:

@@ -6,13 +6,11 @@ import getpass
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
-from click.testing import CliRunner
 
 from service.entrypoints.cli import main
 
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 from tests.store_servers import wait_until
 
 Done = subprocess.CompletedProcess
-Typed = Callable[..., "Done[str]"]
 
 CONTRACT = {
     *("demo", "serve", "worker", "check-config", "doctor", "explain", "reconcile", "backup", "restore"),
@@ -45,18 +42,6 @@ def children(command: click.Command) -> dict[str, click.Command]:
 def paths(command: click.Command, *names: str) -> list[tuple[str, ...]]:
     """Return every command, as the words to type."""
     return [names, *(path for name, child in children(command).items() for path in paths(child, *names, name))]
-
-
-@pytest.fixture
-def typed() -> Typed:
-    """Run a command in this process, which saves the second that a new process takes."""
-
-    def run(service: Paywall, *words: str) -> Done[str]:
-        done = CliRunner().invoke(main, words, env=service.env, prog_name="paywall")
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        return Done(words, done.exit_code, done.stdout, done.stderr)
-
-    return run
 
 
 def parse_json(done: Done[str]) -> Any:
@@ -96,16 +81,16 @@ def test_every_command_has_help_and_json(path: tuple[str, ...]) -> None:
         assert "--json" in [option for parameter in command.params for option in parameter.opts]
 
 
-def test_help_exits_0_and_unknown_word_exits_2(alone: Paywall, typed: Typed) -> None:
+def test_help_exits_0_and_unknown_word_exits_2(alone: Paywall) -> None:
     for words in (("--help",), ("serve", "-h")):
-        done = alone.command(*words)
+        done = alone.run(*words)
         assert (done.returncode, done.stderr) == (0, "")
     for more in (("--help",), ("grants", "add", "--help")):
-        done = typed(alone, *more)
+        done = alone.command(*more)
         assert (done.returncode, done.stderr) == (0, "")
         assert "Usage: paywall" in done.stdout
     for words in (("nope",), ("grants", "nope"), ("explain", "--nope"), ("serve", "extra")):
-        refused(typed(alone, *words), 2)
+        refused(alone.command(*words), 2)
 
 
 USAGE = [
@@ -129,9 +114,9 @@ USAGE = [
 ]
 
 
-def test_usage_error_exits_2_and_changes_nothing(alone: Paywall, typed: Typed) -> None:
+def test_usage_error_exits_2_and_changes_nothing(alone: Paywall) -> None:
     for words in USAGE:
-        refused(typed(alone, *words), 2)
+        refused(alone.command(*words), 2)
     assert not (alone.data / "store").exists(), "no store was started for it"
 
 
@@ -144,61 +129,60 @@ def test_answer_that_cannot_be_written_exits_1_with_one_line(alone: Paywall, wor
     assert (done.returncode, done.stderr) == (1, "The answer could not be written: No space left on device\n")
 
 
-def test_grants_are_added_listed_and_revoked_without_a_running_service(alone: Paywall, typed: Typed) -> None:
+def test_grants_are_added_listed_and_revoked_without_a_running_service(alone: Paywall) -> None:
     add = ("grants", "add", "--reader", "r", "--plan", "vip", "--reason", "press card")
-    first = parse_json(typed(alone, *add, "--no-end", "--json"))
+    first = parse_json(alone.command(*add, "--no-end", "--json"))
     assert (first["reader"], first["status"], first["until"]) == ("r", "active", None)
     assert first["actor"] == f"cli:{getpass.getuser()}"
-    done = typed(
-        alone,
+    done = alone.command(
         *("grants", "add", "--reader", "r", "--feature", "no_ads", "--feature", "notebook", "--reason", "trial"),
         *("--from", "2098-12-31T00:00:00Z", "--until", "2099-01-01T00:00:00+01:00"),
     )
     assert done.returncode == 0
     assert "no_ads, notebook for r, scheduled" in done.stdout
-    listed = parse_json(typed(alone, "grants", "list", "--reader", "r", "--json"))["items"]
+    listed = parse_json(alone.command("grants", "list", "--reader", "r", "--json"))["items"]
     assert [grant["status"] for grant in listed] == ["scheduled", "active"]
     assert listed[0]["until"] == "2098-12-31T23:00:00Z"
-    taken = parse_json(typed(alone, "grants", "revoke", "--reader", "r", "--reason", "over", "--json", first["id"]))
+    taken = parse_json(alone.command("grants", "revoke", "--reader", "r", "--reason", "over", "--json", first["id"]))
     assert taken["status"] == "revoked"
-    again = typed(alone, "grants", "revoke", "--reader", "r", "--reason", "over", first["id"])
+    again = alone.command("grants", "revoke", "--reader", "r", "--reason", "over", first["id"])
     assert again.returncode == 0
-    assert "no grant" in refused(typed(alone, "grants", "revoke", "--reader", "r", "--reason", "x", "gr_none"))
-    assert typed(alone, "grants", "list", "--reader", "nobody").returncode == 0
+    assert "no grant" in refused(alone.command("grants", "revoke", "--reader", "r", "--reason", "x", "gr_none"))
+    assert alone.command("grants", "list", "--reader", "nobody").returncode == 0
 
 
-def test_control_characters_in_a_reason_are_escaped(paywall: Paywall, name: str, typed: Typed) -> None:
+def test_control_characters_in_a_reason_are_escaped(paywall: Paywall, name: str) -> None:
     paywall.grant(name, reason="\x1b[2Jgone\r\u202eturned")
-    assert r"\x1b[2Jgone\r\u202eturned" in typed(paywall, "grants", "list", "--reader", name).stdout
+    assert r"\x1b[2Jgone\r\u202eturned" in paywall.command("grants", "list", "--reader", name).stdout
 
 
-def test_command_rejects_what_the_service_rejects_and_names_the_field(alone: Paywall, typed: Typed) -> None:
+def test_command_rejects_what_the_service_rejects_and_names_the_field(alone: Paywall) -> None:
     add = ["grants", "add", "--reader", "r", "--reason", "x"]
-    assert "plan" in refused(typed(alone, *add, "--plan", "nope", "--no-end"))
-    assert "until" in refused(typed(alone, *add, "--plan", "vip", "--until", "2020-01-01T00:00:00Z"))
+    assert "plan" in refused(alone.command(*add, "--plan", "nope", "--no-end"))
+    assert "until" in refused(alone.command(*add, "--plan", "vip", "--until", "2020-01-01T00:00:00Z"))
     assert "reason" in refused(
-        typed(alone, "grants", "add", "--reader", "r", "--reason", " ", "--plan", "vip", "--no-end")
+        alone.command("grants", "add", "--reader", "r", "--reason", " ", "--plan", "vip", "--no-end")
     )
 
 
-def test_commands_use_the_store_of_a_running_service(paywall: Paywall, name: str, typed: Typed) -> None:
+def test_commands_use_the_store_of_a_running_service(paywall: Paywall, name: str) -> None:
     assert paywall.ask("a", reader=name, count=False)["reason"] == "metered"
     add = ("grants", "add", "--reader", name, "--plan", "vip", "--reason", "press card", "--no-end", "--json")
-    grant = parse_json(typed(paywall, *add))
+    grant = parse_json(paywall.command(*add))
     assert paywall.ask("a", reader=name)["source"]["id"] == grant["id"]
     other = paywall.grant(name, plan="quiet")
-    listed = parse_json(typed(paywall, "grants", "list", "--reader", name, "--json"))["items"]
+    listed = parse_json(paywall.command("grants", "list", "--reader", name, "--json"))["items"]
     assert {each["id"] for each in listed} == {grant["id"], other["id"]}
-    shown = parse_json(typed(paywall, "readers", "show", name, "--json"))
+    shown = parse_json(paywall.command("readers", "show", name, "--json"))
     assert shown == paywall.reader(name)
-    typed(paywall, "grants", "revoke", "--reader", name, "--reason", "over", grant["id"])
+    paywall.command("grants", "revoke", "--reader", name, "--reason", "over", grant["id"])
     assert paywall.ask("a", reader=name, count=False)["reason"] == "metered"
 
 
-def test_explain_command_matches_the_answer_of_the_service(paywall: Paywall, name: str, typed: Typed) -> None:
+def test_explain_command_matches_the_answer_of_the_service(paywall: Paywall, name: str) -> None:
     paywall.ask("a", reader=name)
-    wait_until(lambda: typed(paywall, "stories", "show", "a").returncode == 0)
-    steps = parse_json(typed(paywall, "explain", "--reader", name, "--story", "a", "--json"))
+    wait_until(lambda: paywall.command("stories", "show", "a").returncode == 0)
+    steps = parse_json(paywall.command("explain", "--reader", name, "--story", "a", "--json"))
     assert set(steps) >= {
         *("decision_id", "at", "reader", "visitor", "story", "show", "reason", "tier"),
         *("parts", "meter", "source", "policy_revision", "explain"),
@@ -206,29 +190,29 @@ def test_explain_command_matches_the_answer_of_the_service(paywall: Paywall, nam
     assert (steps["show"], steps["reason"], steps["tier"]) == ("full", "metered", "metered")
     assert steps["meter"]["used"] == 1
     assert steps["explain"][-1]["verdict"] == "metered"
-    typed(paywall, "explain", "--reader", name, "--story", "b", "--tier", "metered")
+    paywall.command("explain", "--reader", name, "--story", "b", "--tier", "metered")
     assert paywall.reader(name)["meters"][0]["used"] == 1, "explaining counts nothing"
     paywall.grant(name, until="2098-01-01T00:00:00Z")
-    in_words = typed(paywall, "explain", "--reader", name, "--story", "b", "--tier", "metered")
+    in_words = paywall.command("explain", "--reader", name, "--story", "b", "--tier", "metered")
     assert in_words.returncode == 0
     assert "grant" in in_words.stdout
     later = parse_json(
-        typed(paywall, "explain", "--reader", name, "--story", "a", "--at", "2098-01-01T00:00:00Z", "--json")
+        paywall.command("explain", "--reader", name, "--story", "a", "--at", "2098-01-01T00:00:00Z", "--json")
     )
     assert later["reason"] == "metered"
 
 
 @pytest.mark.parametrize("json_too", [False, True])
 def test_check_config_lists_every_mistake_with_its_place(
-    tmp_path: Path, alone: Paywall, policy: str, json_too: bool, typed: Typed
+    tmp_path: Path, alone: Paywall, policy: str, json_too: bool
 ) -> None:
     more = ["--json"] if json_too else []
-    good = typed(alone, "check-config", *more)
+    good = alone.command("check-config", *more)
     assert good.returncode == 0
     bad = tmp_path / "bad"
     bad.mkdir()
     (bad / "paywall.toml").write_text(policy.replace('"no_ads"', '"no_adds"').replace('"month"', '"moon"'))
-    done = typed(alone, "check-config", str(bad), *more)
+    done = alone.command("check-config", str(bad), *more)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     for place in ("plans.supporter.features", "offers.notebook.benefits", "meters.stories.window"):
@@ -238,10 +222,10 @@ def test_check_config_lists_every_mistake_with_its_place(
         assert (found["ok"], found["mistakes"]) == (True, [])
         assert "paywall.toml: plans.quiet" in [warning["where"] for warning in found["warnings"]]
         assert len(json.loads(done.stdout)["mistakes"]) >= 4
-    assert typed(alone, "check-config", str(tmp_path / "none")).returncode == 1
+    assert alone.command("check-config", str(tmp_path / "none")).returncode == 1
 
 
-def test_invalid_settings_stop_the_start_with_a_line_each(alone: Paywall, typed: Typed) -> None:
+def test_invalid_settings_stop_the_start_with_a_line_each(alone: Paywall) -> None:
     alone.env |= {
         "PAYWALL_PORT": "99999",
         "PAYWALL_WORKERS": "0",
@@ -250,25 +234,23 @@ def test_invalid_settings_stop_the_start_with_a_line_each(alone: Paywall, typed:
         "STRIPE_API_KEY": "sk_live_x",
     }
     for command in (["serve"], ["grants", "list", "--reader", "r"]):
-        text = refused(typed(alone, *command))
+        text = refused(alone.command(*command))
         for variable in ("PAYWALL_PORT", "PAYWALL_WORKERS", "PAYWALL_SITE_KEYS", "REDIS_URL", "STRIPE_API_KEY"):
             assert variable in text
     assert "nameless" not in text
 
 
 @pytest.mark.full
-def test_unreachable_store_is_reported_and_nothing_changes(alone: Paywall, typed: Typed) -> None:
+def test_unreachable_store_is_reported_and_nothing_changes(alone: Paywall) -> None:
     alone.env["REDIS_URL"] = "redis://127.0.0.1:1"
     add = ("grants", "add", "--reader", "r", "--plan", "vip", "--reason", "x", "--no-end")
-    assert "Cause: refused." in refused(typed(alone, *add))
+    assert "Cause: refused." in refused(alone.command(*add))
 
 
 @pytest.mark.parametrize("words", [("worker", "--once"), ("reconcile",), ("reconcile", "--catch-up")])
-def test_scheduled_command_exits_1_when_stripe_is_unreachable(
-    words: tuple[str, ...], serve: Serve, typed: Typed
-) -> None:
+def test_scheduled_command_exits_1_when_stripe_is_unreachable(words: tuple[str, ...], serve: Serve) -> None:
     service = serve(start=False, STRIPE_API_KEY="sk_test_x", STRIPE_API_BASE="http://127.0.0.1:1")
-    done = typed(service, *words)
+    done = service.command(*words)
     assert (done.returncode, "Stripe cannot be reached" in done.stderr) == (1, True)
     service.env["STRIPE_API_KEY"] = ""
-    assert typed(service, *words).returncode == 0
+    assert service.command(*words).returncode == 0

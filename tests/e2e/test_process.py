@@ -151,7 +151,7 @@ def test_port_in_use_is_rejected_with_its_variable(serve: Serve) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         paywall = serve(start=False, PAYWALL_PORT=str(taken.getsockname()[1]))
-        refused = paywall.command("serve", "--no-worker")
+        refused = paywall.run("serve", "--no-worker")
     assert refused.returncode in (1, 2)
     assert "PAYWALL_PORT" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -137,7 +137,7 @@ def test_calls_to_stripe_are_spans_of_the_request_and_of_the_worker_s_job(
 
     event["id"] = "evt_2"
     requests.post(f"{lookalike.url}/_lookalike/object", json={"object": event["data"]["object"]}, timeout=60)
-    assert paywall.command("worker", "--once").returncode == 0
+    assert paywall.run("worker", "--once").returncode == 0
     job = first(receiver, until, "process stripe object")
     assert job.kind == INTERNAL
     assert job.attributes["paywall.object"] == "subscription"
