@@ -76,6 +76,7 @@ VIEWS = (
     comparisons,
 )
 
+LARGEST_SIGN_IN = 16 * 1024
 LARGEST_FORM = 256 * 1024
 UPLOADS = "/admin/imports"
 LARGEST_FORM_SHOWN = 64 * 1024
@@ -196,7 +197,10 @@ def _authorize(context: PageContext) -> Response | None:
     if role is not None and not has_role(role):
         raise Problem(403, f"This needs the role “{ROLES[role]}”. Your role is “{ROLES[g.principal.role]}”.")
     if request.method not in ("GET", "HEAD", "OPTIONS"):
-        request.max_content_length = largest_body(request.script_root + request.path)
+        is_stranger = g.principal is None
+        request.max_content_length = (
+            LARGEST_SIGN_IN if is_stranger else largest_body(request.script_root + request.path)
+        )
         _check_form(context)
     return None
 

@@ -231,12 +231,12 @@ class CountedBody(BytesIO):
 CHUNKED = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
 
 
-@pytest.mark.parametrize(("length", "most"), [({}, 0), (CHUNKED, (256 + 64) * 1024)])
-def test_stranger_cannot_have_a_form_larger_than_256_kib_read(
-    staff: MakeStaff, length: dict[str, Any], most: int
-) -> None:
+@pytest.mark.parametrize(
+    ("size", "length", "most"), [(8 << 20, {}, 0), (8 << 20, CHUNKED, (256 + 64) * 1024), (17 << 10, {}, 0)]
+)
+def test_stranger_cannot_have_a_large_form_read(staff: MakeStaff, size: int, length: dict[str, Any], most: int) -> None:
     """Everyone has a session for the form of the sign-in. With uploads of 64 MiB it would fill the memory."""
-    stranger, body = staff(None), CountedBody(b"x" * (8 << 20))
+    stranger, body = staff(None), CountedBody(b"x" * size)
     stranger.get("/sign-in")
     kind = "application/x-www-form-urlencoded"
     answer = stranger.client.post("/admin/sign-in", input_stream=body, content_type=kind, environ_overrides=length)
