@@ -132,6 +132,8 @@ def wrong_metadata_key(word: str) -> str | None:
         return wrong
     if len(word) > 40 or "[" in word or "]" in word:
         return "must have at most 40 characters, and no square brackets"
+    if word == "price_id":
+        return "names the price of a pass, not its reader"
     return "names the recipient of a gift, not who pays" if word in ("gift_recipient", "gift") else None
 
 
