@@ -187,7 +187,7 @@ def test_ending_grants_of_an_import_are_listed_with_the_import(app: InProcessApp
     # A thread of the service does the same; the second one finds nothing left.
     until(lambda: app.service.imports.finish_all() >= 0 and item(app, "grants_ending")["count"] == 1)
     body = item(app, "grants_ending")
-    assert (body["count"], body["examples"][0]["reader"]) == (1, None)
+    assert (body["count"], body["examples"][0]["reader"]) == (1, "a")
     assert body["examples"][0]["text"] == f"vip, from import {answer.get_json()['id']}"
 
 

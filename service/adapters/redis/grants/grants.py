@@ -11,7 +11,7 @@ leaves behind names a grant that ends later or is gone. Readers of the index che
 
     grants  sorted set: `<grant's ID> <reader's hash>`, by its end      about  hash: the same → [plan, start, reader or null]
 
-The reader is null for an imported grant, because an import stores only hashes.
+The reader is null for an imported grant, because an import stores only hashes; the reader's own record has the ID.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.store import Store
+from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.readers.held_features import load_held
 from service.adapters.redis.readers.readers import Readers, StoredSource
 from service.adapters.redis.records import StoreRecords, decode_list, encode_json
@@ -190,7 +191,7 @@ Commands = list[tuple[bytes, tuple[bytes | int | str, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class GrantExpiry:
-    """A grant with its end. `plan` is `None` for single features, `reader` for an imported grant; times in epoch seconds."""
+    """A grant with its end. `plan` is `None` for single features, `reader` where it is unknown; times in epoch seconds."""
 
     grant: str
     plan: str | None
@@ -208,6 +209,7 @@ class GrantEndIndex(StoreRecords):
         self._key = store.keys.grant_ends
         self._about = store.keys.grant_details
         self._readers = Readers(store)
+        self._reader_index = ReaderIndex(store)
 
     def announce(self, reader: str, grant: Grant) -> None:
         """Prepare for a write of this grant: store the earlier of its old and new ends."""
@@ -266,7 +268,10 @@ class GrantEndIndex(StoreRecords):
         """Return the grants that end within this time, the first to end first, as the readers' records have them now."""
         limits = (b"(%d" % int(after), int(upto), b"BYSCORE", b"LIMIT", 0, limit)
         found = self._call(b"ZRANGE", self._key, *limits)
-        return [e for e in self._checked(found) if e is not None and e.until is not None and after < e.until <= upto]
+        pairs = [(member.partition(b" ")[2], e) for member, e in zip(found, self._checked(found), strict=True) if e]
+        ending = [(tag, e) for tag, e in pairs if e.until is not None and after < e.until <= upto]
+        names = self._reader_index.find_ids({tag for tag, e in ending if e.reader is None})
+        return [replace(e, reader=e.reader or names.get(tag)) for tag, e in ending]
 
     def iterate_active(self, now: float) -> Iterator[list[GrantExpiry]]:
         """Yield all grants that have begun and not ended, in pages, as the index has them; one can occur twice."""
