@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from service.adapters.redis.readers.source_codec import field_of
 from service.adapters.redis.stripe_objects.bulk_writes import BulkWrites, CopyRow, CustomerRow
@@ -28,7 +29,7 @@ _BATCH = 100
 """Objects that are fanned out together."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Projection:
     """An object with its saved owner, the copies that it must have, and their rev."""
 
@@ -37,11 +38,11 @@ class _Projection:
     wanted: Mapping[str, Source | None]
     rev: int
 
-    @property
+    @cached_property
     def due(self) -> list[str]:
         return holders_to_write(self.obj, self.wanted, self.rev)
 
-    @property
+    @cached_property
     def former(self) -> list[str]:
         return [holder for holder in self.obj.held if holder not in self.wanted]
 
@@ -134,9 +135,11 @@ def _can_join(obj: StoredObject) -> bool:
 
 
 def _customer_to_read(obj: StoredObject) -> list[str]:
+    """Return the customer whose claims decide without the link; an object's first fan-out has requested the read."""
     facts = obj.facts
-    is_unread = facts is not None and facts.source is not None and facts.customer and needs_customer(obj)
-    return [f"customer:{facts.customer}"] if facts is not None and is_unread else []
+    if facts is None or facts.source is None or not facts.customer or obj.number(b"shown") or not needs_customer(obj):
+        return []
+    return [f"customer:{facts.customer}"]
 
 
 def _customer_rows(one: _Projection) -> list[CustomerRow]:
