@@ -119,7 +119,7 @@ def _current_state(obj: StoredObject, facts: StripeFacts, source: Subscription) 
     claims = customer_claims_of(obj)
     if claims is not None and claims.deleted_at is not None and not facts.terminal:
         source = replace(source, status="canceled", ended_at=claims.deleted_at)
-    return replace(source, confirmed=obj.confirmed)
+    return source if source.confirmed == obj.confirmed else replace(source, confirmed=obj.confirmed)
 
 
 def group_holdings(obj: StoredObject, catalogue: Catalogue) -> list[Holding]:
@@ -153,7 +153,7 @@ def copies_by_holder(obj: StoredObject, owner: Owner) -> dict[str, Source | None
 def _subscription_copies(obj: StoredObject, source: Subscription, owner: Owner) -> dict[str, Source | None]:
     copies: dict[str, Source | None] = {}
     if owner.reader:
-        own = replace(source, role="gift" if owner.as_gift else "subscription")
+        own = replace(source, role="gift") if owner.as_gift else source
         copies[f"{LETTERS[own.role]}:{owner.reader}"] = own
     for reader, since in obj.seats.items():
         copies[f"t:{reader}"] = replace(source, role="seat", since=since // 1000)
