@@ -29,6 +29,8 @@ from service.domain.meter import MeterLimit, MeterStanding, MeterUse
 from service.domain.sources import Holding, Reason, Standing
 from service.domain.times import LAST_SECOND
 
+MOST_WORDS = 40
+"""The tags and parts of a story whose steps are remembered."""
 MOST_REMEMBERED = 4_096
 """How many situations are remembered."""
 
@@ -113,9 +115,12 @@ class Situation:
     def outline(self) -> Hashable | None:
         """Return all that the steps follow from until the next of the `openings`, as a key that many situations share.
 
-        `None` where that differs from person to person: for whoever holds something, and in rolling windows.
+        `None` where that differs from person to person: for whoever holds something, and in rolling windows. `None` also
+        for a story with very many tags and parts, which would take much memory as a key.
         """
         if self.entitlements.holdings or self.entitlements.by_feature or self.story_pass is not None:
+            return None
+        if len(self.story.tags) + len(self.story.parts) > MOST_WORDS:
             return None
         meters = tuple([use.outline() for use in self.meters.values()])
         return None if None in meters else (self.story, self.identity, meters)

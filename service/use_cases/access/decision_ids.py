@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from threading import Lock
 from typing import Literal
 
@@ -126,11 +125,6 @@ def _opened_step(sealed: SealedStep) -> NextStep:
     )
 
 
-@lru_cache(maxsize=4_096)
-def _packed_parts(parts: tuple[tuple[str, bool], ...]) -> list[tuple[str, int]]:
-    return [(part, int(opened)) for part, opened in parts]
-
-
 def _record(answer: AccessAnswer, revision: str, places: Mapping[str, int]) -> SealedDecision:
     decision, question = answer.decision, answer.question
     source, meter = decision.source, decision.meter
@@ -144,7 +138,7 @@ def _record(answer: AccessAnswer, revision: str, places: Mapping[str, int]) -> S
         decision.show,
         decision.reason,
         decision.tier,
-        _packed_parts(decision.parts),
+        [(part, int(opened)) for part, opened in decision.parts],
         [(places.get(name, name), until) for name, until in decision.held],
         SealedSource(source.type, source.id, source.plan, source.until) if source else None,
         SealedMeter(

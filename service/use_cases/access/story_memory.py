@@ -26,7 +26,9 @@ LATEST = 1.0
 NOTED_FOR = 60.0
 """Seconds for which a story that did not change is not noted again."""
 MOST_NOTED = 20_000
-"""The most stories that a process has noted at a time, some 10 MB; the oldest ones are noted again."""
+"""The most stories that a process has noted at a time; the oldest ones are noted again."""
+MOST_BYTES = 10 * 2**20
+"""About the most memory that they take."""
 
 
 class StoryMemory:
@@ -35,7 +37,9 @@ class StoryMemory:
     The access route uses `said` and `asked` itself: `said[story.id] = story` with `asked.append(story)`.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], float], most: int = MOST_NOTED) -> None:
+    def __init__(
+        self, store: Store, clock: Callable[[], float], most: int = MOST_NOTED, most_bytes: int = MOST_BYTES
+    ) -> None:
         self.said: dict[str, Story] = {}
         """Story ID → what the site said last, in this process."""
         self.asked: deque[Story] = deque(maxlen=2 * most)
@@ -44,6 +48,7 @@ class StoryMemory:
         self._writer = BackgroundTasks([self.write_noted], every=WRITE_EVERY)
         self._clock = clock
         self._most = most
+        self._most_bytes, self._bytes = most_bytes, 0
         self._lock = threading.Lock()
         self._noted: OrderedDict[str, KnownStory] = OrderedDict()
         self._unwritten: OrderedDict[str, KnownStory] = OrderedDict()
@@ -73,8 +78,9 @@ class StoryMemory:
                 story = self.asked.popleft()
                 noted = self._noted.get(story.id)
                 if noted is None or noted.story != story:
+                    self._drop(story.id)
                     self._noted[story.id] = self._unwritten[story.id] = KnownStory(story, int(now * 1000) / 1000)
-                    self._noted.move_to_end(story.id)
+                    self._bytes += _size(story)
             self._forget(now)
             if self._unwritten and self._records.save(list(self._unwritten.values()), now):
                 self._unwritten.clear()
@@ -91,16 +97,27 @@ class StoryMemory:
             for name, asked_at in self._records.list_asked_since(now - LATEST):
                 noted = self._noted.get(name)
                 if noted is not None and asked_at > noted.asked_at:
-                    del self._noted[name]
+                    self._drop(name)
                     self.said.pop(name, None)
 
     def _forget(self, now: float) -> None:
         """Forget what was noted too long ago, or by a clock that was ahead, or is more than a process keeps."""
         while self._noted:
             name, oldest = next(iter(self._noted.items()))
-            if len(self._noted) <= self._most and 0 <= now - oldest.asked_at < NOTED_FOR:
+            few = len(self._noted) <= self._most and self._bytes <= self._most_bytes
+            if few and (name in self._unwritten or 0 <= now - oldest.asked_at < NOTED_FOR):
                 break
-            self._noted.popitem(last=False)
+            self._drop(name)
+            self._unwritten.pop(name, None)
             self.said.pop(name, None)
-        while len(self._unwritten) > self._most:
-            self._unwritten.popitem(last=False)
+
+    def _drop(self, story_id: str) -> None:
+        noted = self._noted.pop(story_id, None)
+        if noted is not None:
+            self._bytes -= _size(noted.story)
+
+
+def _size(story: Story) -> int:
+    """Return about how many bytes of memory a story takes."""
+    words = (story.id, *story.tags, *story.parts)
+    return 500 + sum(60 + len(word) for word in words)

@@ -148,6 +148,19 @@ def test_process_notes_a_bounded_number_of_stories(valkey_app: InProcessApp) -> 
     assert memory.find("s-0", valkey_app.clock()) is not None
 
 
+def test_process_notes_stories_up_to_a_size(valkey_app: InProcessApp) -> None:
+    memory = StoryMemory(valkey_app.service.store, valkey_app.clock, most_bytes=50_000)
+    for number in range(10):
+        memory.note([Story(f"s-{number}", parts=tuple(f"{number}-{part:0100}" for part in range(100)))])
+        memory.write_noted()
+    assert list(memory.said) == ["s-8", "s-9"]
+    memory.note([Story("s-8"), Story("s-9")])
+    memory.write_noted()
+    memory.note([Story(f"t-{number}") for number in range(80)])
+    memory.write_noted()
+    assert len(memory.said) == 82
+
+
 def test_filling_store_gets_no_story_until_it_has_room(make_app: MakeApp, launch: Any) -> None:
     server = launch()
     app = make_app(server.url)
