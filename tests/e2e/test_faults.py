@@ -226,12 +226,15 @@ def subscription_of(reader: str, made: Any, now: int) -> dict[str, Any]:
 
 
 def deliver(paywall: Paywall, subscription: dict[str, Any], sign: Callable[..., str], made: Any, at: int) -> int:
-    """Deliver a subscription as Stripe does at this time, and return the status of the answer."""
+    """Deliver a subscription as Stripe does at this time, again if a busy store is the cause, and return the status."""
     name = subscription["id"].replace("sub", "evt")
     event = made.event("customer.subscription.created", subscription, id=name, created=at)
     body = json.dumps(event).encode()
     signed = {"Stripe-Signature": sign(body, at=at)}
-    return requests.post(f"{paywall.url}/v1/stripe/webhook", body, headers=signed, timeout=60).status_code
+    while True:
+        answer = requests.post(f"{paywall.url}/v1/stripe/webhook", body, headers=signed, timeout=60)
+        if answer.status_code != 503 or not answer.json()["type"].endswith(":store-unavailable"):
+            return answer.status_code
 
 
 def has_read_twice(control: Any, path: str) -> bool:

@@ -284,7 +284,7 @@ def test_counters_of_a_killed_worker_stay_and_its_gauges_go(serve: Serve, launch
 
     store.end()
     for _ in range(20):
-        _ask_anew(paywall, "r")
+        assert _ask_anew(paywall, "r").status_code == 200
     counted = 'paywall_requests_total{method="POST",route="/v1/access",status="200"} 20.0'
     until(lambda: shown("paywall_store_up 0.0"))
     until(lambda: shown(counted))  # A process counts its requests a tenth of a second later.
