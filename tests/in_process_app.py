@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from service.adapters.redis.client.keys import Keys
 from service.adapters.redis.client.link import Link
 from service.bootstrap import Service, assemble
 from service.settings.settings import Settings, load_settings
-from tests.rsgi_bridge import Bridge
+from tests.rsgi_bridge import Bridge, event_loop
 from tests.running_service import ADMIN_KEY, POLICY, SITE_KEY, environment, story_of
 
 
@@ -57,8 +58,21 @@ class InProcessApp:
     """The service's app in this process. `call` uses the access route, or Flask's view with `hot=False`."""
 
     service: Service
-    client: Client
     clock: Clock
+
+    @cached_property
+    def bridge(self) -> Bridge:
+        """Build the routes when a test first sends a request: that takes longer than many a test of a use case."""
+        return Bridge(self.service)
+
+    @cached_property
+    def client(self) -> Client:
+        return Client(self.bridge)
+
+    def close(self) -> None:
+        if "bridge" in vars(self):
+            self.bridge.close()
+        self.service.close()
 
     def call(
         self, method: str, path: str, body: Any = None, *, hot: bool = True, admin: bool = False, **more: Any
@@ -99,7 +113,7 @@ MakeApp = Callable[..., InProcessApp]
 @pytest.fixture
 def make_app(tmp_path: Path) -> Iterator[MakeApp]:
     """Make apps that close after the test: `make_app(store_url, policy=…)`."""
-    made: list[tuple[Service, Bridge]] = []
+    made: list[InProcessApp] = []
 
     def make(
         url: str, policy: str = POLICY, *, clock: Clock | None = None, patience: float = 5.0, **env: str
@@ -108,16 +122,15 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
         folder.mkdir()
         settings = load_settings(environment(folder, policy, {"REDIS_URL": url, **env}))
         clock = clock or Clock()
-        service = service_over(settings, url, clock, patience)
-        bridge = Bridge(service)
-        made.append((service, bridge))
-        assert service.store.link.wait(60)
-        return InProcessApp(service, Client(bridge), clock)
+        made.append(InProcessApp(service_over(settings, url, clock, patience), clock))
+        made[-1].service.store.link.use_loop(event_loop())
+        made[-1].service.start()
+        assert made[-1].service.store.link.wait(60)
+        return made[-1]
 
     yield make
-    for service, bridge in made:
-        bridge.close()
-        service.close()
+    for app in made:
+        app.close()
 
 
 @pytest.fixture

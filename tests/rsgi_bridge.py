@@ -92,15 +92,12 @@ class FakeExchange:
 
 
 class Bridge:
-    """A WSGI application that answers by the RSGI application of a service, which it starts."""
+    """A WSGI application that answers by the RSGI application of a service."""
 
     def __init__(self, service: Service) -> None:
-        loop = event_loop()
         self.web: Web = web(service)
-        service.store.link.use_loop(loop)
-        service.start()
         self.web.requests_log.start(service.usage_counters.add_up)
-        self._app = RsgiApp(loop, service.store.link, self.web)
+        self._app = RsgiApp(event_loop(), service.store.link, self.web)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         exchange = FakeExchange(environ)
