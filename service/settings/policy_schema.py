@@ -238,8 +238,8 @@ class Table(Schema):
     def refuse_unknown_keys(self, _: dict[str, Any], original: object, **kwargs: Any) -> None:
         if not isinstance(original, dict):
             return
-        unknown = [key for key in original if key not in self.fields]
-        errors = {key_shown(key): ["is not a known key" + closest(key, self.fields)] for key in unknown}
+        known = [field.data_key or name for name, field in self.fields.items()]
+        errors = {key_shown(key): ["is not a known key" + closest(key, known)] for key in original if key not in known}
         if errors:
             raise ValidationError(errors)
 

@@ -84,14 +84,12 @@ class TextOr(fields.Field[Any]):
 class HeldTable(Table):
     plan = Text(known("plans"), **required('plan = "…", a name from [plans]'))
     by = OneOf(*SOURCES, load_default="subscription")
+    from_ = Moment(data_key="from", load_default=0)
     until = Moment(load_default=None)
-
-    class Meta:
-        include = {"from": Moment(load_default=0)}  # noqa: RUF012 -- marshmallow reads it; the word is Python's own
 
     @validates_schema(skip_on_field_errors=True)
     def refuse_end_before_start(self, held: dict[str, Any], **kwargs: Any) -> None:
-        if held["until"] is not None and held["until"] <= held["from"]:
+        if held["until"] is not None and held["until"] <= held["from_"]:
             raise ValidationError("must be later than from", "until")
 
 
@@ -276,7 +274,7 @@ def _case(place: str, case: dict[str, Any], written: dict[str, Any]) -> PolicyCa
         story=Story(**(story | lists)),
         at=at,
         verified=case["verified"],
-        plans=[CasePlan(held["plan"], held["by"], held["from"], held["until"]) for held in case["plans"]],
+        plans=[CasePlan(held["plan"], held["by"], held["from_"], held["until"]) for held in case["plans"]],
         reader_read=read("reader"),
         visitor_read=read("visitor"),
         meter=case["read"]["meter"],
