@@ -9,7 +9,7 @@ from datetime import UTC
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.catalogue import DAY, Catalogue, Offer, Plan, Rule, Story, Tier
+from service.domain.catalogue import DAY, Catalogue, Offer, Plan, Rule, Story, Tier, TierOrigin
 
 NOW = 1_795_000_000
 TIERS = {name: Tier(name, ("notebook",)) for name in ("default", "t0", "t1", "t2")}
@@ -167,3 +167,7 @@ def test_tier_ages_into_another_where_a_rule_by_age_leads_to_another_meter() -> 
     sold = replace(catalogue(default="t2", rules=(Rule("t0", older_than=DAY),)), tiers=metered)
     assert sold.ageing_tiers() == {"t2"}
     assert replace(sold, rules=(Rule("t0", ("city",)),)).ageing_tiers() == frozenset()
+
+
+def test_origin_of_a_tier_in_the_request_is_the_request_even_if_it_does_not_exist() -> None:
+    assert catalogue().tier_origin(Story("s", tier="gone"), NOW) == TierOrigin("gone", "request")

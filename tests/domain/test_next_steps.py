@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.catalogue import Catalogue, MeterPolicy, Offer, Plan, Rule, Story, Tier
-from service.domain.decision import Decision, Identity, NextStep, decide, resolve_entitlements
+from service.domain.decision import NO_ENTITLEMENTS, Decision, Identity, NextStep, decide, resolve_entitlements
 from service.domain.meter import MeterLimit, MeterUse, Tally, merge_counted, meter_standing, window_at
-from service.domain.next_steps import Situation, StepMemory, next_steps
+from service.domain.next_steps import MOST_REMEMBERED, MOST_WORDS, Situation, StepMemory, next_steps
 from service.domain.sources import Grant, Holding, Reason, Standing
 from service.domain.story_passes import pass_holding
 
@@ -328,3 +328,24 @@ def test_steps_of_people_alike_are_found_once_a_window() -> None:
     assert steps(NOW + 1, *MARKS[2:5]) is found
     assert steps(NOW, *MARKS[1:5]) is not found
     assert steps(MIDNIGHT, *MARKS[1:4]) != found
+
+
+def situation_of(story: Story) -> Situation:
+    return Situation(story, catalogue_with((), "events"), NOW, Identity.ANONYMOUS, NO_ENTITLEMENTS, {}, None)
+
+
+def test_memory_of_steps_keeps_no_story_with_very_many_words() -> None:
+    words = tuple(map(str, range(MOST_WORDS)))
+    assert situation_of(Story("s", tags=words)).outline() is not None
+    assert situation_of(Story("s", tags=words, parts=("facts",))).outline() is None
+
+
+def test_full_memory_of_steps_begins_anew_and_answers_the_same() -> None:
+    memory, first = StepMemory(), situation_of(Story("s-0"))
+    found = memory.next_steps(first)
+    for number in range(1, MOST_REMEMBERED):
+        memory.next_steps(situation_of(Story(f"s-{number}")))
+    assert memory.next_steps(first) is found
+    memory.next_steps(situation_of(Story("one-more")))
+    assert memory.next_steps(first) is not found
+    assert memory.next_steps(first) == found
