@@ -19,12 +19,14 @@ MONTH = 31 * 86_400
 
 
 class Waits(BlockingAccess):
-    """Counts the round trips."""
+    """Counts the round trips, and keeps the names of the commands that were read last."""
 
     count = 0
+    commands: Sequence[bytes] = ()
 
     async def read(self, commands: Sequence[Command]) -> list[Any]:
         self.count += 1
+        self.commands = [parts[0] for _, parts in commands]
         return await super().read(commands)
 
     async def run(self, *calls: ScriptCall) -> list[Any]:
@@ -37,12 +39,15 @@ class Site:
 
     def __init__(self, app: InProcessApp) -> None:
         self.app = app
+        self.commands: Sequence[bytes] = ()
+        """What the last question read."""
 
     def ask(self, story: str, reader: str | None = None, visitor: str | None = None) -> tuple[Decision, int]:
         """Return the decision, and how often it waited for the store."""
         waits = Waits(self.app.service.store.link)
         question = AccessQuestion(Story(story, tier="metered"), reader, visitor)
         answer = finish(self.app.service.access_check.answer(waits, question, self.app.clock()))
+        self.commands = waits.commands
         return answer.decision, waits.count
 
     def used(self, story: str, reader: str | None = None, visitor: str | None = None) -> tuple[str, int, bool, int]:
@@ -75,6 +80,18 @@ def test_reader_who_holds_something_is_not_counted(site: Site) -> None:
         decision, waits = site.ask(story, "payer")
         assert (decision.reason, waits) == ("grant", 1)
     assert site.app.reader("payer")["meters"][0]["used"] == 0
+
+
+def test_meters_of_a_holder_are_read_again_when_they_hold_nothing(site: Site) -> None:
+    grant = site.app.grant("payer")
+    assert site.ask("a", "payer", "v")[0].reason == "grant"
+    assert site.commands == [b"HGETALL", b"GET", b"GET"]
+    assert site.ask("b", "payer", "v")[0].reason == "grant"
+    assert site.commands == [b"HGETALL"]
+    assert site.used("mine", visitor="v")[1] == 1
+    site.app.call("DELETE", f"/v1/readers/payer/grants/{grant['id']}?reason=over", admin=True)
+    assert site.used("c", "payer", "v")[:3] == ("full", 2, True)
+    assert site.used("mine", "payer", "v")[:3] == ("full", 2, False)
 
 
 def test_former_holder_is_counted(site: Site) -> None:
