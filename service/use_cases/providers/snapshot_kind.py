@@ -184,22 +184,29 @@ class ProviderSnapshots(ImportKind[SnapshotEntry, SnapshotRow]):
         provider = chunk.manifest.about["provider"]
         stored = self.sources.find_many(provider, [row.id for row in rows])
         owners = self._find_owners({row.id: row.reader for row in rows}, stored)
-        changes = []
+        changes, superseded = [], []
         for row in rows:
             one, owner = stored.get(row.id), owners[row.id]
             if row.action == "skipped" or (one is not None and one.number == row.number):
                 continue  # The second was done before a crash.
-            if (one is not None and one.number > row.number) or owner.is_erased or not owner.tag:
+            if owner.is_erased or not owner.tag:
                 row.action = "skipped"
                 continue
             before = one.as_source(provider, row.id) if one is not None else None
-            changes.append(SnapshotChange(row, _source_of(row, provider, before, chunk), owner, before))
+            change = SnapshotChange(row, _source_of(row, provider, before, chunk), owner, before)
+            if one is not None and one.number > row.number:
+                row.action = "skipped"
+                superseded.append(change)
+            else:
+                changes.append(change)
         merged = self._write_sources(chunk, changes)
         done = [change for change in changes if change.row.id not in merged]
+        self._announce(done)  # Before the entries: a row with an entry is not announced again after a crash.
         entries = {one.row.id: entry_of(one.source, one.row.number, one.owner.tag) for one in done}
-        newer = {name: one for name, one in self.sources.write(provider, entries).items() if one is not None}
-        self._give_way(chunk, done, newer)
-        self._announce(done)
+        found = {name: one for name, one in self.sources.write(provider, entries).items() if one is not None}
+        late = [one for one in done if one.row.id in found and found[one.row.id].number > one.row.number]
+        # A turn that ended early may have written the records of readers whose row a newer report superseded since.
+        self._give_way(chunk, superseded + late, stored | found)
         return [change.row for change in changes if change.row.id in merged]
 
     def _write_sources(self, chunk: ImportChunk[SnapshotRow], changes: Sequence[SnapshotChange]) -> set[str]:
@@ -222,13 +229,15 @@ class ProviderSnapshots(ImportKind[SnapshotEntry, SnapshotRow]):
         return merged
 
     def _give_way(
-        self, chunk: ImportChunk[SnapshotRow], done: Sequence[SnapshotChange], newer: Mapping[str, ProviderSource]
+        self, chunk: ImportChunk[SnapshotRow], late: Sequence[SnapshotChange], newer: Mapping[str, ProviderSource]
     ) -> None:
-        """Take sources back where a newer report came between and gave them to another reader."""
-        late = [change for change in done if change.row.id in newer and newer[change.row.id].number > change.row.number]
+        """Take sources back where a newer report gave them to another reader."""
         owners = self._find_owners({change.row.id: None for change in late}, newer)
         lost = [change for change in late if owners[change.row.id].tag != change.owner.tag]
         self._run(chunk, [_tombstone(one.owner.tag, one, newer[one.row.id].number) for one in lost])
+        if tags := {change.owner.tag for change in lost}:
+            self.index.mark_imported(tags)
+            self.known.forget_all(tags)
 
     def _run(self, chunk: ImportChunk[SnapshotRow], writes: Sequence[SourceWrite]) -> Sequence[str]:
         cause = f"audit:{chunk.manifest.entry}"

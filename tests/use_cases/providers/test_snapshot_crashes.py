@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.adapters.redis.imports.import_store import ImportManifest
+from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.domain.errors import LargestDrop
 from service.domain.sources import External
 from service.use_cases.imports.bulk_imports import BulkImports
@@ -22,6 +23,8 @@ from tests.use_cases.grants.imports.conftest import ANN, Bench, bench_at
 BEFORE = [f"{number},r-{number},supporter," for number in range(7)]
 AFTER = [*BEFORE[:2], "2,r-2,quiet,", "3,r-4,supporter,", "8,r-8,supporter,", "9,r-9,quiet,"]
 """One changes, one moves, three end, two are new."""
+LONG = 600.0
+"""Seconds of a lease that ends in no test."""
 READS = frozenset({"HGETALL", "HMGET", "HGET", "EXISTS"})
 
 
@@ -114,6 +117,13 @@ def test_killed_snapshot_is_finished_before_the_next_is_compared(bench: Bench) -
     assert running(bench) == sorted(AFTER)
 
 
+def test_snapshot_killed_after_an_entry_marks_each_reader_for_the_index(bench: Bench) -> None:
+    with pytest.raises(Killed):
+        apply(bench, bench.imports(bench.link(after=once("write_provider_sources", die))), BEFORE)
+    bench.imports().finish_all()
+    assert ReaderIndex(bench.service.store).count_imported() == len(BEFORE)
+
+
 def test_report_while_a_snapshot_is_applied_stands(bench: Bench) -> None:
     """Report one source to another reader, and end another, between the commit and the writes of the snapshot."""
     apply(bench, bench.imports(), BEFORE)
@@ -129,15 +139,41 @@ def test_report_while_a_snapshot_is_applied_stands(bench: Bench) -> None:
     assert running(bench) == sorted([*AFTER[1:4], "9,r-9,quiet,", "8,r-0,quiet,", "6,r-6,quiet,"])
 
 
+def move_on(bench: Bench) -> None:
+    """Report that another reader has the source which the snapshot moves."""
+    report = ExternalReport("print", "3", "r-9", ANN, bench.clock())
+    bench.service.external_sources.write_source(report, "quiet", None)
+
+
+def owners_of_moved(bench: Bench) -> list[str]:
+    return [row for row in running(bench) if row.startswith("3,")]
+
+
 def test_report_between_read_and_write_of_a_snapshot_stands(bench: Bench) -> None:
     apply(bench, bench.imports(), BEFORE)
+    link = bench.link(after=once("write_import_sources", lambda _: move_on(bench)))
+    apply(bench, bench.imports(link, lease=LONG), AFTER)
+    assert owners_of_moved(bench) == ["3,r-9,quiet,"]
 
-    def report(_: str) -> None:
-        moved = ExternalReport("print", "3", "r-9", ANN, bench.clock())
-        bench.service.external_sources.write_source(moved, "quiet", None)
 
-    apply(bench, bench.imports(bench.link(after=once("write_import_sources", report))), AFTER)
-    assert [row for row in running(bench) if row.startswith("3,")] == ["3,r-9,quiet,"]
+@pytest.mark.parametrize("survived", [0, 3, 5])
+def test_report_stands_if_the_turn_of_a_snapshot_ends_right_after(bench: Bench, survived: int) -> None:
+    """Report between the records of readers and the provider's entries; the turn ends some writes later."""
+    apply(bench, bench.imports(), BEFORE)
+    writes: list[str] = []
+
+    def step(operation: str) -> None:
+        if operation == "write_import_sources" and not writes:
+            move_on(bench)
+        if operation == "write_import_sources" or writes:
+            writes.append(operation)
+        if len(writes) > survived:
+            raise Killed
+
+    with pytest.raises(Killed):
+        apply(bench, bench.imports(bench.link(after=at_writes(step))), AFTER)
+    bench.imports().finish_all()
+    assert owners_of_moved(bench) == ["3,r-9,quiet,"]
 
 
 def test_snapshot_compared_with_a_set_that_changed_is_compared_again(bench: Bench) -> None:

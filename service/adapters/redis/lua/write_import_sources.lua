@@ -7,7 +7,8 @@
 --       8… five for each row: field, number, record, 'reader' | 'past', the reader's ID ('' = unknown: a former release has
 --          staged the import, or the record is a tombstone)
 -- Returns for each row {verdict, the record before ('' = none); for a merged reader the heir's id}
---       'applied' | 'conflict' (rule 'next': it has changed) | 'stale' (rule 'higher': a newer one is stored)
+--       'applied' | 'conflict' (rule 'next': it has changed) | 'stale' (rule 'higher': a newer one is stored, or a tombstone
+--       has nothing to replace)
 --       'merged' (only tombstones are accepted) | 'late' (the lease has ended)
 local time = redis.call('TIME')
 local late = time[1] * 1000 + math.floor(time[2] / 1000) >= tonumber(ARGV[6])
@@ -32,7 +33,7 @@ local function write_source(reader, past, history, field, n, record, place, id)
   local before = here or redis.call('HGET', past, field) or ''
   local have = before ~= '' and number(before) or 0
   if ARGV[7] == 'next' and have ~= n - 1 then return {'conflict', before} end
-  if ARGV[7] == 'higher' and have >= n then return {'stale', before} end
+  if ARGV[7] == 'higher' and (have >= n or before == '' and is_tombstone(record)) then return {'stale', before} end
 
   if place == 'past' then
     move(reader, past, field, record, id)

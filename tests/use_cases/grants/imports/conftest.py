@@ -77,13 +77,16 @@ class Bench:
         assert self.links[-1].wait(60)
         return self.links[-1]
 
-    def imports(self, link: Link | None = None) -> BulkImports:
-        """Return the imports of another process, which dies where its link says; seven rows are three chunks."""
+    def imports(self, link: Link | None = None, lease: float = 0.04) -> BulkImports:
+        """Return the imports of another process, which dies where its link says; seven rows are three chunks.
+
+        On a busy machine a short lease (seconds) can end in any chunk, which is repeated then.
+        """
         service = self.service
         process = assemble(service.settings, link or service.store.link, self.clock, Metrics())
         store = ImportStore(process.store, lambda: process.secrets.sealer("import"))
         kinds = {kind.name: kind for kind in import_kinds(process, process.event_processor, store, UNPACED)}
-        runner = ImportRunner(store, kinds, self.clock, lease=0.04, report=logs.report_failed_import)
+        runner = ImportRunner(store, kinds, self.clock, lease=lease, report=logs.report_failed_import)
         return BulkImports(store, ImportStaging(store, 3), runner, kinds, process.audit, process.approvals)
 
     def submit(self, imports: BulkImports, body: bytes) -> ImportManifest:
