@@ -22,7 +22,8 @@ def ask_as(paywall: Paywall, key: str) -> int:
 @pytest.mark.full
 def test_two_machines_act_as_one(serve: Serve, launch: Launch, until: Until) -> None:
     store = launch("redis8", tcp=True)
-    first = serve(worker=True, REDIS_URL=store.url)
+    one_process = {"REDIS_URL": store.url, "PAYWALL_WORKERS": "1"}  # so that what a machine knows once, it knows
+    first = serve(worker=True, **one_process)
 
     def leader() -> bytes | None:
         (key,) = store.admin().keys("pw*leader") or [b""]
@@ -30,7 +31,7 @@ def test_two_machines_act_as_one(serve: Serve, launch: Launch, until: Until) -> 
 
     until(leader)
     leads = leader()
-    second = serve(worker=True, REDIS_URL=store.url)
+    second = serve(worker=True, **one_process)
     assert first.data != second.data
 
     # What one grants or ends, the other knows at its next answer.
@@ -44,7 +45,7 @@ def test_two_machines_act_as_one(serve: Serve, launch: Launch, until: Until) -> 
     key = first.post("/v1/keys", {"name": "desk", "role": "owner"}, first.admin).json()["key"]
     assert (ask_as(first, key), ask_as(second, key)) == (200, 200)
     assert second.call("DELETE", "/v1/keys/desk?reason=left", None, second.admin).status_code == 200
-    until(lambda: 200 not in {ask_as(machine, key) for machine in (first, second) for _ in range(4)})
+    until(lambda: 200 not in {ask_as(machine, key) for machine in (first, second)})
     assert {ask_as(machine, key) for machine in (first, second)} <= {401, 429}, "too many wrong keys are 429"
 
     # One worker leads. When its machine is gone, the other's takes over, and the other machine answers as before.
