@@ -201,7 +201,7 @@ class ReadCounter:
             join = meters.join_visitor(keys, frame, asked, facts.reader)
             return join, meters.count_for_reader(keys, frame, facts.reader, story, meter.limit, {})
         stories: Mapping[bytes, int] = {}
-        if asked is not None:
+        if asked is not None and (visitor.joined is None or visitor.read):  # A joined one without stories adds none.
             join = meters.join_visitor(keys, frame, asked, facts.reader)
             stories = await _stories_to_add(store, join, visitor, frame, facts)
         if not stories and not needed:
