@@ -22,8 +22,7 @@ def ask_as(paywall: Paywall, key: str) -> int:
 @pytest.mark.full
 def test_two_machines_act_as_one(serve: Serve, launch: Launch, until: Until) -> None:
     store = launch("redis8", tcp=True)
-    one_process = {"REDIS_URL": store.url, "PAYWALL_WORKERS": "1"}  # so that what a machine knows once, it knows
-    first = serve(worker=True, **one_process)
+    first = serve(worker=True, REDIS_URL=store.url, PAYWALL_WORKERS="1")  # What its one process knows, a machine knows.
 
     def leader() -> bytes | None:
         (key,) = store.admin().keys("pw*leader") or [b""]
@@ -31,7 +30,7 @@ def test_two_machines_act_as_one(serve: Serve, launch: Launch, until: Until) -> 
 
     until(leader)
     leads = leader()
-    second = serve(worker=True, **one_process)
+    second = serve(worker=True, REDIS_URL=store.url, PAYWALL_WORKERS="1")
     assert first.data != second.data
 
     # What one grants or ends, the other knows at its next answer.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner, Result
@@ -20,9 +22,17 @@ from stripe_lookalike import RunningLookalike
 from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import environment
 from tests.stripe_fixtures import Control
-from tests.use_cases.takeover.sample_exports import EXPORTS, LEVELS, POLICY, level_map, read_sample
+from tests.use_cases.takeover.sample_exports import (
+    LEVELS,
+    POLICY,
+    as_of_today,
+    level_map,
+    read_sample,
+    sample_of_today,
+)
 
 DAY = 86_400
+NEW_YORK = ZoneInfo("America/New_York")
 STRIPE_KEY = "sk_test_of_the_take_over"
 KEYS = ["id", "rows", "links", "grants", "skipped", "same", "gains", "loses", "differences"]
 SAMPLES = ("ghost", "leaky", "pmp", "woocommerce", "stripe_subscriptions")
@@ -34,7 +44,7 @@ class Publisher:
     def __init__(self, folder: Path, store: str, make_app: MakeApp, policy: str = POLICY, **env: str) -> None:
         self.folder = folder
         self.env = environment(folder, policy, {"REDIS_URL": store, "PAYWALL_PREFIX": folder.name, **env})
-        self.config = ("--config", str(self.write("levels.toml", LEVELS)))
+        self.config = ("--config", str(self.write("levels.toml", as_of_today(LEVELS))))
         self._make_app, self._store = make_app, store
 
     def run(self, *arguments: str, status: int = 0) -> Result:
@@ -43,17 +53,21 @@ class Publisher:
         assert result.exception is None or isinstance(result.exception, SystemExit)
         return result
 
-    def take_over(self, form: str, *files: Path, status: int = 0, **options: bool) -> dict[str, Any]:
+    def take_over(self, form: str, *files: Path | str, status: int = 0, **options: bool) -> dict[str, Any]:
         flags = [f"--{name.replace('_', '-')}" for name, on in options.items() if on]
-        given = [str(file) for file in files] or [str(EXPORTS / f"{form}.csv")]
+        given = [str(file) for file in files] or [self.export(form)]
         result = self.run(form.partition("_")[0], *given, *self.config, *flags, "--json", status=status)
         found: dict[str, Any] = json.loads(result.stdout)
         return found
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
-        path.write_text(text)
+        path.write_text(text, newline="")
         return path
+
+    def export(self, form: str) -> str:
+        """Write a sample export, and return its path."""
+        return str(self.write(f"{form}.csv", sample_of_today(form)))
 
     def app(self) -> InProcessApp:
         """Return the service over the same store, without a key."""
@@ -129,13 +143,16 @@ def test_readers_have_the_access_that_grants_give(publisher: Publisher) -> None:
     app = publisher.app()
     assert _readers_with_access(app) == {"7", "9", "10", "11", "12", "16"}
     (grant,) = [one for one in app.reader("12")["sources"] if one["type"] == "grant"]
-    assert (grant["reason"], grant["until"], grant["plan"]) == ("takeover: leaky", "2026-12-16T04:59:59Z", "supporter")
+    last_day = datetime.fromisoformat(as_of_today("2026-12-15")).replace(hour=23, minute=59, second=59, tzinfo=NEW_YORK)
+    until = last_day.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert (grant["reason"], grant["until"], grant["plan"]) == ("takeover: leaky", until, "supporter")
 
 
 def test_run_after_an_interruption_finishes_what_was_committed(publisher: Publisher) -> None:
     app, form = publisher.app(), FORMATS["leaky"]
     takeover, now = app.service.takeover, app.clock()
-    found = takeover.examine(form, read_sample("leaky"), level_map(), now, lambda what, done, of: None)
+    rows = read_sample("leaky", sample_of_today("leaky").encode(), now=now)
+    found = takeover.examine(form, rows, level_map(as_of_today(LEVELS)), now, lambda what, done, of: None)
     assert takeover.commit(found, Actor("cli:ann"), now) is not None
     again = publisher.take_over("leaky", accept_losses=True)
     assert (again["id"], again["links"], again["grants"]) == (None, 0, 0)
@@ -280,7 +297,7 @@ def test_group_payer_has_a_seat_afterwards_and_not_after_the_undo(with_key: Publ
 def test_nothing_is_written_while_stripe_is_out_of_reach(make_publisher: MakePublisher, dry_run: bool) -> None:
     publisher = make_publisher(STRIPE_API_KEY=STRIPE_KEY, STRIPE_API_BASE="http://127.0.0.1:9")
     flags = ["--dry-run"] if dry_run else ["--accept-losses"]
-    result = publisher.run("ghost", str(EXPORTS / "ghost.csv"), *publisher.config, *flags, status=1)
+    result = publisher.run("ghost", publisher.export("ghost"), *publisher.config, *flags, status=1)
     assert "Stripe" in result.stderr
     assert result.stdout == ""
     app = publisher.app()
@@ -290,30 +307,30 @@ def test_nothing_is_written_while_stripe_is_out_of_reach(make_publisher: MakePub
 
 def test_file_that_is_cut_is_refused_with_its_line(publisher: Publisher) -> None:
     cut = publisher.folder / "cut.csv"
-    cut.write_bytes((EXPORTS / "ghost.csv").read_bytes()[:-60])
+    cut.write_bytes(sample_of_today("ghost").encode()[:-60])
     result = publisher.run("ghost", str(cut), "--accept-losses", status=1)
     assert f"{cut}, line 17, row: has" in result.stderr
     assert result.stderr.rstrip().endswith("Nothing was written.")
 
 
 def test_header_alone_is_nothing_to_do(publisher: Publisher) -> None:
-    header = (EXPORTS / "pmp.csv").read_text().splitlines()[0]
+    header = sample_of_today("pmp").splitlines()[0]
     found = publisher.take_over("pmp", publisher.write("empty.csv", f"{header}\n"))
     assert found == {**dict.fromkeys(KEYS, 0), "id": None, "skipped": {}, "differences": []}
     assert _audit(publisher.app()) == []
 
 
 def test_first_dry_run_proposes_a_map_that_can_be_saved(publisher: Publisher) -> None:
-    result = publisher.run("leaky", str(EXPORTS / "leaky.csv"), "--dry-run", status=1)
+    result = publisher.run("leaky", publisher.export("leaky"), "--dry-run", status=1)
     proposed = result.stdout.partition("name a plan for each level:\n\n")[2]
     filled = publisher.write("takeover.toml", proposed.replace('= ""', '= "supporter"'))
-    publisher.run("leaky", str(EXPORTS / "leaky.csv"), "--dry-run", "--config", str(filled), "--accept-losses")
+    publisher.run("leaky", publisher.export("leaky"), "--dry-run", "--config", str(filled), "--accept-losses")
     assert '"1" = ""  # 15 rows, 12 with access' in proposed
 
 
 def test_mistakes_in_the_map_are_refused_with_their_places(publisher: Publisher) -> None:
     wrong = publisher.write("wrong.toml", '[levels]\nGold = "none"\n[ends]\ngift = "soon"\n')
-    result = publisher.run("ghost", str(EXPORTS / "ghost.csv"), "--config", str(wrong), status=1)
+    result = publisher.run("ghost", publisher.export("ghost"), "--config", str(wrong), status=1)
     assert "levels.Gold: must be a plan" in result.stderr
     assert "ends.gift: must be a date" in result.stderr
 
@@ -327,7 +344,7 @@ def test_wrong_usage_exits_with_2(publisher: Publisher, arguments: tuple[str, ..
 
 def test_page_that_could_not_be_written_is_refused_before_anything_else(publisher: Publisher) -> None:
     page = publisher.folder / "missing" / "report.html"
-    publisher.run("leaky", str(EXPORTS / "leaky.csv"), "--accept-losses", "--html", str(page), status=2)
+    publisher.run("leaky", publisher.export("leaky"), "--accept-losses", "--html", str(page), status=2)
     assert _audit(publisher.app()) == []
 
 
@@ -338,7 +355,7 @@ def test_undo_of_what_is_no_take_over_is_refused(publisher: Publisher) -> None:
 def test_report_names_reasons_lines_and_what_to_do(publisher: Publisher) -> None:
     page = publisher.folder / "report.html"
     text = publisher.run(
-        "ghost", str(EXPORTS / "ghost.csv"), *publisher.config, "--dry-run", "--html", str(page), status=1
+        "ghost", publisher.export("ghost"), *publisher.config, "--dry-run", "--html", str(page), status=1
     ).stdout
     assert "15 rows: 10 links, 3 grants, 2 skipped" in text
     assert "Lose access, 1: the level has no line in takeover.toml. Add a line under [levels], or to free." in text
@@ -347,7 +364,7 @@ def test_report_names_reasons_lines_and_what_to_do(publisher: Publisher) -> None
     html = page.read_text()
     assert "65a1b2c3d4e5f60718290014" in html
     assert "loses access" in html
-    assert "http" not in html.replace("http-equiv", "").replace(str(EXPORTS), "")
+    assert "http" not in html.replace("http-equiv", "").replace(str(publisher.folder), "")
 
 
 def test_page_shows_what_a_file_says_as_text(publisher: Publisher) -> None:
@@ -362,7 +379,7 @@ def test_page_shows_what_a_file_says_as_text(publisher: Publisher) -> None:
 
 def test_several_files_are_taken_over_as_one(publisher: Publisher) -> None:
     found = publisher.take_over(
-        "stripe", EXPORTS / "stripe_subscriptions.csv", EXPORTS / "stripe_customers.csv", accept_losses=True
+        "stripe", publisher.export("stripe_subscriptions"), publisher.export("stripe_customers"), accept_losses=True
     )
     assert found["rows"] == 17
     assert {Path(one["file"]).name for one in found["differences"]} == {"stripe_subscriptions.csv"}
@@ -371,7 +388,7 @@ def test_several_files_are_taken_over_as_one(publisher: Publisher) -> None:
 
 def test_many_grants_wait_for_a_second_admin(make_publisher: MakePublisher) -> None:
     publisher = make_publisher(f'{POLICY}\n[grants]\nconfirm_above = {{ readers = 2, length = "90d" }}\n')
-    result = publisher.run("leaky", str(EXPORTS / "leaky.csv"), *publisher.config, "--accept-losses")
+    result = publisher.run("leaky", publisher.export("leaky"), *publisher.config, "--accept-losses")
     assert "waits for a second admin" in result.stdout
     app = publisher.app()
     assert _audit(app) == ["approval.ask"]
@@ -386,7 +403,7 @@ def test_many_grants_wait_for_a_second_admin(make_publisher: MakePublisher) -> N
 
 def test_plan_that_cannot_be_granted_is_refused(make_publisher: MakePublisher) -> None:
     publisher = make_publisher(f'{POLICY}\n[grants]\nplans = ["vip"]\n')
-    result = publisher.run("leaky", str(EXPORTS / "leaky.csv"), *publisher.config, "--accept-losses", status=1)
+    result = publisher.run("leaky", publisher.export("leaky"), *publisher.config, "--accept-losses", status=1)
     assert "plan supporter" in result.stderr
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 
@@ -72,11 +74,26 @@ def level_map(text: str = LEVELS) -> LevelMap:
     return read_level_map(text.encode(), catalogue())
 
 
+def as_of_today(text: str) -> str:
+    """Return a text whose dates are as many days later as the samples are older than today."""
+    age = datetime.now(UTC).date() - datetime.fromtimestamp(NOW, UTC).date()
+    return re.sub(r"20\d\d-\d\d-\d\d", lambda found: str(date.fromisoformat(found[0]) + age), text)
+
+
+def sample_of_today(form: str) -> str:
+    """Return a sample export as if it had been written today, for tests that run commands."""
+    return as_of_today((EXPORTS / f"{form}.csv").read_bytes().decode())
+
+
 def read_sample(
-    name: str, body: bytes | None = None, levels: LevelMap | None = None, column: str | None = None
+    name: str,
+    body: bytes | None = None,
+    levels: LevelMap | None = None,
+    column: str | None = None,
+    now: float = NOW,
 ) -> list[ExportRow]:
     """Return the rows of a sample export, or of `body` in its format: the first word of the name."""
     form = FORMATS[name.partition("_")[0]]
     known = (levels or level_map()).known_levels
-    context = ReadingContext(NOW, catalogue().zone, column or form.reader_column, known)
+    context = ReadingContext(now, catalogue().zone, column or form.reader_column, known)
     return read_export((EXPORTS / f"{name}.csv").read_bytes() if body is None else body, 0, form, context)
