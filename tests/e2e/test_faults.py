@@ -72,7 +72,8 @@ class Load:
             body = {"plan": "vip", "reason": "press card", "until": None}
             url = f"{self.paywall.url}/v1/readers/granted-{number}/grants"
             try:
-                answer = requests.post(url, json=body, headers=self.paywall.as_admin, timeout=60)
+                # Short, so that one connection that stays without an answer does not hold up all grants.
+                answer = requests.post(url, json=body, headers=self.paywall.as_admin, timeout=15)
             except requests.RequestException:
                 self.refused += 1
                 continue
