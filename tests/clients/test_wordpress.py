@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -100,14 +101,16 @@ def wordpress(paywall: Paywall, short_folder: Path, tmp_path_factory: pytest.Tem
     site = subprocess.Popen(
         ["php", "-d", "opcache.enable=0", "-S", f"127.0.0.1:{port}", "-t", str(root)],
         env={**os.environ, "PHP_CLI_SERVER_WORKERS": "4"},
+        start_new_session=True,
         **quiet,
     )
     try:
         wait_until(lambda: _answers(f"http://127.0.0.1:{port}/wp-includes/version.php"))
         yield WordPress(f"http://127.0.0.1:{port}", paywall, root)
     finally:
+        os.killpg(site.pid, signal.SIGTERM)  # Its workers would outlive it.
+        server.terminate()
         for process in (site, server):
-            process.terminate()
             process.wait()
 
 
