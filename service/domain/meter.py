@@ -111,6 +111,11 @@ class MeterStanding:
         """Return whether the meter opens the story: it is already counted, or a free story is left."""
         return self.seen or self.used < self.limit
 
+    @property
+    def would_count(self) -> bool:
+        """Return whether a read of the story counts: it is new, and a free story is left."""
+        return not self.seen and self.used < self.limit
+
 
 def merge_counted(policy: MeterPolicy, own: Mapping[bytes, int], joining: Mapping[bytes, int]) -> Mapping[bytes, int]:
     """Return both as one set; in a rolling window a story that is in both counts from the later read."""

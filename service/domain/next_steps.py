@@ -29,8 +29,8 @@ from service.domain.meter import MeterLimit, MeterStanding, MeterUse
 from service.domain.sources import Holding, Reason, Standing
 from service.domain.times import LAST_SECOND
 
-MOST_WORDS = 40
-"""The tags and parts of a story whose steps are remembered."""
+MOST_TAGS_AND_PARTS = 40
+"""How many a story can have together whose steps are remembered."""
 MOST_REMEMBERED = 4_096
 """How many situations are remembered."""
 
@@ -120,7 +120,7 @@ class Situation:
         """
         if self.entitlements.holdings or self.entitlements.by_feature or self.story_pass is not None:
             return None
-        if len(self.story.tags) + len(self.story.parts) > MOST_WORDS:
+        if len(self.story.tags) + len(self.story.parts) > MOST_TAGS_AND_PARTS:
             return None
         meters = tuple([use.outline() for use in self.meters.values()])
         return None if None in meters else (self.story, self.identity, meters)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from service.domain.catalogue import Catalogue, MeterPolicy, Offer, Plan, Rule, Story, Tier
 from service.domain.decision import NO_ENTITLEMENTS, Decision, Identity, NextStep, decide, resolve_entitlements
 from service.domain.meter import MeterLimit, MeterUse, Tally, merge_counted, meter_standing, window_at
-from service.domain.next_steps import MOST_REMEMBERED, MOST_WORDS, Situation, StepMemory, next_steps
+from service.domain.next_steps import MOST_REMEMBERED, MOST_TAGS_AND_PARTS, Situation, StepMemory, next_steps
 from service.domain.sources import Grant, Holding, Reason, Standing
 from service.domain.story_passes import pass_holding
 
@@ -335,7 +335,7 @@ def situation_of(story: Story) -> Situation:
 
 
 def test_memory_of_steps_keeps_no_story_with_very_many_words() -> None:
-    words = tuple(map(str, range(MOST_WORDS)))
+    words = tuple(map(str, range(MOST_TAGS_AND_PARTS)))
     assert situation_of(Story("s", tags=words)).outline() is not None
     assert situation_of(Story("s", tags=words, parts=("facts",))).outline() is None
 

@@ -46,14 +46,12 @@ from service.use_cases.access.counting import (
     NO_FACTS,
     CountedFacts,
     ReadCounter,
+    RecentReaders,
     StoredFacts,
     StoredMeter,
 )
 from service.use_cases.access.new_visitors import NewVisitors
 from service.use_cases.story_passes.validation import PassClaim, PassValidator, ValidPass
-
-MOST_HOLDERS = 8_192
-"""How many readers are remembered as holders of something, by which only their record is read."""
 
 # These two are not frozen, because that makes each of them cost a microsecond more in each check.
 
@@ -165,7 +163,7 @@ class AccessCheck:
         self._frames: dict[str, MeterFrame] = {}
         self._ageing = catalogue.ageing_tiers()
         self._next_steps = StepMemory().next_steps
-        self._holders: set[str] = set()
+        self._holders = RecentReaders()
         """Readers whose record opened a story lately: it is read alone, and their meters only if it opens no more."""
 
     def check(self, question: AccessQuestion, now: float) -> AccessAnswer:
@@ -211,20 +209,18 @@ class AccessCheck:
         if claim is None and question.reader is None and not frames and needs_no_store(question.story, tier):
             return self._apply_rules(question, tier, NO_FACTS, now)
         found = None
-        if claim is None and question.count and tier.meter is not None and len(frames) == 1:
-            found = await self._counter.count_at_once(store, question, frames[0])
-        if isinstance(found, CountedFacts):
-            return self._apply_rules(question, tier, found.facts, now, counted=found.counted)
-        if question.reader in self._holders and claim is None:
+        if claim is None and question.reader in self._holders:
             facts = await self._read(store, question.reader, question.visitor, [], now)
             if facts.entitlements.opens(tier.requires):
                 return self._apply_rules(question, tier, facts, now)
             self._holders.discard(question.reader)
+        elif claim is None and question.count and tier.meter is not None and len(frames) == 1:
+            found = await self._counter.count_at_once(store, question, frames[0])
+        if isinstance(found, CountedFacts):
+            return self._apply_rules(question, tier, found.facts, now, counted=found.counted)
         facts = await self._read(store, question.reader, question.visitor, frames, now, claim=claim, replies=found)
         if question.reader is not None and facts.entitlements.opens(tier.requires):
-            if len(self._holders) >= MOST_HOLDERS:
-                self._holders.clear()
-            self._holders.add(question.reader)
+            self._holders.remember(question.reader)
         return await self._decide_and_count(store, question, tier, facts, claim, now)
 
     async def _decide_and_count(

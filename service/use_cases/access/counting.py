@@ -82,8 +82,16 @@ class StoredFacts:
         return Situation(question.story, catalogue, now, question.identity, self.entitlements, uses, story_pass)
 
 
-MOST_READ_FIRST = 8_192
-"""How many readers are remembered whose meter is read before it is counted."""
+class RecentReaders(set[str]):
+    """Readers of whom something was seen lately. A full set begins anew: what it forgets costs a round trip or some bytes."""
+
+    MOST = 8_192
+
+    def remember(self, reader: str) -> None:
+        """Add a reader."""
+        if len(self) >= self.MOST:
+            self.clear()
+        self.add(reader)
 
 
 class CountedFacts(NamedTuple):
@@ -103,7 +111,8 @@ class ReadCounter:
     def __init__(self, keys: Keys, new_visitors: NewVisitors) -> None:
         self._keys = keys
         self._new_visitors = new_visitors
-        self._read_first: set[str] = set()
+        self._uncounted = RecentReaders()
+        """Readers of whom no story was counted: that is likely of their next one too, and then a read costs less."""
 
     async def count_at_once(
         self, store: StoreAccess, question: AccessQuestion, frame: MeterFrame
@@ -115,7 +124,7 @@ class ReadCounter:
         try:
             if question.reader is None:
                 return await self._count_visitor(store, question, frame)
-            if question.visitor is None and question.reader not in self._read_first:
+            if question.visitor is None and question.reader not in self._uncounted:
                 return await self._count_bare_reader(store, question.reader, question.story.id, frame)
         except StoreUnavailable as failure:
             if failure.why != "oom":  # The memory has filled up since the prober looked: such a script does not begin.
@@ -139,10 +148,8 @@ class ReadCounter:
         self, store: StoreAccess, reader: str, story: str, frame: MeterFrame
     ) -> CountedFacts | list[Any]:
         ((verdict, value, *record),) = await store.run(meters.count_for_bare_reader(self._keys, frame, reader, story))
-        if verdict != COUNTED:  # It is likely that the next story is not counted either, and to read costs less.
-            if len(self._read_first) >= MOST_READ_FIRST:
-                self._read_first.clear()
-            self._read_first.add(reader)
+        if verdict != COUNTED:
+            self._uncounted.remember(reader)
         if verdict == HOLDS_SOMETHING:
             return [*record, value]
         of_reader: dict[str, StoredMeter] = {frame.policy.name: (frame, value)}
@@ -159,54 +166,54 @@ class ReadCounter:
         now: float,
     ) -> CountedFacts | None:
         """Count a read that is new, and add the visitor's stories to the reader's; `None`: nothing had to be written."""
-        call = await self._calls(store, question, frame, facts, meter, now)
-        if call is None:
+        visitor = question.visitor
+        if facts.reader is not None:
+            if self.refusal(question, frame, facts, now):
+                visitor = None  # A claim on them would be a new meter; they have no stories.
+            calls = await self._calls_for_reader(store, visitor, question.story.id, frame, facts, meter)
+        elif visitor is not None and meter.would_count:
+            calls = [meters.count_for_visitor(self._keys, frame, visitor, question.story.id, meter.limit)]
+        else:
+            calls = []
+        if not calls:
             return None
-        *_, (verdict, value) = await store.run(*call)
+        *_, (verdict, value) = await store.run(*calls)
         counted, name = verdict == COUNTED, frame.policy.name
         after: dict[str, StoredMeter] = {name: (frame, value)}
         if facts.reader is None:
             return CountedFacts(replace(facts, visitors={**facts.visitors, **after}), counted)
         if counted:
-            self._read_first.discard(facts.reader)
+            self._uncounted.discard(facts.reader)
         visitors = facts.visitors
         if facts.visitor_tally(name).joined is None:
             # What they had read is in the reader's meter now, unless they joined another reader meanwhile.
             visitors = {**visitors, name: (frame, None)}
         return CountedFacts(replace(facts, readers={**facts.readers, **after}, visitors=visitors), counted)
 
-    async def _calls(
+    async def _calls_for_reader(
         self,
         store: StoreAccess,
-        question: AccessQuestion,
+        visitor: str | None,
+        story: str,
         frame: MeterFrame,
         facts: StoredFacts,
         meter: metering.MeterStanding,
-        now: float,
-    ) -> tuple[ScriptCall, ...] | None:
-        """Return the calls that count the read, the counting one last; `None` where nothing is to be written."""
-        keys, policy, story = self._keys, frame.policy, question.story.id
-        needed = meter.opens and not meter.seen
-        if facts.reader is None:
-            if not needed or question.visitor is None:
-                return None
-            return (meters.count_for_visitor(keys, frame, question.visitor, story, meter.limit),)
-        asked = question.visitor
-        if self.refusal(question, frame, facts, now):
-            asked = None  # A claim on them would be a new meter; they have no stories.
-        visitor = facts.visitor_tally(policy.name)
-        if needed and asked is not None and visitor.joined is None and not visitor.read:
-            # The visitor has no stories to add: one round trip joins them with the reader and counts the story. What they
-            # read meanwhile joins with the next request, like everything that they read later.
-            join = meters.join_visitor(keys, frame, asked, facts.reader)
-            return join, meters.count_for_reader(keys, frame, facts.reader, story, meter.limit, {})
+    ) -> list[ScriptCall]:
+        """Return the calls that join the visitor and count the read, the counting one last; none if nothing changes."""
+        keys, reader = self._keys, facts.reader
+        assert reader is not None
+        tally = facts.visitor_tally(frame.policy.name)
         stories: Mapping[bytes, int] = {}
-        if asked is not None and (visitor.joined is None or visitor.read):  # A joined one without stories adds none.
-            join = meters.join_visitor(keys, frame, asked, facts.reader)
-            stories = await _stories_to_add(store, join, visitor, frame, facts)
-        if not stories and not needed:
-            return None
-        return (meters.count_for_reader(keys, frame, facts.reader, story, meter.limit, stories),)
+        if visitor is not None and (tally.joined is None or tally.read):  # A joined one without stories adds none.
+            join = meters.join_visitor(keys, frame, visitor, reader)
+            if meter.would_count and tally.joined is None and not tally.read:
+                # The visitor has no stories to add: one round trip joins them with the reader and counts the story. What
+                # they read meanwhile joins with the next request, like everything that they read later.
+                return [join, meters.count_for_reader(keys, frame, reader, story, meter.limit, {})]
+            stories = await _stories_to_add(store, join, tally, frame, facts)
+        if not stories and not meter.would_count:
+            return []
+        return [meters.count_for_reader(keys, frame, reader, story, meter.limit, stories)]
 
     def refusal(
         self, question: AccessQuestion, frame: MeterFrame, facts: StoredFacts, now: float

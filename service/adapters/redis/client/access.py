@@ -46,7 +46,7 @@ def commands_of_check(
         tag = visitor_hash(visitor)
         names += [keys.visitor_meter(tag, code) for code in meters]
     commands += [(name, (b"GET", name)) for name in names]
-    return commands or [(keys.shared("probe"), (b"PING",))]
+    return tuple(commands) or ((keys.shared("probe"), (b"PING",)),)
 
 
 class StoreAccess(Protocol):
