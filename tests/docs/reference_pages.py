@@ -85,6 +85,7 @@ MEANINGS = {
     "conflict": "The request doesn't fit the current state, or the first request with this `Idempotency-Key` still runs.",
     "too-slow": "The body didn't arrive in time.",
     "too-large": "The body is larger than the route accepts.",
+    "path-too-long": "The path has more than 1,200 characters, so no route can match it.",
     "not-json-type": "The body must be sent as `application/json`.",
     "invalid": "A field, a parameter, or an ID in the path is wrong.",
     "too-many": "Too many wrong keys came from this address within a minute.",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from service.adapters.observability.logs import log, where
 from service.adapters.redis.client.access import LoopAccess, StoreAccess
 from service.adapters.redis.client.link import Link
-from service.entrypoints.http import access_route
+from service.entrypoints.http import access_route, errors
 from service.entrypoints.http.admin.application import largest_body
 from service.entrypoints.http.rsgi_types import Exchange, Scope
 from service.entrypoints.http.wsgi import Web
@@ -124,7 +124,9 @@ class RsgiApp:
                     return
                 body = _Late() if content is None else BytesIO(content)
         if len(path) > LONGEST_PATH:
-            exchange.response_bytes(414, [("Connection", "close")], b"")
+            detail = f"The path has {len(path):,} characters. No route has more than {LONGEST_PATH:,}."
+            refusal = errors.response(Problem(414, detail, headers={"Connection": "close"}))
+            exchange.response_bytes(414, refusal.headers.to_wsgi_list(), refusal.get_data())
             return
         threads = self._checks if respond is not None else self._probes if path in _PROBES else self._threads
         status, answered, content = await self._flask.respond(scope, exchange, threads, body)

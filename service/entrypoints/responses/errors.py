@@ -23,6 +23,7 @@ STATUSES: dict[int, tuple[str, str]] = {
     409: ("conflict", "Conflict"),
     408: ("too-slow", "Too slow"),
     413: ("too-large", "Too large"),
+    414: ("path-too-long", "Path too long"),
     415: ("not-json-type", "Unsupported content type"),
     422: ("invalid", "Invalid input"),
     429: ("too-many", "Too many attempts"),

@@ -92,8 +92,9 @@ def test_header_with_an_underscore_does_not_pass_for_another(raw: Callable[[], R
 def test_path_that_no_route_can_have_is_refused_before_routing(raw: Callable[[], Raw], path: bytes) -> None:
     """Routing one of 60,000 characters took a thread and its core for half a minute, without a key."""
     one = raw().send(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
-    status, headers, _ = one.answer()
-    assert (status, headers["connection"]) == (414, "close")
+    status, headers, body = one.answer()
+    assert (status, headers["connection"], headers["content-type"]) == (414, "close", "application/problem+json")
+    assert json.loads(body)["type"] == "urn:paywall:problem:path-too-long"
 
 
 def test_longest_decision_id_is_routed(raw: Callable[[], Raw]) -> None:
