@@ -77,8 +77,11 @@ VIEWS = (
 )
 
 LARGEST_SIGN_IN = 16 * 1024
+"""Bytes of a form from a browser that is not signed in. Larger ones on many connections would fill the memory."""
 LARGEST_FORM = 256 * 1024
+"""Bytes of a form of someone who is signed in, without the file of an import."""
 UPLOADS = "/admin/imports"
+"""Where the pages begin whose forms can have a file."""
 LARGEST_FORM_SHOWN = 64 * 1024
 """Bytes of a rejected form up to which the error page shows its fields again."""
 
@@ -107,10 +110,7 @@ HEADERS = {
 
 
 def largest_body(path: str) -> int:
-    """Return how many bytes a form of these pages may have; only one with a file may have more.
-
-    The sign-in form takes a stranger's, so that larger ones on many connections would fill the memory.
-    """
+    """Return how many bytes a form sent to this path can have from someone who is signed in."""
     return LARGEST_FORM + (imports.LARGEST_FILE if path.startswith(UPLOADS) else 0)
 
 
@@ -197,10 +197,8 @@ def _authorize(context: PageContext) -> Response | None:
     if role is not None and not has_role(role):
         raise Problem(403, f"This needs the role “{ROLES[role]}”. Your role is “{ROLES[g.principal.role]}”.")
     if request.method not in ("GET", "HEAD", "OPTIONS"):
-        is_stranger = g.principal is None
-        request.max_content_length = (
-            LARGEST_SIGN_IN if is_stranger else largest_body(request.script_root + request.path)
-        )
+        path = request.script_root + request.path
+        request.max_content_length = LARGEST_SIGN_IN if g.principal is None else largest_body(path)
         _check_form(context)
     return None
 
