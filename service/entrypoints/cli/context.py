@@ -235,12 +235,12 @@ limit_option = click.option(
 after_option = click.option("--after", help="The last answer's next.")
 
 
-def _typed(one: paging.ListFilter) -> dict[str, Any]:
-    """Return the type and the help of an option for a filter."""
-    if one.spec.get("format") == "date-time":
+def _type_and_help(one: paging.ListFilter) -> dict[str, Any]:
+    """Return what `click.option` takes for a filter of a list."""
+    if one.schema.get("format") == "date-time":
         return {"type": MOMENT, "help": "Only what ends earlier than a date (2027-01-01), a span (30d) or a time."}
-    choices = ("true", "false") if one.spec["type"] == "boolean" else one.spec.get("enum")
-    return {"type": click.Choice(choices) if choices else None, "help": one.words}
+    choices = ("true", "false") if one.schema["type"] == "boolean" else one.schema.get("enum")
+    return {"type": click.Choice(choices) if choices else None, "help": one.description}
 
 
 def filter_options(kind: ListKind) -> Callable[[Command], Command]:
@@ -248,7 +248,7 @@ def filter_options(kind: ListKind) -> Callable[[Command], Command]:
 
     def add(command: Command) -> Command:
         for name, one in reversed(list(kind.filters.items())):
-            command = click.option(f"--{name.replace('_', '-')}", **_typed(one))(command)
+            command = click.option(f"--{name.replace('_', '-')}", **_type_and_help(one))(command)
         return command
 
     return add

@@ -44,8 +44,8 @@ AFTER = query("after", "`next` of the last answer: the page that follows it.")
 
 
 def filters_of(kind: ListKind) -> tuple[Parameter, ...]:
-    """Return the parameters of a list that choose items."""
-    return tuple(query(name, one.words, one.spec) for name, one in kind.filters.items())
+    """Return the parameters that filter a list."""
+    return tuple(query(name, one.description, one.schema) for name, one in kind.filters.items())
 
 
 def parameters_of(kind: ListKind) -> tuple[Parameter, ...]:

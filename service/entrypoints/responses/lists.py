@@ -103,17 +103,17 @@ def _passes(service: Service, page: Page) -> Found:
     return [write_pass(one, service.pass_tokens, now) for one in found], last
 
 
-def _one_of(*words: str) -> Callable[[str], str]:
+def _one_of(*options: str) -> Callable[[str], str]:
     def read(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"must be one of {', '.join(words)}")
+        if text not in options:
+            raise ValueError(f"must be one of {', '.join(options)}")
         return text
 
     return read
 
 
-def _choice(words: str, *options: str) -> ListFilter:
-    return ListFilter(words, _one_of(*options), {"type": "string", "enum": list(map(str, options))})
+def _choice(description: str, *options: str) -> ListFilter:
+    return ListFilter(description, _one_of(*options), {"type": "string", "enum": list(map(str, options))})
 
 
 _ENDS_BEFORE = ListFilter(

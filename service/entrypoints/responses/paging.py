@@ -22,12 +22,12 @@ Item = TypeVar("Item")
 
 
 class ListFilter(NamedTuple):
-    """A parameter of a list: which items it leaves, what reads its value, and the type of that in `/openapi.json`."""
+    """A parameter that filters a list: its description, what reads its value, and its schema in `/openapi.json`."""
 
-    words: str
+    description: str
     read: Callable[[str], Any]
     """`ValueError` says what is wrong with a value."""
-    spec: Mapping[str, Any] = MappingProxyType({"type": "string"})
+    schema: Mapping[str, Any] = MappingProxyType({"type": "string"})
 
 
 Filters = Mapping[str, ListFilter]
