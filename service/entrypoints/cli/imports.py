@@ -101,7 +101,7 @@ def _find(run: Invocation, import_id: str, kinds: Sequence[str]) -> ImportManife
 
 def _finished(service: Service, manifest: ImportManifest) -> ImportManifest:
     """Finish committed work, with a bar; a crash or Ctrl-C leaves the rest to a running `serve` or worker."""
-    with names_committed(manifest.id):
+    with names_import_if_store_fails(manifest.id):
         if session.wants_json():
             return service.imports.finish(manifest.id)
         with click.progressbar(length=max(manifest.chunks, 1), label=manifest.id, file=sys.stderr) as bar:
@@ -111,8 +111,8 @@ def _finished(service: Service, manifest: ImportManifest) -> ImportManifest:
 
 
 @contextmanager
-def names_committed(import_id: str, then: str = "") -> Iterator[None]:
-    """Name an import that was committed before the store became unavailable; `then` says what else to do."""
+def names_import_if_store_fails(import_id: str, then: str = "") -> Iterator[None]:
+    """Exit with the ID of a committed import if the store becomes unavailable; `then` is what else to do."""
     try:
         yield
     except StoreUnavailable as failure:

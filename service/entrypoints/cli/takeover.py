@@ -15,7 +15,7 @@ from service.domain.errors import WrongRows
 from service.domain.ids import escape_invisible
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Invocation, Output
-from service.entrypoints.cli.imports import names_committed
+from service.entrypoints.cli.imports import names_import_if_store_fails
 from service.entrypoints.responses.takeover import REASONS, describe_takeover, describe_unmapped, write_takeover
 from service.use_cases.imports.bulk_imports import PendingImport
 from service.use_cases.takeover.export_file import ExportRow, read_export
@@ -145,7 +145,7 @@ def _write(run: Invocation, found: TakeoverReport, status: Status) -> tuple[str 
         service.takeover.store_subscriptions(found, run.now, status.report)
         return None, "Nothing had to be written: everything is here already."
     back = f"Take it back with: paywall takeover undo {done.id}"
-    with names_committed(done.id, f" Run the same command again then: it does what is left. {back}"):
+    with names_import_if_store_fails(done.id, f" Run the same command again then: it does what is left. {back}"):
         service.takeover.finish(done, lambda count, of: status.report("Writing", count, of))
         service.takeover.store_subscriptions(found, run.now, status.report)
     return done.id, f"Taken over as {done.id}. {back}"
@@ -181,7 +181,7 @@ def undo(run: Invocation, import_id: str, reason: str) -> Output:
     """Take a take-over back: its links, grants and seats, and nothing that an admin changed since."""
     service, status = run.service, Status()
     begun = service.takeover.undo(import_id, reason, run.actor, run.now)
-    with names_committed(begun.id):
+    with names_import_if_store_fails(begun.id):
         done = service.takeover.finish(begun, lambda count, of: status.report("Undoing", count, of))
     status.clear()
     counts = {name: done.counted[name] for name in ("taken_back", "left_alone")}

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from service.adapters.redis.audit.audit import Actor
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.cli import main
-from service.entrypoints.cli.imports import names_committed
+from service.entrypoints.cli.imports import names_import_if_store_fails
 from service.use_cases.takeover.export_formats import FORMATS
 from stripe_lookalike import RunningLookalike
 from tests.in_process_app import InProcessApp, MakeApp
@@ -161,7 +161,7 @@ def test_run_after_an_interruption_finishes_what_was_committed(publisher: Publis
 
 
 def test_command_that_loses_the_store_after_the_commit_names_its_import(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended, names_committed("im_1", " Run it again."):
+    with pytest.raises(SystemExit) as ended, names_import_if_store_fails("im_1", " Run it again."):
         raise StoreUnavailable("timeout")
     text = capsys.readouterr().err
     assert (ended.value.code, "im_1 is committed" in text, text.endswith("is back. Run it again.\n")) == (1, True, True)
