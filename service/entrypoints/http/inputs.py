@@ -158,7 +158,7 @@ def flag(name: str, *also: str) -> bool:
 
 
 def csv_file(most: int) -> bytes:
-    """Return a body that is a file. Raises: `Problem` 415, 413, 400."""
+    """Return a body that is a CSV file of at most `most` bytes. Raises: `Problem` 415, 413, 400."""
     kind = request.mimetype.lower()
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if kind != "text/csv" or charset not in ("utf-8", "utf8"):
@@ -177,14 +177,14 @@ def with_inputs(
     parameters: Collection[str],
     *,
     body: type[Schema] | None,
-    check: Check | None,
+    further: Check | None,
     reason_by: type[Schema] | None,
     most_bytes: int | None,
 ) -> Callable[..., Any]:
-    """Return a view that reads what `ApiRoutes.add` lists of a request, and passes it to `view`."""
+    """Return a view that reads from a request what `ApiRoutes.add` lists, and passes it to `view`."""
     if not (flags or body or reason_by or most_bytes):
         return view
-    known = (*flags, *parameters, *(("reason",) if reason_by is not None else ()))
+    known = (*flags, *parameters, *(("reason",) if reason_by else ()))
 
     @wraps(view)
     def read(**given: Any) -> Any:
@@ -194,7 +194,7 @@ def with_inputs(
         elif body is NothingIn:
             load(NothingIn, optional=True)
         elif body is not None:
-            given["data"] = load(body, further=check)
+            given["data"] = load(body, further=further)
         elif most_bytes is not None:
             given["file"] = csv_file(most_bytes)
         return view(**given)

@@ -107,7 +107,7 @@ class ApiRoutes:
                 [one["name"] for one in flags],
                 [one["name"] for one in parameters],
                 body=body,
-                check=check,
+                further=check,
                 reason_by=reason,
                 most_bytes=most_bytes,
             )

@@ -57,7 +57,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         What is missing from it ends. An empty `until` means: until it is missing. Wrong rows are named with line and field, and
         nothing is changed then. A set that ends more than `largest_drop` is refused, unless it is forced.
         """
-        find_provider(catalogue, provider)
+        find_provider(catalogue, provider)  # An unknown provider is a 404, whatever else is wrong with the request.
         dry_run, force = inputs.flag("dry_run", "force"), inputs.flag("force", "dry_run")
         body, now, pace = inputs.csv_file(snapshot_file.FORMAT.most_bytes), service.clock(), Pace()
         sheet = snapshot_file.read(body, catalogue, now, pace)
