@@ -84,20 +84,24 @@ class ApiRoutes:
         """Add a view for a rule such as `POST /v1/passes`; its docstring's first line is the route's summary.
 
         `role`: the least role of an admin, `site`, or `None` for a route without a key. `responses`: the one of status 200, or
-        of each status; a route without one is not described. The view gets the IDs of the path, which `guards.check_path`
-        has checked, and what the route reads for it: each of `flags` by its name, `data` by the schema `body` and by `check`,
-        `reason` by its schema, from the body or the query, and with `most_bytes` the CSV `file`. What else a request brings
-        the view reads itself: `takes` and `parameters` describe it. `repeatable`: an `Idempotency-Key` makes it work once.
+        of each status; a route without one is not described. `repeatable`: with an `Idempotency-Key` the view works only once.
+
+        The view gets the IDs of the path, which `guards.check_path` has checked, and what the route reads for it:
+        - `flags`: each by its own name.
+        - `body`, and `check` for what the schema can't know: the JSON body as `data`; nothing for `NothingIn`.
+        - `reason`: the schema of a reason in the body or the query, as `reason`.
+        - `most_bytes`: a CSV file in the body, as `file`.
+        `takes` and `parameters` only describe what the view reads itself, or the file.
         """
         method, path = rule.split(" ")
         extra = ((REASON,) if reason is not None else ()) + ((IDEMPOTENCY_KEY,) if repeatable else ())
         description = RouteDescription(
-            responses if isinstance(responses, Mapping) else {200: responses},
-            reason or body or takes,
-            reason is None and body is not NothingIn,
-            refuses,
-            extra + flags + parameters,
-            self.tag,
+            responses=responses if isinstance(responses, Mapping) else {200: responses},
+            takes=reason or body or takes,
+            body_required=reason is None and body is not NothingIn,
+            refuses=refuses,
+            parameters=extra + flags + parameters,
+            tag=self.tag,
         )
 
         def register(view: View) -> View:
