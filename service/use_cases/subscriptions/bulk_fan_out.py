@@ -94,8 +94,8 @@ class BulkFanOut:
         facts = [
             fact for one in saved for fact in related_facts(one.obj, one.found, one.rev, listed.get(one.obj.name, ()))
         ]
-        new = self.writes.write_related(facts, now)
-        self.writes.request_reads([name for one in saved for name in _customer_to_read(one.obj)], now)
+        new = self.objects.write_all_related(facts, now)
+        self.objects.request_reads([name for one in saved for name in _customer_to_read(one.obj)], now)
         written = self._write_copies(saved, now, cause)
         self.writes.write_customers([row for one in written for row in _customer_rows(one)])
         copies = [WrittenCopies(one.obj.name, one.rev, one.due, one.former) for one in written]
@@ -148,7 +148,6 @@ def _customer_rows(one: _Projection) -> list[CustomerRow]:
     rows = [CustomerRow(holder[2:], one.obj.name, one.rev, customer) for holder in holders]
     rows += [CustomerRow(h[2:], one.obj.name, one.rev, None) for h in one.former if h[0] not in OTHERS_CUSTOMER]
     if one.obj.facts is None and one.obj.ref.kind != "customer" and one.found.owner.reader is not None:
-        rows.append(
-            CustomerRow(one.found.owner.reader, one.obj.name, one.rev, None)
-        )  # It is theirs once it is reported.
+        # Stripe has not reported the object yet, so that there is no copy; it is listed as theirs all the same.
+        rows.append(CustomerRow(one.found.owner.reader, one.obj.name, one.rev, None))
     return rows

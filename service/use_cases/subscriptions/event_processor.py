@@ -152,7 +152,7 @@ class EventProcessor:
 
     def refresh_soon(self, name: str, now: float, cause: str = "admin") -> bool:
         """Refresh an object while a caller waits, and postpone what is not done in time. Return whether all is done."""
-        self.objects.request_read(name, now)
+        self.objects.request_reads([name], now)
         job = self._inline_job(now, cause)
         return self._try_or_postpone(name, lambda: self.object_refresh.refresh_object(name, job))
 

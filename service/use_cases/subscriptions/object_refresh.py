@@ -140,7 +140,7 @@ class ObjectRefresh:
             finished = finished and done
             queue.extend(name for name in follow_ups.to_fan_out if name not in queue)
             for other in dict.fromkeys(follow_ups.to_read):
-                self.objects.request_read(other, job.now)
+                self.objects.request_reads([other], job.now)
                 self._read_next([other], job)
         return finished
 
@@ -173,8 +173,7 @@ class ObjectRefresh:
             job.event = outer_event
 
     def _finish(self, name: str, found: RefreshResult, job: Job, number: int) -> tuple[bool, bool]:
-        for other in found.next:
-            self.objects.request_read(other, job.now)
+        self.objects.request_reads(found.next, job.now)
         # The store has a mark for each of these, so the event need not wait for them.
         self._read_next(found.next, job)
         if not self.fan_out_objects([name], job):

@@ -332,7 +332,7 @@ def test_new_leader_finishes_what_waits_from_before_the_clock_went_back(
     stage: Any, make: Any, admin: Any, clock: Clock, until: Any
 ) -> None:
     stage.stripe.put(make.customer())  # Neither a catch-up nor a full sync would find it.
-    stage.processor.objects.request_read("customer:cus_1", NOW)
+    stage.processor.objects.request_reads(["customer:cus_1"], NOW)
     clock.now = NOW - HOUR
     worker = worker_of(stage, admin, clock)
     thread = threading.Thread(target=worker.run)
@@ -351,7 +351,7 @@ def test_running_worker_finishes_what_a_process_with_a_clock_ahead_left(
     thread.start()
     until(lambda: rounds.ended)
     stage.stripe.put(make.customer())
-    stage.processor.objects.request_read("customer:cus_1", NOW + HOUR)
+    stage.processor.objects.request_reads(["customer:cus_1"], NOW + HOUR)
     for each in (timer, clock):
         each.now += READ_AGAIN_AFTER
     until(lambda: stage.processor.pending_work.count()["unread"] == 0)

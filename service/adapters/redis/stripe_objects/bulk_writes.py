@@ -1,4 +1,4 @@
-"""What fan-outs write with readers and with other objects than their own, for many objects at once."""
+"""What fan-outs write with readers, for many objects at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from service.adapters.redis.client.keys import partition_of, reader_hash
+from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.scripts import ScriptCall
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
@@ -19,7 +19,6 @@ from service.adapters.redis.readers.readers import (
     write_of,
 )
 from service.adapters.redis.records import StoreRecords
-from service.adapters.redis.stripe_objects.objects import BEGIN, WRITE_RELATED, RelatedFact, ms
 from service.domain.errors import StoreUnavailable
 from service.domain.sources import Source
 
@@ -44,7 +43,7 @@ class CopyRow(NamedTuple):
 
 
 class BulkWrites(StoreRecords):
-    """Writes to many readers or objects in a few round trips. Raises: StoreUnavailable from every method."""
+    """Writes to many readers in a few round trips. Raises: StoreUnavailable from every method."""
 
     def __init__(self, store: Store, readers: Readers) -> None:
         super().__init__(store)
@@ -81,23 +80,3 @@ class BulkWrites(StoreRecords):
             if row.source is not None and self._readers.listener is not None:
                 self._readers.listener.after_write(row.reader, row.source, outcome, now)
         return outcomes
-
-    def write_related(self, facts: Sequence[RelatedFact], now: float) -> list[bool]:
-        """Write what objects state about others, each as `Objects.write_related` does. Return which are new."""
-        calls = []
-        for name, about, number, value in facts:
-            partition = partition_of(name)
-            keys = (
-                self.keys.stripe_object(name),
-                self.keys.fan_out_queue(partition),
-                self.keys.refresh_queue(partition),
-            )
-            calls.append(ScriptCall(WRITE_RELATED, keys, (about, number, value, ms(now), name, 0)))
-        return [bool(new) for new, _ in self._link.run_all(calls)]
-
-    def request_reads(self, names: Sequence[str], now: float) -> None:
-        """Request a read of each object, as `Objects.request_read` does."""
-        keys = [(self.keys.stripe_object(name), self.keys.refresh_queue(partition_of(name))) for name in names]
-        self._link.run_all(
-            [ScriptCall(BEGIN, pair, (ms(now), 0, 0, 1, name, 0)) for pair, name in zip(keys, names, strict=True)]
-        )

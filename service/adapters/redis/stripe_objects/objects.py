@@ -187,9 +187,12 @@ class Objects(StoreRecords):
         number, leased = self._link.run(BEGIN, keys, [ms(now), until, int(force), int(wanted), name, holding])
         return number, leased == 1
 
-    def request_read(self, name: str, now: float) -> None:
-        keys = [self.keys.stripe_object(name), self.keys.refresh_queue(partition_of(name))]
-        self._link.run(BEGIN, keys, [ms(now), 0, 0, 1, name, 0])
+    def request_reads(self, names: Sequence[str], now: float) -> None:
+        """Request that each object is read from Stripe, in one round trip."""
+        keys = [(self.keys.stripe_object(name), self.keys.refresh_queue(partition_of(name))) for name in names]
+        self._link.run_all(
+            [ScriptCall(BEGIN, pair, (ms(now), 0, 0, 1, name, 0)) for pair, name in zip(keys, names, strict=True)]
+        )
 
     def apply(
         self,
@@ -224,10 +227,16 @@ class Objects(StoreRecords):
         self, name: str, about: str, number: int, value: bytes, now: float, *, from_payload: bool = False
     ) -> bool:
         """Write what another object, at that number, states about this one. Returns whether it is new."""
-        partition = partition_of(name)
-        keys = [self.keys.stripe_object(name), self.keys.fan_out_queue(partition), self.keys.refresh_queue(partition)]
-        changed, _ = self._link.run(WRITE_RELATED, keys, [about, number, value, ms(now), name, int(from_payload)])
-        return bool(changed)
+        return self.write_all_related([RelatedFact(name, about, number, value)], now, from_payload=from_payload)[0]
+
+    def write_all_related(self, facts: Sequence[RelatedFact], now: float, *, from_payload: bool = False) -> list[bool]:
+        """Write several facts in one round trip, as `write_related` does. Returns which are new."""
+        calls = []
+        for name, about, number, value in facts:
+            at, keys = partition_of(name), self.keys
+            named = (keys.stripe_object(name), keys.fan_out_queue(at), keys.refresh_queue(at))
+            calls.append(ScriptCall(WRITE_RELATED, named, (about, number, value, ms(now), name, int(from_payload))))
+        return [bool(new) for new, _ in self._link.run_all(calls)]
 
     def link_to_reader(self, name: str, reader: str, now: float, audit: bytes) -> Owner:
         """Link an object to a reader by an admin's decision, with its audit entry. Returns the owner before."""
