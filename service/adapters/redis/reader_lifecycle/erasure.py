@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -142,20 +142,20 @@ class Eraser(StoreRecords):
                 passes.append(key)
         for key in own:
             self._call(b"DEL", key)
-        self._clean(self._naming(by_kind[b"a:"], gone, _without_acceptance), gone, _without_acceptance)
+        self._clean(by_kind[b"a:"], gone, _without_acceptance)
         self._clean(self._admitting(passes, gone), gone, _without_admission)
         lists = [key for kind in _LISTS for key in by_kind[kind]]
         rows = zip(lists, self._read_each(b"ZRANGE", lists, b"0", b"-1"), strict=True)
         cleaned = sum(self._list(key, row, gone) for key, row in rows)
-        cleaned += self._clean(self._naming(by_kind[b"o:"], gone, _without_object), gone, _without_object)
-        events = self._clean(self._naming(by_kind[b"e:"], gone, _without_event), gone, _without_event)
+        cleaned += self._clean(by_kind[b"o:"], gone, _without_object)
+        events = self._clean(by_kind[b"e:"], gone, _without_event)
         return {"keys": len(own), "stripe_objects": cleaned, "stripe_events": events}
 
-    def _admitting(self, passes: Sequence[bytes], gone: _Gone) -> Iterator[bytes]:
-        """Yield the story passes that admitted the reader."""
+    def _admitting(self, passes: Sequence[bytes], gone: _Gone) -> list[bytes]:
+        """Return the story passes that admitted the reader; a pass can have too many openings to read all of each."""
         asked = [(key, b"r" + tag) for key in passes for tag in gone.tags]
         replies = self._link.read([(key, (b"HEXISTS", key, field)) for key, field in asked])
-        yield from (key for (key, _), admitted in zip(asked, replies, strict=True) if admitted)
+        return [key for (key, _), admitted in zip(asked, replies, strict=True) if admitted]
 
     def _list(self, key: bytes, row: Sequence[bytes], gone: _Gone) -> int:
         """Remove the reader from a list of copy holders (`letter:reader`), seats or removed seats."""
@@ -165,25 +165,22 @@ class Eraser(StoreRecords):
             self._call(b"ZREM", key, *named)
         return 1 if named else 0
 
-    def _naming(self, keys: Sequence[bytes], gone: _Gone, clean: _Clean) -> Iterator[bytes]:
-        for key, reply in zip(keys, self._read_each(b"HGETALL", keys), strict=True):
-            if any(clean(key, field, value, gone) is not None for field, value in field_pairs(reply)):
-                yield key
+    def _clean(self, keys: Sequence[bytes], gone: _Gone, clean: _Clean) -> int:
+        """Redact the hashes that name the reader field by field, and return their number.
 
-    def _clean(self, keys: Iterable[bytes], gone: _Gone, clean: _Clean) -> int:
-        """Redact hashes field by field, and return their number; repeat if another process writes one meanwhile."""
-        done = 0
-        for key in keys:
-            done += 1
+        Where another process writes a field meanwhile, that hash is read and redacted again.
+        """
+        redacted = 0
+        for key, reply in zip(keys, self._read_each(b"HGETALL", keys), strict=True):
+            due = _fields_to_clean(key, reply, gone, clean)
+            redacted += bool(due)
             for _ in range(_TRIES):
-                reply = self._read_one(b"HGETALL", key)
-                due = [(field, value, clean(key, field, value, gone)) for field, value in field_pairs(reply)]
-                due = [change for change in due if change[2] is not None]
                 if not due:
                     break
                 for field, value, cleaned in due:
-                    self._link.run(FIELD, [key], [field, value, cleaned or b""])
-        return done
+                    self._link.run(FIELD, [key], [field, value, cleaned])
+                due = _fields_to_clean(key, self._read_one(b"HGETALL", key), gone, clean)
+        return redacted
 
     def start_file_rewrite(self) -> bool:
         """Make the store rewrite its append-only file, so that no file holds what was erased.
@@ -219,6 +216,12 @@ _Clean = Callable[[bytes, bytes, bytes, _Gone], bytes | None]
 """Key, field, value, reader → the value without the reader's ID (`b""`: delete it), or `None` if the ID is not in it."""
 
 _LISTS = (b"h:", b"t:", b"r:")
+
+
+def _fields_to_clean(key: bytes, stored: list[bytes], gone: _Gone, clean: _Clean) -> list[tuple[bytes, bytes, bytes]]:
+    """Return the fields of a hash that name the reader, each with its value and the value without the ID."""
+    found = ((field, value, clean(key, field, value, gone)) for field, value in field_pairs(stored))
+    return [(field, value, cleaned) for field, value, cleaned in found if cleaned is not None]
 
 
 def _without_object(key: bytes, field: bytes, value: bytes, gone: _Gone) -> bytes | None:
