@@ -136,7 +136,7 @@ class Approvals:
             self.remove(approval.id)
         return len(over)
 
-    def remove_readers(self, tags: Collection[bytes], names: Sequence[str] = ()) -> int:
+    def remove_readers(self, tags: Collection[bytes], names: Sequence[str]) -> int:
         """Remove the approvals about these readers, who are being erased, by their hashes. Returns their number.
 
         The reasons of other approvals lose the names.
@@ -146,7 +146,7 @@ class Approvals:
         for approval in about:
             self.remove(approval.id)
         for approval in found:
-            if approval not in about and approval.reason != without_names(approval.reason or "", names):
+            if approval not in about and approval.reason and approval.reason != without_names(approval.reason, names):
                 self._redact(approval.id, names)
         return len(about)
 

@@ -281,7 +281,7 @@ def test_store_contains_no_plain_reader_id_of_an_approval(admins: Admins) -> Non
     kept = link.call(key, b"HGETALL", key)
     assert kept
     assert b"the-reader-who-waits" not in b"".join(kept)
-    assert admins.app.service.approvals.remove_readers([reader_hash("the-reader-who-waits")]) == 1
+    assert admins.app.service.approvals.remove_readers([reader_hash("the-reader-who-waits")], []) == 1
     assert admins.call_json("ben", "GET", "/v1/approvals")["items"] == []
 
 
