@@ -83,11 +83,9 @@ class StripeReading:
     def _load_stored(self, links: Sequence[StripeLink]) -> list[tuple[StripeLink, StoredObject]]:
         pairs = [(f"subscription:{link.id}", link) for link in links if link.kind == "subscription"]
         customers = {f"customer:{link.id}": link for link in links if link.kind == "customer"}
-        for customer in self.objects.list_objects_of_customers(list(customers)):
-            link = customers[customer]
-            names = self.objects.list_customer_objects(link.id)
-            pairs += [(name, link) for name in names if name.startswith("subscription:")]
-        stored = self.objects.load_all([name for name, _ in pairs]) if pairs else []
+        for customer, names in self.objects.list_objects_of_customers(list(customers)).items():
+            pairs += [(name, customers[customer]) for name in names if name.startswith("subscription:")]
+        stored = self.objects.load_all([name for name, _ in pairs])
         return [(link, obj) for (_, link), obj in zip(pairs, stored, strict=True) if obj.facts is not None]
 
 
