@@ -188,7 +188,7 @@ class UseCases(Adapters):
         self.access_check = AccessCheck(catalogue, store, self.recent_entitlements, validator, visitors)
         self.policy_revisions = PolicyRevisionTask(self.policies, self.titles, catalogue, link=store.link, clock=clock)
         self.grant_changes = GrantChanges(catalogue, readers, self.grants, self.approvals)
-        self.imports = _imports(self, processor)
+        self.imports = _imports(self)
         self.approval_workflow = ApprovalWorkflow(
             self.approvals, self.grant_changes.approval_kinds() | self.imports.approval_kinds()
         )
@@ -273,12 +273,8 @@ class Service(UseCases):
 def build(settings: Settings, store_url: str, tracing: Tracing | None = None) -> Service:
     """Assemble the service around the store at `store_url`; nothing connects yet."""
     metrics, link_class = Metrics(), Link if tracing is None else partial(TracedLink, span=tracing.store_call)
-    address, probe, report = (
-        parse_address(store_url),
-        Keys(settings.prefix).shared("probe"),
-        metrics.report_store_change,
-    )
-    link = link_class(address, timeout=STORE_TIMEOUT, on_change=report, probe_key=probe)
+    probe, report = Keys(settings.prefix).shared("probe"), metrics.report_store_change
+    link = link_class(parse_address(store_url), timeout=STORE_TIMEOUT, on_change=report, probe_key=probe)
     return assemble(settings, link, clock_of(settings.demo_clock), metrics, tracing)
 
 
@@ -299,41 +295,42 @@ def _gateway(settings: Settings, metrics: Metrics, tracing: Tracing | None) -> G
     return gateway.Gateway(settings.stripe_api_key, settings.stripe_api_base, transport.RateLimit(), observe, keys)
 
 
-def _imports(a: Adapters, processor: EventProcessor) -> BulkImports:
-    store = ImportStore(a.store, partial(a.secrets.sealer, "import"))
-    kinds = {kind.name: kind for kind in import_kinds(a, processor, store, Pace())}
-    runner = ImportRunner(store, kinds, a.clock, lease=LEASE, report=logs.report_failed_import)
-    return BulkImports(store, ImportStaging(store, CHUNK_SIZE), runner, kinds, a.audit, a.approvals)
+def _imports(service: UseCases) -> BulkImports:
+    store = ImportStore(service.store, partial(service.secrets.sealer, "import"))
+    kinds = {kind.name: kind for kind in import_kinds(service, store, Pace())}
+    runner = ImportRunner(store, kinds, service.clock, lease=LEASE, report=logs.report_failed_import)
+    return BulkImports(store, ImportStaging(store, CHUNK_SIZE), runner, kinds, service.audit, service.approvals)
 
 
-def import_kinds(a: Adapters, processor: EventProcessor, store: ImportStore, pace: Pace) -> list[AnyKind]:
+def import_kinds(service: UseCases, imports: ImportStore, pace: Pace) -> list[AnyKind]:
     """Return every kind of import."""
-    writer, planner = ImportSourceWriter(a.store), GrantPlanner(a.store)
-    change_planner, catalogue = GrantChangePlanner(GrantStates(a.store)), a.settings.catalogue
+    store, catalogue, processor = service.store, service.settings.catalogue, service.event_processor
+    writer, planner = ImportSourceWriter(store), GrantPlanner(store)
+    change_planner = GrantChangePlanner(GrantStates(store))
 
     def chunks(planner: RowPlanner) -> GrantChunks:
         return GrantChunks(
-            store,
-            GrantImportWriter(writer, a.erased),
-            ReaderIndex(a.store),
+            imports,
+            GrantImportWriter(writer, service.erased),
+            ReaderIndex(store),
             planner,
-            states=GrantStates(a.store),
-            ends=a.grant_ends,
-            recent_entitlements=a.recent_entitlements,
+            states=GrantStates(store),
+            ends=service.grant_ends,
+            recent_entitlements=service.recent_entitlements,
             pace=pace,
         )
 
     snapshots = ProviderSnapshots(
-        a.provider_sources, writer, a.erased, ReaderIndex(a.store), a.recent_entitlements, pace
+        service.provider_sources, writer, service.erased, ReaderIndex(store), service.recent_entitlements, pace
     )
     fan_out = BulkFanOut(
         processor.objects,
         processor.owners,
-        BulkWrites(a.store, a.readers),
+        BulkWrites(store, service.readers),
         processor.projections,
         processor.object_refresh,
     )
-    links = LinkImports(LinkImportWriter(a.store), a.erased, fan_out, pace)
+    links = LinkImports(LinkImportWriter(store), service.erased, fan_out, pace)
     grants = GrantImports(catalogue, chunks(planner), planner)
     changes = GrantChangeImports(catalogue, chunks(change_planner), change_planner)
     return [grants, changes, links, snapshots, TakeoverImports(grants, links, SeatRows(processor))]

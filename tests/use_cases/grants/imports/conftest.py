@@ -85,7 +85,7 @@ class Bench:
         service = self.service
         process = assemble(service.settings, link or service.store.link, self.clock, Metrics())
         store = ImportStore(process.store, lambda: process.secrets.sealer("import"))
-        kinds = {kind.name: kind for kind in import_kinds(process, process.event_processor, store, UNPACED)}
+        kinds = {kind.name: kind for kind in import_kinds(process, store, UNPACED)}
         runner = ImportRunner(store, kinds, self.clock, lease=lease, report=logs.report_failed_import)
         return BulkImports(store, ImportStaging(store, 3), runner, kinds, process.audit, process.approvals)
 
