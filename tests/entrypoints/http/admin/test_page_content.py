@@ -219,6 +219,7 @@ def test_recent_import_is_listed(staff: MakeStaff, admin_app: InProcessApp) -> N
     )
     name = done.get_json()["id"]
     wait_until(lambda: f'href="/admin/import?id={name}"' in ann.get("/imports").text)
+    assert "Import Time Actor Rows New" in plain(ann.get("/imports"))
     assert f'href="/admin/readers?q={name}"' in ann.get("/audit").text
 
 

@@ -48,6 +48,7 @@ def test_snapshot_is_compared_and_taken_on_the_page(staff: MakeStaff, admin_app:
     user.get("/imports")
     shrunk = upload(user, *rows[:2])
     assert "would end 3 of the 5 running subscriptions" in plain(shrunk)
+    assert 'name="force" value="1" required' in shrunk.text
     refused = upload(user, *rows[:2], go="1", mark=mark_in(shrunk), once=user.mark())
     assert refused.status_code == 409
     user.get("/imports")
