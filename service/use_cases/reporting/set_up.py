@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from service.settings.settings import Settings
-from service.use_cases.reporting.statistics import Point
 from service.use_cases.subscriptions.event_processor import EventProcessor
 
 StepName = Literal["site_key", "stripe", "webhook", "check", "purchase"]
@@ -21,13 +19,13 @@ class Step:
     is_done: bool
 
 
-def set_up_steps(settings: Settings, processor: EventProcessor, points: Sequence[Point]) -> list[Step]:
-    """Return the steps in order. A check is looked for in the days of `points`. Raises: StoreUnavailable."""
+def set_up_steps(settings: Settings, processor: EventProcessor, *, has_checks: bool) -> list[Step]:
+    """Return the steps in order. Raises: StoreUnavailable."""
     return [
         Step("site_key", bool(settings.site_keys)),
         Step("stripe", settings.stripe_api_key is not None and bool(settings.stripe_webhook_secrets)),
         Step("webhook", processor.ledger.newest_at() is not None),
-        Step("check", any(point.checks for point in points)),
+        Step("check", has_checks),
         Step("purchase", _has_purchase(processor)),
     ]
 

@@ -34,7 +34,10 @@ def register(context: PageContext) -> None:
         now, (period, presets) = context.now, requested_period(context.now, catalogue.zone)
         store = service.usage_counters.store
         points = load_period(store, period)
-        steps = set_up_steps(service.settings, service.event_processor, points)
+        has_checks = any(point.checks for point in points) or any(
+            point.checks for point in load_period(store, Period.last_days(DAYS_KEPT, catalogue.zone, now))
+        )
+        steps = set_up_steps(service.settings, service.event_processor, has_checks=has_checks)
         alerts = [_view(alert, catalogue.livemode) for alert in service.alerts.current(now) if alert.count]
         return render(
             "overview.html",

@@ -15,6 +15,7 @@ from service.entrypoints.http.admin.colors import OTHER, OUTCOMES
 from service.use_cases.reporting.statistics import Delay, Point
 from tests.entrypoints.http.admin.conftest import ADMINS, POLICY_WITH_APPROVALS, MakeStaff, Staff, plain
 from tests.in_process_app import InProcessApp, MakeApp
+from tests.running_service import in_days
 
 
 def count(app: InProcessApp, days_ago: int, number: int, **fields: int) -> None:
@@ -83,6 +84,7 @@ def test_new_set_up_shows_what_is_left_to_do(staff: MakeStaff, admin_app: InProc
     admin_app.ask("a-story", reader="r-1")
     admin_app.service.usage_counters.flush()
     assert "Set-up: 2 of 5 steps done" in plain(ann.get("/"))
+    assert "Set-up: 2 of 5 steps done" in plain(ann.get(f"/?from={in_days(-9)[:10]}&to={in_days(-8)[:10]}"))
 
 
 def test_each_open_step_of_the_set_up_has_a_link(make_app: MakeApp, valkey_url: str) -> None:
