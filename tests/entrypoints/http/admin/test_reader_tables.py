@@ -9,6 +9,7 @@ import pytest
 
 from service.entrypoints.http.admin.reader_tables import first_of_next_month
 from tests.entrypoints.http.admin.conftest import MakeStaff, plain
+from tests.entrypoints.http.admin.test_page_content import deliver_subscription
 from tests.in_process_app import InProcessApp
 from tests.running_service import in_days
 from tests.store_servers import wait_until
@@ -59,6 +60,14 @@ def test_date_filter_is_the_start_of_the_day_at_the_site(staff: MakeStaff, fille
     assert "r-22" in text
     assert "r-15" not in text
     assert ann.get("/readers/table?ends_before=soon").status_code == 422
+
+
+def test_ended_subscription_without_an_end_has_no_date(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    deliver_subscription(admin_app, "sub_1", "price_month", "r-1", status="incomplete_expired")
+    admin_app.service.reader_lists.updates.settle()
+    text = plain(staff("viewer").get("/readers/table"))
+    assert "Subscription –" in text
+    assert "no expiry" not in text
 
 
 def test_grant_table_filters_and_links_to_readers(staff: MakeStaff, filled: InProcessApp) -> None:
