@@ -41,7 +41,7 @@ def test_known_story_is_explained_as_the_site_described_it(staff: MakeStaff, adm
     admin_app.service.stories.write_noted()  # as the background task does all the time
     admin_app.clock.at("2082-11-26T10:00:00Z")
     text = check(staff(), "s-1")
-    assert "Your site described this story 25 Nov 2082, 10:00 UTC: section city, published 1 Oct 2082" in text
+    assert "Your site described this story on 25 Nov 2082, 10:00 UTC: section city, published 1 Oct 2082" in text
     assert "Rule 3 of the configuration sets its tier." in text
     assert "Full story" in text, "its only part is open to everyone"
     assert "tier supporters" in text
