@@ -103,7 +103,7 @@ def _odd_meters(catalogue: Catalogue) -> Warnings:
         if meter.name not in used:
             yield place, f"measures nobody: no tier has meter = {quoted(meter.name)}"
         if meter.readers < meter.visitors:
-            yield (f"{place}.readers", f"is less than visitors = {meter.visitors}: signing in takes free stories away")
+            yield f"{place}.readers", f"is less than visitors = {meter.visitors}: signing in takes free stories away"
 
 
 def _limits_without_effect(catalogue: Catalogue) -> Warnings:

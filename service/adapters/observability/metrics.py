@@ -43,7 +43,7 @@ class RequestSeconds(Histogram):
     """A histogram that takes many amounts at once: a write for each bucket and their sum, not two for each amount."""
 
     def observe_all(self, amounts: Sequence[float]) -> None:
-        """Observe each amount."""
+        """Observe each amount, by the attributes with which `Histogram.observe` counts one."""
         self._sum.inc(sum(amounts))
         counts: dict[int, int] = {}
         for amount in amounts:

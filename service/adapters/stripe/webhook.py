@@ -28,14 +28,14 @@ _SIGNATURE = re.compile(r"(?:^|,)v1=[0-9A-Fa-f]{64}(?:,|$)")
 TOLERANCE = 300
 """Seconds after which a signature is too old; Stripe's SDK has the same default."""
 
-
 _LONGEST_AGE = 10**9
+"""The most seconds reported as the age of a signature: its moment can be any number, and the age is stored and shown."""
 
 
 class NotStripe(Exception):
     """The delivery is not signed by Stripe, too old, or not an event. `why` is a constant word: no part of the body.
 
-    `age`: seconds since Stripe signed it, if it is too old. Then it is Stripe's, and the clock of this machine can be wrong.
+    `age`: seconds since Stripe signed the delivery, if that is too long ago by the clock of this machine; otherwise `None`.
     """
 
     def __init__(self, why: Why, age: int | None = None) -> None:

@@ -229,12 +229,12 @@ class ProviderSnapshots(ImportKind[SnapshotEntry, SnapshotRow]):
         return merged
 
     def _give_way(
-        self, chunk: ImportChunk[SnapshotRow], late: Sequence[SnapshotChange], newer: Mapping[str, ProviderSource]
+        self, chunk: ImportChunk[SnapshotRow], late: Sequence[SnapshotChange], stored: Mapping[str, ProviderSource]
     ) -> None:
-        """Take sources back where a newer report gave them to another reader."""
-        owners = self._find_owners({change.row.id: None for change in late}, newer)
+        """Take sources back where a newer report, which is stored, gave them to another reader."""
+        owners = self._find_owners({change.row.id: None for change in late}, stored)
         lost = [change for change in late if owners[change.row.id].tag != change.owner.tag]
-        self._run(chunk, [_tombstone(one.owner.tag, one, newer[one.row.id].number) for one in lost])
+        self._run(chunk, [_tombstone(one.owner.tag, one, stored[one.row.id].number) for one in lost])
         if tags := {change.owner.tag for change in lost}:
             self.index.mark_imported(tags)
             self.known.forget_all(tags)

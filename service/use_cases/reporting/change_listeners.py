@@ -124,12 +124,12 @@ class ObjectChangeListener:
         """Record payments without a reader; remove those that have one now."""
         now = self._clock()
         found = [seen.name for seen, owner in saved if owner.reader is not None and seen.owner.reader is None]
-        lost = [(seen.name, seen.facts) for seen, owner in saved if owner.reader is None]
+        unassigned = [(seen.name, seen.facts) for seen, owner in saved if owner.reader is None]
         with suppress(StoreUnavailable):
             self._notes.remove_objects("ownerless", found)
             self._notes.add_objects(
                 "ownerless",
-                [name for name, facts in lost if facts and is_paid_for(facts, self._catalogue, now)],
+                [name for name, facts in unassigned if facts and is_paid_for(facts, self._catalogue, now)],
                 now,
             )
 

@@ -175,13 +175,13 @@ def settle(plans: Sequence[MemberPlan], view: StripeView, seats: Mapping[str, Ma
             _settle_link(plan, plan.link, view, seats, rules)
         if plan.access and plan.member.carrier == "either" and not plan.opens:
             is_gift = plan.member.end_rule == "gift"
-            if plan.trouble in (None, *_OVER) or (is_gift and plan.trouble in _UNPAID):
+            if plan.trouble in (None, *_ENDED_REASONS) or (is_gift and plan.trouble in _UNPAID_REASONS):
                 plan.trouble = _plan_grants(plan, rules)
     _merge_grants(plans)
 
 
-_OVER = ("ended_at_stripe", "no_subscription_at_stripe")
-_UNPAID = ("unpaid_at_stripe", "past_due_beyond_grace")
+_ENDED_REASONS = ("ended_at_stripe", "no_subscription_at_stripe")
+_UNPAID_REASONS = ("unpaid_at_stripe", "past_due_beyond_grace")
 
 
 def _settle_link(

@@ -48,6 +48,9 @@ class StripeOutcome:
     group: StripeFacts | None = None
 
 
+_UNPAID_STATUSES = ("unpaid", "paused", "incomplete", "incomplete_expired")
+
+
 def judge(subscriptions: list[StripeFacts], catalogue: Catalogue, now: float) -> StripeOutcome:
     """Return what subscriptions open for their owner at `now`."""
     held = [(one, holding) for one in subscriptions if one.source for holding in one.source.holdings(catalogue)]
@@ -66,12 +69,9 @@ def judge(subscriptions: list[StripeFacts], catalogue: Catalogue, now: float) ->
         return StripeOutcome(False, "plan_without_features")
     if any(holding.status == "past_due" for holding in holdings):
         return StripeOutcome(False, "past_due_beyond_grace")
-    if any(holding.status in _UNPAID for holding in holdings):
+    if any(holding.status in _UNPAID_STATUSES for holding in holdings):
         return StripeOutcome(False, "unpaid_at_stripe")
     return StripeOutcome(False, "ended_at_stripe" if holdings else "no_subscription_at_stripe")
-
-
-_UNPAID = ("unpaid", "paused", "incomplete", "incomplete_expired")
 
 
 def _pays(holding: Holding, now: float) -> bool:

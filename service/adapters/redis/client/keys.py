@@ -121,7 +121,6 @@ class Keys:
         """Sorted set with one score: creation time (13 digits, ms) and ID of each pass, so that members sort by time."""
         self.comparison_samples = self.tagged(b"comparisons", "samples")
         """Sorted set with one score: answers that differed from the incumbent's, by time (`comparison_samples`)."""
-
         self.merge_heirs = self.tagged(b"merge", "heirs")
         """Hash: hash of a merged reader → hash and ID of the reader that they are now (`lua/commit_merge.lua`)."""
         self.merge_members = self.tagged(b"merge", "members")
@@ -192,7 +191,7 @@ class Keys:
         """List: audit entries that were written with a change in the slot of this tag and are not in the chain yet."""
         return b"%b:{%b}audit" % (self.prefix, tag)
 
-    # Admins, grants, imports, story passes, merges, reporting.
+    # Admins, the reader index, imports, providers, story passes, erasure, reporting.
 
     def admin(self, name: str) -> bytes:
         """Return a key that exists once, in the slot of the admins' own outbox (`outbox(ADMIN)`)."""

@@ -94,7 +94,7 @@ class ReaderIndex(IndexMarks):
         return int(self._call(b"ZCARD", self._mark_keys["imported"]))
 
     def list_marked(self, kind: MarkKind, limit: int) -> list[IndexMark]:
-        """Return readers who were marked as changed, the first marked first."""
+        """Return readers with marks of this kind, the first marked first."""
         return _marks(self._call(b"ZRANGE", self._mark_keys[kind], 0, limit - 1, b"WITHSCORES"))
 
     def list_announced(self) -> list[IndexMark]:

@@ -81,7 +81,7 @@ class WriteOutcome:
     before: Source | None
 
     def is_late(self, number: int) -> bool:
-        """Return whether a copy of an object, at this number, could not be written as things are now."""
+        """Return whether a copy with this number came too late: the reader was merged, or has another copy as new."""
         return self.verdict == "merged" or (self.verdict == "stale" and self.number != number)
 
 
