@@ -153,7 +153,7 @@ class Adapters:
 
 
 class UseCases(Adapters):
-    """What readers, sites and admins ask of the service, and Stripe's events."""
+    """What readers and sites ask for, Stripe's events, grants and imports: the other use cases build on these."""
 
     def __init__(
         self, settings: Settings, clock: Clock, metrics: Metrics, tracing: Tracing | None, store: Store
@@ -196,7 +196,7 @@ class UseCases(Adapters):
 
 
 class Service(UseCases):
-    """The service of one process: the adapters, the use cases, and what works beside the requests."""
+    """The service of one process: also what staff, providers and privacy need, and what works beside the requests."""
 
     def __init__(
         self, settings: Settings, clock: Clock, metrics: Metrics, tracing: Tracing | None, store: Store

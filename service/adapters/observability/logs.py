@@ -71,7 +71,10 @@ LINES_TOGETHER = 12
 
 
 def log_together(event: str, lines: Sequence[tuple[float, dict[str, Any]]]) -> None:
-    """Log many events of one name: each is its moment (epoch seconds) and its fields, to which this adds."""
+    """Log many events of one name: each is its moment (epoch seconds) and its fields.
+
+    The name, the level and the timestamp are added to these fields, so that a caller must not use them again.
+    """
     for start in range(0, len(lines), LINES_TOGETHER):
         log().info(event, together=lines[start : start + LINES_TOGETHER])
 

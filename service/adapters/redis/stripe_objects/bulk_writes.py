@@ -61,7 +61,10 @@ class BulkWrites(StoreRecords):
         )
 
     def write_copies(self, rows: Sequence[CopyRow], now: float, cause: str) -> list[WriteOutcome]:
-        """Write copies, each as `Readers.write_source` or `write_tombstone` does by the rule `higher`."""
+        """Write copies, each as `Readers.write_source` or `write_tombstone` does by the rule `higher`.
+
+        The listener is called afterwards only: what it does before a write is for grants, of which there are no copies.
+        """
         writes = [
             tombstone_of(row.field, row.number, now, cause)
             if row.source is None
