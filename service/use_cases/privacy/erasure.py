@@ -129,8 +129,7 @@ class Erasure:
         counts |= erased
         counts["audit"] = self.audit_erasure.erase(ids.names, counts, reason, actor, now, is_known=is_known)
         self.index.remove(ids.names)
-        for name in ids.tags:
-            self.known.forget(name)
+        self.known.forget_all(ids.tags)
         self.eraser.finish(ids.tags)
         return ErasureResult(counts, self.eraser.start_file_rewrite())
 
@@ -161,4 +160,4 @@ class Erasure:
         for tag in ids.tags:
             self.ends.remove_reader(tag, grants)
             self.usage.forget_reader(tag)
-            self.known.forget(tag)
+        self.known.forget_all(ids.tags)
