@@ -21,7 +21,7 @@ from service.use_cases.subscriptions.fan_out import (
     holders_to_write,
 )
 from service.use_cases.subscriptions.object_refresh import Job, ObjectRefresh
-from service.use_cases.subscriptions.owner_resolution import OwnerResolver, ResolvedOwner, needs_customer
+from service.use_cases.subscriptions.owner_resolution import OwnerResolver, ResolvedOwner, customer_to_read
 from service.use_cases.subscriptions.projections import copies_by_holder, customer_claims_of, is_expired
 from service.use_cases.subscriptions.related_objects import is_deleted, related_facts
 
@@ -95,7 +95,9 @@ class BulkFanOut:
             fact for one in saved for fact in related_facts(one.obj, one.found, one.rev, listed.get(one.obj.name, ()))
         ]
         new = self.objects.write_all_related(facts, now)
-        self.objects.request_reads([name for one in saved for name in _customer_to_read(one.obj)], now)
+        # The others' first fan-outs have requested these reads.
+        first = [one.obj for one in saved if not one.obj.number(b"shown")]
+        self.objects.request_reads([name for obj in first if (name := customer_to_read(obj))], now)
         written = self._write_copies(saved, now, cause)
         self.writes.write_customers([row for one in written for row in _customer_rows(one)])
         copies = [WrittenCopies(one.obj.name, one.rev, one.due, one.former) for one in written]
@@ -132,14 +134,6 @@ def _can_join(obj: StoredObject) -> bool:
     if obj.seats or obj.number(b"behind") or obj.ref.kind not in ("subscription", "session", "entitlements"):
         return False
     return facts is None or facts.customer is None or (customer is not None and customer.customer == facts.customer)
-
-
-def _customer_to_read(obj: StoredObject) -> list[str]:
-    """Return the customer whose claims decide without the link; an object's first fan-out has requested the read."""
-    facts = obj.facts
-    if facts is None or facts.source is None or not facts.customer or obj.number(b"shown") or not needs_customer(obj):
-        return []
-    return [f"customer:{facts.customer}"]
 
 
 def _customer_rows(one: _Projection) -> list[CustomerRow]:

@@ -21,7 +21,12 @@ from service.domain.catalogue import Catalogue
 from service.domain.decision import Entitlements, Held, resolve_entitlements
 from service.domain.sources import Source, end_order
 from service.domain.stripe_facts import StripeFacts
-from service.use_cases.subscriptions.owner_resolution import OwnerResolver, ResolvedOwner, StoredReader, needs_customer
+from service.use_cases.subscriptions.owner_resolution import (
+    OwnerResolver,
+    ResolvedOwner,
+    StoredReader,
+    customer_to_read,
+)
 from service.use_cases.subscriptions.projections import copies_by_holder, is_expired, seats_paid_for
 from service.use_cases.subscriptions.related_objects import FollowUps, RelatedObjects
 
@@ -107,8 +112,8 @@ class FanOut:
             return False
         if self.related.add_to_customer(obj, facts, now):
             return True
-        if facts.source is not None and facts.customer and needs_customer(obj):
-            follow_ups.to_read.append(f"customer:{facts.customer}")
+        if customer := customer_to_read(obj):
+            follow_ups.to_read.append(customer)
         paid = seats_paid_for(facts, self.catalogue) or 0
         return len(obj.seats) > paid and self.seats.trim(obj.name, obj.rev, paid, now) > 0
 
@@ -223,8 +228,7 @@ class ProjectionWriter:
             self.known.refresh_all({reader_hash(reader): partial(self._held, reader, now) for reader in readers})
 
     def _held(self, reader: str, now: float) -> Held:
-        hot = self.owners.find_reader(reader).hot
-        return tuple((name, found.until) for name, found in self._entitlements(hot, now).by_feature.items())
+        return self._entitlements(self.owners.find_reader(reader).hot, now).held
 
     def _raise_counter(self, attempt: FanOutAttempt, number: int) -> None:
         """Raise the object's counter above a copy's number, unless a later state explains that number."""

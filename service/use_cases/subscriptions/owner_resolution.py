@@ -42,12 +42,13 @@ def owner_by_claims(obj: StoredObject, *, with_links: bool) -> Owner:
     return last if last.how != "own" else UNASSIGNED  # What its other objects reported is `known`, or was a link.
 
 
-def needs_customer(obj: StoredObject) -> bool:
-    """Return whether the customer's claims decide, but Stripe has not reported the customer yet."""
-    customer = customer_claims_of(obj)
-    if customer is None or customer.is_read:
-        return False
-    return owner_by_claims(obj, with_links=False).how in WEAKER_THAN_CUSTOMER
+def customer_to_read(obj: StoredObject) -> str | None:
+    """Return the name of the customer whose claims decide, if Stripe has not reported them yet."""
+    facts, customer = obj.facts, customer_claims_of(obj)
+    if facts is None or facts.source is None or not facts.customer or customer is None or customer.is_read:
+        return None
+    is_weaker = owner_by_claims(obj, with_links=False).how in WEAKER_THAN_CUSTOMER
+    return f"customer:{facts.customer}" if is_weaker else None
 
 
 @dataclass(frozen=True, slots=True)
