@@ -179,6 +179,7 @@ def test_second_demo_in_the_folder_reports_what_blocks_it(demo: Demo) -> None:
     refused = demo.shell(demo.command.partition(" grants ")[0] + " serve")
     assert refused.returncode == 1
     assert "paywall demo" in refused.stderr
+    assert "stop the demo" in refused.stderr
 
 
 def begun_beside(demo: Demo) -> Demo:

@@ -227,7 +227,7 @@ def supervise(children: list[Child], shutdown: ShutdownSignal) -> None:
 def _refuse_folder_of_demo(settings: Settings) -> None:
     if settings.demo_clock is None and (settings.data / DEMO_MARK).exists():
         found = f"PAYWALL_DATA: {settings.data} is the folder of a `paywall demo`, and the next demo clears it"
-        raise CannotServe(f"{found}: remove it, or name another folder")
+        raise CannotServe(f"{found}: stop the demo, remove the folder if it is still there, or name another one")
 
 
 @contextmanager
