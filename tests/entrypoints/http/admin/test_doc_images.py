@@ -58,7 +58,7 @@ def test_doc_images_are_made(page: Page, lived: Paywall, tmp_path: Path) -> None
     ann.open("/admin/imports")
     page.set_input_files("#file", sheet)
     ann.press("#import .row button").sees("Fix these errors")
-    picture("import", 640)
+    picture("import", 720)
 
 
 def test_doc_images_are_exactly_those_shown() -> None:
