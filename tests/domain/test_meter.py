@@ -218,6 +218,7 @@ def test_meter_opens_while_stories_are_left_or_story_was_counted(
     assert now == MeterStanding("stories", limit, len(read), story in read, resets_at(policy, read, at))
     assert now.opens is (story in read or len(read) < limit)
     assert now.left == max(0, limit - len(read))
+    assert now.would_count is (story not in read and len(read) < limit)
     assert not now.counted
 
 
