@@ -112,6 +112,10 @@ class Situation:
             limits = {limit for held in holdings for name, limit in held.meters if name == use.policy.name}
             yield from use.openings({use.policy.visitors if use.reader is None else use.policy.readers, *limits})
 
+    def next_opening(self) -> float:
+        """Return the first of these moments after now; until then the steps stay the same."""
+        return min((moment for moment in self.openings() if moment > self.now), default=FOREVER)
+
     def outline(self) -> Hashable | None:
         """Return all that the steps follow from until the next of the `openings`, as a key that many situations share.
 
@@ -164,8 +168,7 @@ class StepMemory:
             return next_steps(asked)
         entry = self._entries.get(outline)
         if entry is None or not entry.since <= asked.now < entry.until:
-            until = min((moment for moment in asked.openings() if moment > asked.now), default=FOREVER)
-            entry = _RememberedSteps(next_steps(asked), asked.now, until)
+            entry = _RememberedSteps(next_steps(asked), asked.now, asked.next_opening())
             if len(self._entries) >= MOST_REMEMBERED:
                 self._entries.clear()
             self._entries[outline] = entry

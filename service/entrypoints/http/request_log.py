@@ -72,7 +72,7 @@ class RequestLog:
     ) -> str:
         """Log the request and return its ID: the caller's X-Request-Id if it is valid, else a new one."""
         seconds = time.perf_counter() - begun
-        request_id = given if given and _GIVEN.fullmatch(given) else f"{getrandbits(64):016x}"
+        request_id = given if given and _GIVEN.fullmatch(given) else getrandbits(64).to_bytes(8, "big").hex()
         fields = {"request_id": request_id, "method": method, "route": route, "status": status, "ms": 0.0, **more}
         self._ended.append((time.time(), seconds, fields))
         if self._thread is None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from marshmallow import fields, validate
 
 from service.adapters.redis.client.access import StoreAccess
@@ -221,6 +222,9 @@ class _AccessRow:
     explain: Sequence[DecisionStep] | None
 
 
+_NO_ID = len(b'{"decision_id":null')
+
+
 class AccessWriter:
     """Writes access answers by `AccessOut`, with the decision's ID and the offer."""
 
@@ -231,17 +235,31 @@ class AccessWriter:
 
     def write(self, answer: AccessAnswer, *, explained: bool = False) -> JsonObject:
         """Return the answer as JSON values; with the steps of the decision if they are asked for."""
-        return self._row(answer, self._decision_ids.seal(answer), explained)
+        steps = explain(answer.decision, answer.tier) if explained else None
+        return self._write(_AccessRow(answer.decision, self._decision_ids.seal(answer), self._offer(answer), steps))
 
-    async def write_in_loop(self, store: StoreAccess, answer: AccessAnswer, *, explained: bool) -> JsonObject:
-        """Return the same, and wait for the store in a thread where the ID needs it."""
+    async def encode_in_loop(
+        self, store: StoreAccess, answer: AccessAnswer, *, explained: bool
+    ) -> tuple[bytes, str | None]:
+        """Return the same as JSON, and the decision's ID. Where the ID needs the store, a thread waits for it."""
         sealed = self._decision_ids.seal_locally(answer)
         if sealed is None:
             sealed = await store.in_thread(self._decision_ids.seal, answer)
-        return self._row(answer, sealed, explained)
+        begin = b'{"decision_id":"%b"' % sealed.encode() if sealed is not None else b'{"decision_id":null'
+        return begin + self._encode(answer, explained=explained), sealed
 
-    def _row(self, answer: AccessAnswer, decision_id: str | None, explained: bool) -> JsonObject:
-        decision = answer.decision
-        offer = self._offers.box_for(answer.tier, decision.next) if decision.show == "upsell" else None
+    def _encode(self, answer: AccessAnswer, *, explained: bool) -> bytes:
+        """Return the answer as JSON without its ID, which is its first field. What many answers share is encoded once."""
+        decision, offer = answer.decision, self._offer(answer)
+        shared = None if explained else answer.shared
+        if shared is not None and shared.body is not None and shared.body[0] is offer:
+            return shared.body[1]
         steps = explain(decision, answer.tier) if explained else None
-        return self._write(_AccessRow(decision, decision_id, offer, steps))
+        body = orjson.dumps(self._write(_AccessRow(decision, None, offer, steps)))[_NO_ID:]
+        if shared is not None:
+            shared.body = offer, body
+        return body
+
+    def _offer(self, answer: AccessAnswer) -> OfferBox | None:
+        decision = answer.decision
+        return self._offers.box_for(answer.tier, decision.next) if decision.show == "upsell" else None

@@ -17,33 +17,26 @@ from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.meters import MeterFrame
-from service.adapters.redis.readers.readers import (
-    CACHED_BYTES,
-    HoldingsCache,
-    RecordCache,
-    field_pairs,
-    merged_into,
-    merged_marks,
-)
 from service.domain.catalogue import Catalogue, Story, Tier
 from service.domain.decision import (
     FOREVER,
     NO_ENTITLEMENTS,
     Decision,
-    Entitlements,
     Identity,
     decide,
     decide_degraded,
     is_registered,
     is_settled,
     needs_no_store,
-    resolve_entitlements,
 )
 from service.domain.errors import NewerSchema, StoreUnavailable
+from service.domain.meter import MeterStanding, MeterUse
 from service.domain.next_steps import StepMemory
 from service.domain.sources import Reason
+from service.use_cases.access.check_memory import DecisionMemory, EntitlementCache, SharedDecision
 from service.use_cases.access.counting import (
     NO_FACTS,
+    NO_METERS,
     CountedFacts,
     ReadCounter,
     RecentReaders,
@@ -89,57 +82,8 @@ class AccessAnswer:
     tier: Tier
     decision: Decision
     at: float
-
-
-@dataclass(frozen=True, slots=True)
-class ReaderEntitlements:
-    """The meaning of a reader's hot record: the reader that this one was merged into, or what they hold.
-
-    It is valid from `since` until `changes_at` (epoch seconds).
-    """
-
-    alias: str | None
-    entitlements: Entitlements
-    since: float
-    changes_at: float
-    merged_marks: tuple[bytes, ...] = ()
-    """Marks of the readers merged into this one; a visitor that was joined with them counts for this reader."""
-
-
-NO_READER = ReaderEntitlements(None, NO_ENTITLEMENTS, 0.0, FOREVER)
-
-
-class EntitlementCache:
-    """Entitlements under one catalogue, by the bytes of the reader's record. Thread-safe: entries are only replaced.
-
-    The bytes and the moment determine the result: a changed record has other bytes, and an entry is used only until its
-    next change. So an entry is never out of date.
-    """
-
-    def __init__(self, catalogue: Catalogue, most_bytes: int = CACHED_BYTES) -> None:
-        self._features = tuple(catalogue.features)
-        self._holdings = HoldingsCache(catalogue, most_bytes)
-        self._entries = RecordCache[ReaderEntitlements](most_bytes)
-
-    def entitlements_in(self, reply: Any, now: float) -> ReaderEntitlements:
-        """Return what an HGETALL reply of a hot record means at `now`."""
-        if not reply:
-            return NO_READER
-        record = (
-            tuple(reply) if reply.__class__ is list else tuple(part for pair in field_pairs(reply) for part in pair)
-        )
-        entry = self._entries.get(record)
-        if entry is not None and entry.since <= now < entry.changes_at:
-            return entry
-        return self._resolve(record, now)
-
-    def _resolve(self, record: tuple[bytes, ...], now: float) -> ReaderEntitlements:
-        entitlements = resolve_entitlements(self._holdings.holdings(record), self._features, now)
-        turns = (entitlements.changes_at, entitlements.limits_change_at)
-        changes_at = min((turn for turn in turns if turn is not None), default=FOREVER)
-        entry = ReaderEntitlements(merged_into(record), entitlements, now, changes_at, merged_marks(record))
-        self._entries.add(record, entry)
-        return entry
+    shared: SharedDecision | None = None
+    """The same decision where other answers share it."""
 
 
 class AccessCheck:
@@ -163,6 +107,7 @@ class AccessCheck:
         self._frames: dict[str, MeterFrame] = {}
         self._ageing = catalogue.ageing_tiers()
         self._next_steps = StepMemory().next_steps
+        self._decisions = DecisionMemory(catalogue)
         self._holders = RecentReaders()
         """Readers whose record opened a story lately: it is read alone, and their meters only if it opens no more."""
 
@@ -174,10 +119,10 @@ class AccessCheck:
         """Answer one question, as `check` does."""
         tier = self.catalogue.tier_of(question.story, now)
         try:
-            decision = await self._decide(store, question, tier, now)
+            return await self._decide(store, question, tier, now)
         except (StoreUnavailable, NewerSchema):
             decision = await store.in_thread(self._decide_degraded, question, tier, now)
-        return AccessAnswer(question, tier, decision, now)
+            return AccessAnswer(question, tier, decision, now)
 
     def check_all(self, questions: Sequence[AccessQuestion], now: float) -> list[AccessAnswer]:
         """Answer questions of one reader and visitor, without counting; one read of the store serves all."""
@@ -195,13 +140,18 @@ class AccessCheck:
             facts = NO_FACTS
             if reader or frames or not all(needs_no_store(q.story, t) for q, t in zip(questions, tiers, strict=True)):
                 facts = await self._read(store, reader, visitor, list(frames.values()), now)
-            decisions = [self._apply_rules(q, tier, facts, now) for q, tier in zip(questions, tiers, strict=True)]
+            return [self._apply_rules(q, tier, facts, now) for q, tier in zip(questions, tiers, strict=True)]
         except (StoreUnavailable, NewerSchema):
             asked = zip(questions, tiers, strict=True)
             decisions = await store.in_thread(lambda: [self._decide_degraded(q, tier, now) for q, tier in asked])
-        return [AccessAnswer(q, t, d, now) for q, t, d in zip(questions, tiers, decisions, strict=True)]
+            return [AccessAnswer(q, t, d, now) for q, t, d in zip(questions, tiers, decisions, strict=True)]
 
-    async def _decide(self, store: StoreAccess, question: AccessQuestion, tier: Tier, now: float) -> Decision:
+    async def _decide(self, store: StoreAccess, question: AccessQuestion, tier: Tier, now: float) -> AccessAnswer:
+        if question.reader in self._holders and question.token is None:
+            facts = await self._read(store, question.reader, None, (), now)
+            if facts.entitlements.opens(tier.requires) or is_settled(question.story, tier, question.identity):
+                return self._apply_rules(question, tier, facts, now)
+            self._holders.discard(question.reader)
         frames = self._frames_for(question, tier, now)
         claim = None
         if question.token is not None and not is_settled(question.story, tier, question.identity):
@@ -209,12 +159,7 @@ class AccessCheck:
         if claim is None and question.reader is None and not frames and needs_no_store(question.story, tier):
             return self._apply_rules(question, tier, NO_FACTS, now)
         found = None
-        if claim is None and question.reader in self._holders:
-            facts = await self._read(store, question.reader, question.visitor, [], now)
-            if facts.entitlements.opens(tier.requires):
-                return self._apply_rules(question, tier, facts, now)
-            self._holders.discard(question.reader)
-        elif claim is None and question.count and tier.meter is not None and len(frames) == 1:
+        if claim is None and question.count and tier.meter is not None and len(frames) == 1:
             found = await self._counter.count_at_once(store, question, frames[0])
         if isinstance(found, CountedFacts):
             return self._apply_rules(question, tier, found.facts, now, counted=found.counted)
@@ -231,21 +176,26 @@ class AccessCheck:
         facts: StoredFacts,
         claim: PassClaim | None,
         now: float,
-    ) -> Decision:
+    ) -> AccessAnswer:
         """Decide, use an opening of the story pass or count the read if that is what opens the story, and decide again."""
-        decision = self._apply_rules(question, tier, facts, now)
+        answer = self._apply_rules(question, tier, facts, now)
         story_pass = facts.story_pass
-        if question.count and claim is not None and story_pass is not None and decision.source is story_pass.holding:
+        if (
+            question.count
+            and claim is not None
+            and story_pass is not None
+            and answer.decision.source is story_pass.holding
+        ):
             if await store.in_thread(self._use_pass, replace(claim, reader=facts.reader), story_pass, now):
-                return decision
+                return answer
             facts = replace(facts, story_pass=None)
-            decision = self._apply_rules(question, tier, facts, now)
-        if question.count and decision.meter is not None:
-            frame = self._frame(decision.meter.name, now)
-            after = await self._counter.count(store, question, frame, facts, decision.meter, now)
+            answer = self._apply_rules(question, tier, facts, now)
+        meter = answer.decision.meter
+        if question.count and meter is not None:
+            after = await self._counter.count(store, question, self._frame(meter.name, now), facts, meter, now)
             if after is not None:
                 return self._apply_rules(question, tier, after.facts, now, counted=after.counted)
-        return decision
+        return answer
 
     def _pass_claim(self, question: AccessQuestion, token: str, now: float) -> PassClaim | None:
         if self._pass_validator is None:
@@ -280,7 +230,7 @@ class AccessCheck:
             replies, story_pass = await self._read_with_pass(store, commands, claim)
         elif replies is None:
             replies = await store.read(commands)
-        entitlements, place, of_reader = NO_ENTITLEMENTS, 0, {}
+        entitlements = NO_ENTITLEMENTS
         marks: tuple[bytes, ...] = ()
         if reader is not None:
             asked, found = reader, self._entitlement_cache.entitlements_in(replies[0], now)
@@ -297,9 +247,11 @@ class AccessCheck:
                 self._known.note(reader_hash(reader), entitlements.held, now)
                 if reader != asked:
                     self._known.note(reader_hash(asked), reader_hash(reader), now)
-            place = 1 + len(frames)
-            of_reader = self._by_meter(frames, replies[1:place])
-        of_visitor = self._by_meter(frames, replies[place : place + len(frames)]) if visitor is not None else {}
+        of_reader = of_visitor = NO_METERS
+        if frames and reader is not None:
+            of_reader = self._by_meter(frames, replies, 1)
+        if frames and visitor is not None:
+            of_visitor = self._by_meter(frames, replies, 0 if reader is None else 1 + len(frames))
         return StoredFacts(reader, entitlements, of_reader, of_visitor, story_pass, marks)
 
     async def _read_with_pass(
@@ -314,10 +266,9 @@ class AccessCheck:
         return commands_of_check(self._keys, reader, visitor, tuple([frame.code for frame in frames]))
 
     @staticmethod
-    def _by_meter(frames: Sequence[MeterFrame], values: Sequence[bytes | None]) -> dict[str, StoredMeter]:
-        if len(frames) == 1:
-            return {frames[0].policy.name: (frames[0], values[0])}
-        return {frame.policy.name: (frame, value) for frame, value in zip(frames, values, strict=True)}
+    def _by_meter(frames: Sequence[MeterFrame], replies: Sequence[Any], place: int) -> dict[str, StoredMeter]:
+        """Return the meters' values, which are the replies from `place` on."""
+        return {frame.policy.name: (frame, replies[place + number]) for number, frame in enumerate(frames)}
 
     def _frames_for(self, question: AccessQuestion, tier: Tier, now: float) -> list[MeterFrame]:
         """Return the frame of the tier's meter, and then those of the meters that the story's age brings later."""
@@ -334,36 +285,54 @@ class AccessCheck:
 
     def _apply_rules(
         self, question: AccessQuestion, tier: Tier, facts: StoredFacts, now: float, *, counted: bool = False
+    ) -> AccessAnswer:
+        """Answer from what was read. `counted`: this request counted the story."""
+        key = None if counted else self._decisions.key(question, tier, facts, now)
+        shared = self._decisions.find(key, question.story, now) if key is not None else None
+        if shared is not None:
+            return AccessAnswer(question, tier, shared.decision, now, shared)
+        use = self._meter_use(question, tier, facts, now)
+        meter = use.standing(facts.meter_limit(use.policy, now), counted=counted) if use is not None else None
+        decision = self._decide_with(question, tier, facts, meter, now)
+        if facts.reader is None and decision.reason is Reason.METERED and meter is not None and not meter.seen:
+            refused = self._counter.refusal(question, self._frame(meter.name, now), facts, now)
+            if refused == "store_memory":
+                return AccessAnswer(question, tier, self._decide_degraded(question, tier, now), now)
+            if refused == "address_limit":
+                as_without = self._apply_rules(replace(question, visitor=None), tier, facts, now)
+                return AccessAnswer(question, tier, as_without.decision, now)
+        until = FOREVER
+        if decision.show == "upsell":
+            later = self._later_frames(question, tier, now)
+            situation = facts.situation(question, self.catalogue, use, later, now)
+            decision.next = self._next_steps(situation)
+            until = situation.next_opening() if key is not None else FOREVER
+        if key is not None and (decision.show == "upsell" or decision.meter is None):
+            stories = use.stories() if use is not None else ()
+            shared = SharedDecision(decision, facts.entitlements, stories, now, until)
+            self._decisions.remember(key, shared)
+        return AccessAnswer(question, tier, decision, now, shared)
+
+    def _meter_use(self, question: AccessQuestion, tier: Tier, facts: StoredFacts, now: float) -> MeterUse | None:
+        """Return the use of the tier's meter; `None` where it does not matter, so that it need not be unpacked."""
+        if tier.meter is None or facts.entitlements.opens(tier.requires) or is_registered(tier, question.identity):
+            return None
+        return facts.meter_use(self._frame(tier.meter, now), question.visitor, question.story.id)
+
+    def _decide_with(
+        self, question: AccessQuestion, tier: Tier, facts: StoredFacts, meter: MeterStanding | None, now: float
     ) -> Decision:
-        identity = question.identity
-        meter = use = None
-        # An entitlement needs no meter: it is unpacked only for the others.
-        if tier.meter is not None and not facts.entitlements.opens(tier.requires) and not is_registered(tier, identity):
-            use = facts.meter_use(self._frame(tier.meter, now), question.visitor, question.story.id)
-            meter = use.standing(facts.meter_limit(use.policy, now), counted=counted)
         nobody = question.reader is None and question.visitor is None
-        story_pass = facts.story_pass.holding if facts.story_pass is not None and not nobody else None
-        decision = decide(
+        return decide(
             question.story,
             tier,
             facts.entitlements,
             meter,
             now=now,
             catalogue=self.catalogue,
-            story_pass=story_pass,
-            identity=identity,
+            story_pass=facts.story_pass.holding if facts.story_pass is not None and not nobody else None,
+            identity=question.identity,
         )
-        if facts.reader is None and decision.reason is Reason.METERED and meter is not None and not meter.seen:
-            refused = self._counter.refusal(question, self._frame(meter.name, now), facts, now)
-            if refused == "store_memory":
-                return self._decide_degraded(question, tier, now)
-            if refused == "address_limit":  # as without a visitor
-                return self._apply_rules(replace(question, visitor=None), tier, facts, now)
-        if decision.show == "full":
-            return decision
-        later = self._later_frames(question, tier, now)
-        decision.next = self._next_steps(facts.situation(question, self.catalogue, use, later, now))
-        return decision
 
     def _frame(self, name: str, now: float) -> MeterFrame:
         frame = self._frames.get(name)
@@ -374,7 +343,7 @@ class AccessCheck:
     def _decide_degraded(self, question: AccessQuestion, tier: Tier, now: float) -> Decision:
         if question.reader is None and needs_no_store(question.story, tier):
             # It is not degraded. What the visitor has read is not known, so no step rests on it.
-            return self._apply_rules(replace(question, visitor=None), tier, NO_FACTS, now)
+            return self._apply_rules(replace(question, visitor=None), tier, NO_FACTS, now).decision
         known = self._known.lasting(reader_hash(question.reader), now) if question.reader else ()
         identity = question.identity
         return decide_degraded(question.story, tier, known, identity=identity, catalogue=self.catalogue, now=now)

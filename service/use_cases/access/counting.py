@@ -101,7 +101,9 @@ class CountedFacts(NamedTuple):
     counted: bool
 
 
-NO_FACTS = StoredFacts(None, NO_ENTITLEMENTS, {}, {})
+NO_METERS: Mapping[str, StoredMeter] = {}
+
+NO_FACTS = StoredFacts(None, NO_ENTITLEMENTS, NO_METERS, NO_METERS)
 """The facts where nothing was read."""
 
 

@@ -125,16 +125,10 @@ def _opened_step(sealed: SealedStep) -> NextStep:
     )
 
 
-def _record(answer: AccessAnswer, revision: str, places: Mapping[str, int]) -> SealedDecision:
-    decision, question = answer.decision, answer.question
+def _encode_decision(decision: Decision, places: Mapping[str, int]) -> bytes:
+    """Return the fields of a `SealedDecision` from `show` on, as JSON without the bracket that opens the array."""
     source, meter = decision.source, decision.meter
-    return SealedDecision(
-        FORMAT,
-        round(answer.at, 3),
-        revision,
-        question.reader,
-        question.visitor,
-        question.story.id,
+    fields = (
         decision.show,
         decision.reason,
         decision.tier,
@@ -150,6 +144,7 @@ def _record(answer: AccessAnswer, revision: str, places: Mapping[str, int]) -> S
         int(decision.degraded),
         [SealedStep(step.step, step.verified or step.plans or step.until) for step in decision.next],
     )
+    return _encode(fields)[1:]
 
 
 class DecisionIds:
@@ -173,7 +168,7 @@ class DecisionIds:
             found = self.seal_locally(answer)
             if found is not None:
                 return found
-            packed = b"z" + zlib.compress(_encode(_record(answer, self._revision, self._places)), 1)
+            packed = b"z" + zlib.compress(self._encode(answer), 1)
             return self._sealer.seal(b"e" + self._overflow.save(self._sealer.seal(packed)).encode())
         except StoreUnavailable:
             return None
@@ -183,11 +178,22 @@ class DecisionIds:
         sealer = self._sealer
         if sealer is None:
             return None
-        text = _encode(_record(answer, self._revision, self._places))
+        text = self._encode(answer)
         if len(text) <= _UNCOMPRESSED:
             return sealer.seal(b"j" + text)
         packed = b"z" + zlib.compress(text, 1)
         return sealer.seal(packed) if len(packed) <= _MAX_SEALED else None
+
+    def _encode(self, answer: AccessAnswer) -> bytes:
+        """Return an answer's `SealedDecision` as JSON. What many answers share is encoded once."""
+        question, shared = answer.question, answer.shared
+        sealed = shared.sealed if shared is not None else None
+        if sealed is None:
+            sealed = _encode_decision(answer.decision, self._places)
+            if shared is not None:
+                shared.sealed = sealed
+        asked = (FORMAT, round(answer.at, 3), self._revision, question.reader, question.visitor, question.story.id)
+        return b"%b,%b" % (_encode(asked)[:-1], sealed)
 
     def open(self, decision_id: str) -> SealedDecision | None:
         """Return what an ID holds; `None` for one that is not of this service, or expired in the store.

@@ -14,10 +14,11 @@ from service.adapters.redis.client.keys import owner_mark, partition_of, reader_
 from service.adapters.redis.readers import source_codec
 from service.domain.bots import is_bot
 from service.domain.catalogue import Catalogue
-from service.domain.sources import Grant
+from service.domain.decision import NO_ENTITLEMENTS, Decision
+from service.domain.sources import Grant, Reason
 from service.domain.times import utc
 from service.entrypoints.http.access_route import remembered_id, remembered_reader
-from service.use_cases.access.check import EntitlementCache
+from service.use_cases.access.check_memory import DecisionMemory, EntitlementCache, SharedDecision
 
 MB = 2**20
 NOW = 1_796_000_000
@@ -81,6 +82,18 @@ def test_caches_of_entitlements_are_bounded_by_the_size_of_records(
         source_codec.decode.cache_clear()
 
     assert growth(fill) < 2.5, "two caches, of entitlements and of holdings"
+
+
+def test_shared_decisions_are_bounded(catalogue: Catalogue) -> None:
+    memory = DecisionMemory(catalogue)
+    decision = Decision("upsell", Reason.METER_USED_UP, "metered", ())
+
+    def fill() -> None:
+        for number in range(MANY):
+            sealed, body = bytes(300), bytes(2_500)  # as with an offer of three plans
+            memory.remember(number, SharedDecision(decision, NO_ENTITLEMENTS, (), 0, NOW, sealed, (None, body)))
+
+    assert growth(fill) < 16
 
 
 def test_cache_of_sources_is_bounded() -> None:

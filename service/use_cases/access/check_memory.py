@@ -1,0 +1,145 @@
+"""What a process remembers between checks: what readers' records mean, and decisions that many answers share.
+
+A record's bytes and the moment determine what a reader holds. A key of a decision holds everything that the decision follows
+from. So an entry is never out of date: to find out again would give the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from service.adapters.redis.client.keys import story_mark
+from service.adapters.redis.readers.readers import (
+    CACHED_BYTES,
+    HoldingsCache,
+    RecordCache,
+    field_pairs,
+    merged_into,
+    merged_marks,
+)
+from service.domain.catalogue import Catalogue, Story, Tier
+from service.domain.decision import FOREVER, NO_ENTITLEMENTS, Decision, Entitlements, resolve_entitlements
+from service.use_cases.access.counting import StoredFacts
+
+if TYPE_CHECKING:
+    from service.use_cases.access.check import AccessQuestion
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderEntitlements:
+    """The meaning of a reader's hot record: the reader that this one was merged into, or what they hold.
+
+    It is valid from `since` until `changes_at` (epoch seconds).
+    """
+
+    alias: str | None
+    entitlements: Entitlements
+    since: float
+    changes_at: float
+    merged_marks: tuple[bytes, ...] = ()
+    """Marks of the readers merged into this one; a visitor that was joined with them counts for this reader."""
+
+
+NO_READER = ReaderEntitlements(None, NO_ENTITLEMENTS, 0.0, FOREVER)
+
+
+class EntitlementCache:
+    """Entitlements under one catalogue, by the bytes of the reader's record. Thread-safe: entries are only replaced.
+
+    The bytes and the moment determine the result: a changed record has other bytes, and an entry is used only until its
+    next change. So an entry is never out of date.
+    """
+
+    def __init__(self, catalogue: Catalogue, most_bytes: int = CACHED_BYTES) -> None:
+        self._features = tuple(catalogue.features)
+        self._holdings = HoldingsCache(catalogue, most_bytes)
+        self._entries = RecordCache[ReaderEntitlements](most_bytes)
+
+    def entitlements_in(self, reply: Any, now: float) -> ReaderEntitlements:
+        """Return what an HGETALL reply of a hot record means at `now`."""
+        if not reply:
+            return NO_READER
+        record = (
+            tuple(reply) if reply.__class__ is list else tuple(part for pair in field_pairs(reply) for part in pair)
+        )
+        entry = self._entries.get(record)
+        if entry is not None and entry.since <= now < entry.changes_at:
+            return entry
+        return self._resolve(record, now)
+
+    def _resolve(self, record: tuple[bytes, ...], now: float) -> ReaderEntitlements:
+        entitlements = resolve_entitlements(self._holdings.holdings(record), self._features, now)
+        turns = (entitlements.changes_at, entitlements.limits_change_at)
+        changes_at = min((turn for turn in turns if turn is not None), default=FOREVER)
+        entry = ReaderEntitlements(merged_into(record), entitlements, now, changes_at, merged_marks(record))
+        self._entries.add(record, entry)
+        return entry
+
+
+MOST_REMEMBERED = 4_096
+"""How many decisions are remembered. A full memory begins anew."""
+
+
+@dataclass(slots=True, eq=False)
+class SharedDecision:
+    """A decision that other answers can share, and its encoded forms, made once by whoever writes them."""
+
+    decision: Decision
+    entitlements: Entitlements
+    """Those that it follows from; kept, because their identity is in the key."""
+    counted: Collection[bytes]
+    """The marks of the stories in the meter; the decision is not about them."""
+    since: float
+    until: float
+    """From and until when it holds (epoch seconds)."""
+    sealed: bytes | None = None
+    """Its part of a decision ID."""
+    body: tuple[object, bytes] | None = None
+    """The offer in an answer's body, and the decision's part of that body."""
+
+
+class DecisionMemory:
+    """The shared decisions of one catalogue. Thread-safe: entries are only replaced."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._age_limits = catalogue.age_limits
+        self._entries: dict[Hashable, SharedDecision] = {}
+
+    def key(self, question: AccessQuestion, tier: Tier, facts: StoredFacts, now: float) -> Hashable:
+        """Return all that a decision follows from, but whether the meter has counted the story; `None` if too few share it.
+
+        That is so with a story pass, in a rolling window, which moves every second, and for a story whose tier changes
+        with its age.
+        """
+        story, meter = question.story, tier.meter or ""
+        if facts.story_pass is not None or (story.tier is None and self._age_limits(story, now)):
+            return None
+        reader, visitor = facts.readers.get(meter), facts.visitors.get(meter)
+        stored = reader or visitor
+        if stored is not None and stored[0].policy.rolling:
+            return None
+        return (
+            id(facts.entitlements),
+            facts.marks,
+            tier.name,
+            story.parts,
+            question.identity,
+            question.visitor is None,
+            reader and reader[1],
+            visitor and visitor[1],
+        )
+
+    def find(self, key: Hashable, story: Story, now: float) -> SharedDecision | None:
+        """Return the decision about a story under a key."""
+        found = self._entries.get(key)
+        if found is None or not found.since <= now < found.until:
+            return None
+        return None if found.counted and story_mark(story.id) in found.counted else found
+
+    def remember(self, key: Hashable, shared: SharedDecision) -> None:
+        """Remember a decision under a key that is not `None`."""
+        if len(self._entries) >= MOST_REMEMBERED:
+            self._entries.clear()
+        self._entries[key] = shared
