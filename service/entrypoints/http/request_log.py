@@ -16,6 +16,9 @@ from service.adapters.observability.metrics import Metrics
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods with a metric of their own; any other is `other`, so that callers cannot create metrics."""
 
+NO_ROUTE = "unknown"
+"""The route of a request that none matches."""
+
 FAILED = (500, 503)
 """The statuses that an alert counts, for each route."""
 

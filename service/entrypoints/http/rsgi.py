@@ -19,6 +19,7 @@ from service.adapters.redis.client.access import LoopAccess, StoreAccess
 from service.adapters.redis.client.link import Link
 from service.entrypoints.http import access_route, errors
 from service.entrypoints.http.admin.application import largest_body
+from service.entrypoints.http.request_log import NO_ROUTE
 from service.entrypoints.http.rsgi_types import Exchange, Scope
 from service.entrypoints.http.wsgi import Web
 from service.entrypoints.responses.errors import Problem
@@ -104,6 +105,7 @@ class RsgiApp:
         self._threads = threads(THREADS, "request")
         self._store: StoreAccess = LoopAccess(link, loop, self._checks)
         self._access_route = web.access_route
+        self._requests_log = web.requests_log
         self._responders = {
             access_route.PATH: web.access_route.respond,
             access_route.BATCH_PATH: web.access_route.respond_batch,
@@ -124,13 +126,19 @@ class RsgiApp:
                     return
                 body = _Late() if content is None else BytesIO(content)
         if len(path) > LONGEST_PATH:
-            detail = f"The path has {len(path):,} characters. No route has more than {LONGEST_PATH:,}."
-            refusal = errors.response(Problem(414, detail, headers={"Connection": "close"}))
-            exchange.response_bytes(414, refusal.headers.to_wsgi_list(), refusal.get_data())
+            self._refuse_path(scope, exchange)
             return
         threads = self._checks if respond is not None else self._probes if path in _PROBES else self._threads
         status, answered, content = await self._flask.respond(scope, exchange, threads, body)
         exchange.response_bytes(status, answered, content)
+
+    def _refuse_path(self, scope: Scope, exchange: Exchange) -> None:
+        begun = self._requests_log.begin()
+        request_id = self._requests_log.end(begun, NO_ROUTE, scope.method, 414, scope.headers.get("x-request-id"))
+        detail = f"The path has {len(scope.path):,} characters. No route has more than {LONGEST_PATH:,}."
+        headers = {"Connection": "close", "Cache-Control": "private, no-store", "X-Request-Id": request_id}
+        refusal = errors.response(Problem(414, detail, headers=headers))
+        exchange.response_bytes(414, refusal.headers.to_wsgi_list(), refusal.get_data())
 
     async def _read(self, exchange: Exchange, seconds: float) -> bytes | None:
         """Return a whole body; `None` if it did not arrive in time. It is a third of the cost of `asyncio.timeout`."""

@@ -37,7 +37,7 @@ from service.entrypoints.http.api import (
     webhook,
 )
 from service.entrypoints.http.client_address import ClientAddressMiddleware
-from service.entrypoints.http.request_log import RequestLog
+from service.entrypoints.http.request_log import NO_ROUTE, RequestLog
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.access import AccessWriter
 from service.use_cases.checkout.offer_boxes import OfferBoxes
@@ -153,7 +153,7 @@ def _flask_app(metrics: Metrics, keyring: guards.Keyring, requests_log: RequestL
 
     @app.after_request
     def finish(response: Any) -> Any:
-        rule = request.url_rule.rule if request.url_rule is not None else "unknown"
+        rule = request.url_rule.rule if request.url_rule is not None else NO_ROUTE
         begun = g.get("begun") or requests_log.begin()
         given = request.headers.get("X-Request-Id")
         response.headers["X-Request-Id"] = requests_log.end(begun, rule, request.method, response.status_code, given)

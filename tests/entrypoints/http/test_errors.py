@@ -176,6 +176,24 @@ def test_unknown_methods_are_one_label_in_the_metrics(paywall: Paywall, until: U
     assert 'method="ODD' not in shown
 
 
+def test_too_long_path_is_counted_and_logged_under_its_request_id(
+    valkey_app: InProcessApp, capfd: pytest.CaptureFixture[str], until: Until
+) -> None:
+    path, said = "/" + "r-in-a-path" * 200, ""
+
+    def logged() -> bool:
+        nonlocal said
+        answer = valkey_app.call("GET", path, headers={"X-Request-Id": "shown-414"})
+        assert (answer.status_code, answer.headers["X-Request-Id"]) == (414, "shown-414")
+        assert answer.headers["Cache-Control"] == "private, no-store"
+        said += "".join(capfd.readouterr())
+        return "shown-414" in said
+
+    until(logged)  # The capture loses what another thread writes while it is read.
+    assert "r-in-a-path" not in said
+    assert 'paywall_requests_total{method="GET",route="unknown",status="414"}' in valkey_app.client.get("/metrics").text
+
+
 def test_thirtieth_wrong_key_is_429_and_a_right_one_never(service_app: InProcessApp) -> None:
     def wrong(address: str = "192.0.2.7") -> Any:
         headers = {"Authorization": "Bearer wrong"}

@@ -50,7 +50,7 @@ from service.entrypoints.http.admin.page_context import (
 )
 from service.entrypoints.http.admin.sessions import COOKIE, Sessions
 from service.entrypoints.http.guards import Keyring
-from service.entrypoints.http.request_log import RequestLog
+from service.entrypoints.http.request_log import NO_ROUTE, RequestLog
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.labels import ROLES, TYPED_FIELDS
 
@@ -171,7 +171,7 @@ def _build(context: PageContext, keyring: Keyring, log: RequestLog, provider: Si
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         _update_cookies(response, context)
-        rule = f"/admin{request.url_rule.rule}" if request.url_rule is not None else "unknown"
+        rule = f"/admin{request.url_rule.rule}" if request.url_rule is not None else NO_ROUTE
         request_id = request.headers.get("X-Request-Id")
         begun = g.get("begun") or log.begin()
         response.headers["X-Request-Id"] = log.end(begun, rule, request.method, response.status_code, request_id)
