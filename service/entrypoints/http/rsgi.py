@@ -14,11 +14,12 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from io import BytesIO, RawIOBase
 from typing import TYPE_CHECKING, Any
 
+from flask import request
+
 from service.adapters.observability.logs import log, where
 from service.adapters.redis.client.access import LoopAccess, StoreAccess
 from service.adapters.redis.client.link import Link
 from service.entrypoints.http import access_route, errors
-from service.entrypoints.http.admin.application import largest_body
 from service.entrypoints.http.request_log import NO_ROUTE
 from service.entrypoints.http.rsgi_types import Exchange, Scope
 from service.entrypoints.http.wsgi import Web
@@ -62,7 +63,10 @@ _BASE: WSGIEnvironment = {
 
 
 class BodyNeeded(BaseException):
-    """A view reads a body that the loop has not read yet. No handler of errors in a view catches it."""
+    """A view reads a body that the loop has not read yet. No handler of errors in a view catches it.
+
+    `size`: how many bytes of it the view takes.
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -70,13 +74,13 @@ class BodyNeeded(BaseException):
 
 
 class _Absent(RawIOBase):
-    """The body before it is read."""
+    """The body before it is read. Werkzeug reads a form in pieces; what the form can have is its request's limit."""
 
     def read(self, size: int = -1, /) -> bytes:
-        raise BodyNeeded(size)
+        raise BodyNeeded(request.max_content_length or size)
 
     def readinto(self, buffer: Any, /) -> int:
-        raise BodyNeeded(len(buffer))
+        raise BodyNeeded(request.max_content_length or len(buffer))
 
 
 class _Late(RawIOBase):
@@ -212,11 +216,10 @@ class FlaskThreads:
         return started[0], started[1], content
 
 
-async def read_body(scope: Scope, exchange: Exchange, size: int = 0) -> Body:
+async def read_body(scope: Scope, exchange: Exchange, size: int) -> Body:
     """Return a request's body: all of a declared length, which the caller accepts, else up to `size` bytes."""
     declared = scope.headers.get("content-length")
-    is_page = scope.path.startswith("/admin")
-    most = int(declared) if declared is not None else largest_body(scope.path) if is_page else size
+    most = int(declared) if declared is not None else size
     try:
         async with asyncio.timeout(BODY_WITHIN + most / SLOWEST_UPLOAD):
             if declared is not None:

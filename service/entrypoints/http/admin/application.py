@@ -109,7 +109,7 @@ HEADERS = {
 }
 
 
-def largest_body(path: str) -> int:
+def _largest_body(path: str) -> int:
     """Return how many bytes a form sent to this path can have from someone who is signed in."""
     return LARGEST_FORM + (imports.LARGEST_FILE if path.startswith(UPLOADS) else 0)
 
@@ -198,7 +198,7 @@ def _authorize(context: PageContext) -> Response | None:
         raise Problem(403, f"This needs the role “{ROLES[role]}”. Your role is “{ROLES[g.principal.role]}”.")
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         path = request.script_root + request.path
-        request.max_content_length = LARGEST_SIGN_IN if g.principal is None else largest_body(path)
+        request.max_content_length = LARGEST_SIGN_IN if g.principal is None else _largest_body(path)
         _check_form(context)
     return None
 
@@ -222,6 +222,7 @@ def _check_form(context: PageContext) -> None:
     if g.is_new_session or not context.sessions.is_form_token(g.session, request.form.get("token", "")):
         detail = "The form belongs to another session. Nothing was changed. Reload the page and try again."
         raise Problem(403, detail, title=FORM_REJECTED)
+    request.stream.read(1)  # This is a 413 for a chunked form that Werkzeug cut at the limit.
 
 
 def _is_cross_site() -> bool:
