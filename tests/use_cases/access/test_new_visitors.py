@@ -146,6 +146,8 @@ def limited() -> NewVisitors:
         ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "address_limit"),
         ("2001:db8:1:2::1", "2001:db8:1:3::1", None),
         ("no address", "no address", None),
+        ("203.0.113.9:4711", "203.0.113.9:4711", None),
+        ("203.0.113.9, 10.0.0.1", "203.0.113.9, 10.0.0.1", None),
     ],
 )
 def test_address_limit_takes_a_64_bit_network_as_one_address(
