@@ -8,7 +8,7 @@ import pytest
 
 from service.adapters.crypto import claim_digest
 from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.client.keys import owner_mark, reader_hash
 from service.adapters.stripe.webhook import parse_api_event
 from service.use_cases.subscriptions.full_sync import FullSync
 from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
@@ -91,10 +91,23 @@ def test_stored_data_cannot_be_tested_for_an_erased_id(
     stage.processor.inbox.record(stage.processor.to_inbox_event(parse_api_event(waiting)), NOW + 180)
     make.deliver("checkout.session.completed", make.session("cs_9", reader=ZOE, customer="cus_9"), NOW + 181)
     link = at_noon.app.service.store.link
-    # The list of pending outboxes and the visitor's meter are not the erasure's: both expire.
+    # The list of pending outboxes is not the erasure's: it expires.
     left = [key for key in holding(link, *guesses(ZOE)) if b"intents" not in key]
     assert left == []
     assert at_noon.app.ask("s-7", visitor="v-7", **{"pass": made["pass"]})["reason"] == "gift"
+
+
+def test_visitor_keeps_no_mark_of_the_erased_reader_and_joins_no_other(at_noon: Admins, erase: Erase) -> None:
+    app, old = at_noon.app, "old-zoe-5a"
+    app.ask("s-1", visitor="v-1")
+    for reader, visitor in ((old, "v-1"), (ZOE, "v-2"), ("r-2", "v-3")):
+        app.ask("s-2", reader=reader, visitor=visitor)
+    at_noon.call_json("ann", "POST", f"/v1/readers/{ZOE}/merge", {"from": old})
+    erase(ZOE)
+    stored = b"".join(everything(app.service.store.link).values())
+    assert [owner_mark(reader) in stored for reader in (old, ZOE, "r-2")] == [False, False, True]
+    assert app.ask("s-1", visitor="v-1")["meter"]["used"] == 1, "the visitor's own stories stay"
+    assert app.ask("s-3", reader="r-3", visitor="v-1")["meter"]["used"] == 1, "none of them joins another reader"
 
 
 def guesses(reader: str) -> list[str]:

@@ -6,6 +6,7 @@ reader, and no index knows those places. IDs are compared by their hash, so read
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 
 from service.adapters.crypto import claim_digest, is_claim_digest
 from service.adapters.redis.client.errors import StoreError
-from service.adapters.redis.client.keys import READER_TAG, reader_hash, split_tags
+from service.adapters.redis.client.keys import READER_TAG, owner_mark, reader_hash, split_tags
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.erased_readers import ErasedReaders, without_ids
@@ -30,6 +31,7 @@ from service.domain.ownership import UNASSIGNED
 from service.domain.stripe_facts import Fingerprint, OwnerClaims
 
 FIELD = load("replace_field")
+FORGET_JOINED = load("forget_joined_reader")
 
 _CHANGE = b"c:"
 """The prefix of an event's field with a reader's entitlements before and after."""
@@ -46,6 +48,8 @@ class _Gone:
 
     tags: Collection[bytes]
     digests: frozenset[str]
+    joined: frozenset[bytes]
+    """What a visitor's meter holds who joined the reader."""
     key_digests: Callable[[Fingerprint], Fingerprint]
     """`ErasedReaders.key_digests`."""
 
@@ -108,7 +112,8 @@ class Eraser(StoreRecords):
         self._call(b"HDEL", self.keys.merge_todo, *tags)
         mentions = IdMentions(self._link, names) if names else None
         counts = {"keys": 0, "stripe_objects": 0, "stripe_events": 0, "reasons": 0}
-        gone = _Gone(tags, frozenset(map(claim_digest, names)), self._key_digests)
+        joined = frozenset(b"\1" + owner_mark(name) for name in names)
+        gone = _Gone(tags, frozenset(map(claim_digest, names)), joined, self._key_digests)
         for page in self._link.scan_nodes(self.keys.shared("{*")):
             for name, number in self._page(page, gone).items():
                 counts[name] += number
@@ -131,6 +136,7 @@ class Eraser(StoreRecords):
     def _page(self, page: Sequence[bytes], gone: _Gone) -> dict[str, int]:
         own: list[bytes] = []
         passes: list[bytes] = []
+        visitors: list[bytes] = []
         by_kind = defaultdict[bytes, list[bytes]](list)
         for key in page:
             tag, rest = self.keys.split(key)
@@ -140,8 +146,11 @@ class Eraser(StoreRecords):
                 by_kind[rest[:2]].append(key)
             elif rest == b"pass":
                 passes.append(key)
+            elif len(tag) == READER_TAG and rest[:1] == b"v":
+                visitors.append(key)
         for key in own:
             self._call(b"DEL", key)
+        self._forget_joined(visitors, gone)
         self._clean(by_kind[b"a:"], gone, _without_acceptance)
         self._clean(self._admitting(passes, gone), gone, _without_admission)
         lists = [key for kind in _LISTS for key in by_kind[kind]]
@@ -150,6 +159,12 @@ class Eraser(StoreRecords):
         cleaned += self._clean(by_kind[b"o:"], gone, _without_object)
         events = self._clean(by_kind[b"e:"], gone, _without_event)
         return {"keys": len(own), "stripe_objects": cleaned, "stripe_events": events}
+
+    def _forget_joined(self, visitors: Sequence[bytes], gone: _Gone) -> None:
+        """Remove the reader's mark from the meters of visitors who joined them."""
+        for key, seen in zip(visitors, self._read_each(b"GETRANGE", visitors, b"5", b"13"), strict=True):
+            if seen in gone.joined:
+                self._link.run(FORGET_JOINED, [key], [seen, secrets.token_bytes(8)])
 
     def _admitting(self, passes: Sequence[bytes], gone: _Gone) -> list[bytes]:
         """Return the story passes that admitted the reader; a pass can have too many openings to read all of each."""
