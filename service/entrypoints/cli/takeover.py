@@ -140,7 +140,8 @@ def _write(run: Invocation, found: TakeoverReport, status: Status) -> tuple[str 
     done = service.takeover.commit(found, run.actor, run.now)
     if isinstance(done, PendingImport):
         approval = done.approval.id
-        return done.manifest.id, f"{approval} waits for a second admin: paywall approvals confirm {approval}"
+        waits = f"{approval} waits for a second admin: paywall approvals confirm {approval}"
+        return done.manifest.id, f"This take-over was requested before. {waits}" if done.waited else waits
     if done is None:
         service.takeover.store_subscriptions(found, run.now, status.report)
         return None, "Nothing had to be written: everything is here already."

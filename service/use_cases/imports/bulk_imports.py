@@ -36,10 +36,11 @@ Commit = Callable[[str, str, bytes], object]
 
 @dataclass(frozen=True, slots=True)
 class PendingImport:
-    """An import that waits for the approval of a second admin."""
+    """An import that waits for the approval of a second admin; `waited` if the same rows had been sent before."""
 
     manifest: ImportManifest
     approval: Approval
+    waited: bool = False
 
 
 class DryRun(NamedTuple):
@@ -93,19 +94,23 @@ class BulkImports:
         pace: Pace = UNPACED,
         *,
         named: str | None = None,
+        digest: str | None = None,
         reason: str | None = None,
         **about: Any,
     ) -> ImportManifest | PendingImport:
         """Stage a sheet and commit it, or request an approval where its kind requires one. Raises: WrongRows.
 
-        `named` is the same for a repeat, which returns the import that the first request created. `about` is what the
-        request says besides the rows; it is kept with the import, and stands in its audit entry.
+        `named` is the same for a repeat, which returns the import that the first request created. `digest` stands for the
+        rows: where the same rows wait for an approval, it is returned. `about` is what the request says besides the rows;
+        it is kept with the import, and stands in its audit entry.
         """
         if sheet.mistakes:
             raise WrongRows(sheet.mistakes)
         import_id = new_id("im", now, named)
         if named and (earlier := self.store.find(import_id)) and earlier.state != "staged":
             return earlier
+        if digest and (waiting := self._find_waiting(digest, now)):
+            return waiting
         rule = self.kinds[kind].second_admin_rule(now)
         context = PlanContext(import_id, now, pace, about)
         manifest = self.staging.stage(self.kinds[kind], sheet, actor, context, rule)
@@ -113,7 +118,7 @@ class BulkImports:
             return self.commit(manifest, now, reason=reason)
         approval = self.approvals.request(
             KIND,
-            {"import": manifest.id},
+            {"import": manifest.id, "digest": digest},
             wants={"import": manifest.id, **manifest.about, "rows": manifest.rows, **manifest.planned},
             reader=None,
             reason=reason,
@@ -124,6 +129,13 @@ class BulkImports:
         )
         self.store.save_approval(manifest.id, approval.id)
         return PendingImport(manifest, approval)
+
+    def _find_waiting(self, digest: str, now: float) -> PendingImport | None:
+        """Return the import of the same rows that waits for an approval."""
+        for approval in self.approvals.list_waiting(now):
+            if approval.kind == KIND and approval.payload.get("digest") == digest:
+                return PendingImport(self.find(approval.payload["import"]), approval, waited=True)
+        return None
 
     def commit(
         self, manifest: ImportManifest, now: float, approval: str | None = None, reason: str | None = None

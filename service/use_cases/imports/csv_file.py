@@ -7,6 +7,7 @@ are skipped. Cells are separated by `,` or by `;`, as spreadsheets of many count
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -71,6 +72,13 @@ class ImportSheet(Generic[Entry]):
         yield from map(self._decoder.decode, self._packed)
         if self._last:
             yield self._last
+
+    def digest(self) -> str:
+        """Return a SHA-256 of the valid rows, in hexadecimal digits."""
+        found = hashlib.sha256()
+        for batch in (*self._packed, _pack(self._last)):
+            found.update(batch)
+        return found.hexdigest()
 
 
 _pack = msgspec.msgpack.Encoder().encode

@@ -116,7 +116,8 @@ class Takeover:
         """Commit a take-over as one import, or request an approval where `[grants]` requires one. `None`: no change."""
         if not found.changes:
             return None
-        return self.imports.submit(TAKEOVER_IMPORT, found.sheet, actor, now, format=found.form.name)
+        sheet = found.sheet
+        return self.imports.submit(TAKEOVER_IMPORT, sheet, actor, now, digest=sheet.digest(), format=found.form.name)
 
     def finish(self, manifest: ImportManifest, progress: Progress | None = None) -> ImportManifest:
         """Apply a committed take-over, or wait for the process that does."""

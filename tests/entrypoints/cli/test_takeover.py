@@ -401,6 +401,20 @@ def test_many_grants_wait_for_a_second_admin(make_publisher: MakePublisher) -> N
     assert _audit(app) == ["approval.ask", "approval.confirm", "import.apply"]
 
 
+def test_take_over_that_waits_for_a_second_admin_is_requested_once(make_publisher: MakePublisher) -> None:
+    publisher = make_publisher(f'{POLICY}\n[grants]\nconfirm_above = {{ readers = 2, length = "90d" }}\n')
+    arguments = ("leaky", publisher.export("leaky"), *publisher.config, "--accept-losses")
+    first, second = [publisher.run(*arguments).stdout.splitlines()[-1] for _ in range(2)]
+    approval = first.split()[-1]
+    assert second == f"This take-over was requested before. {first}"
+    app = publisher.app()
+    assert _audit(app) == ["approval.ask"]
+    assert app.call("DELETE", f"/v1/approvals/{approval}?reason=no", admin=True).status_code == 200
+    third = publisher.run(*arguments).stdout.splitlines()[-1]
+    assert "requested before" not in third
+    assert approval not in third
+
+
 def test_plan_that_cannot_be_granted_is_refused(make_publisher: MakePublisher) -> None:
     publisher = make_publisher(f'{POLICY}\n[grants]\nplans = ["vip"]\n')
     result = publisher.run("leaky", publisher.export("leaky"), *publisher.config, "--accept-losses", status=1)
