@@ -11,7 +11,7 @@ import click
 import jinja2
 
 from service.bootstrap import Service
-from service.domain.errors import WrongRows
+from service.domain.errors import StripeUnavailable, WrongRows
 from service.domain.ids import escape_invisible
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Invocation, Output
@@ -91,7 +91,7 @@ def _take_over(
     status = Status()
     if not dry_run:
         run.service.takeover.finish_interrupted()
-    found = run.service.takeover.examine(form, rows, levels, run.now, status.report)
+    found = _examine(run, form, rows, levels, status)
     refused = bool(found.comparison.loses) and not accept_losses
     import_id, outcome = None, "This was a dry run: nothing was written."
     if refused:
@@ -112,6 +112,19 @@ def _take_over(
     else:
         lines += hints
     return Output(value, "\n".join(lines), status=1 if refused else 0)
+
+
+def _examine(
+    run: Invocation, form: ExportFormat, rows: list[ExportRow], levels: LevelMap, status: Status
+) -> TakeoverReport:
+    try:
+        return run.service.takeover.examine(form, rows, levels, run.now, status.report)
+    except StripeUnavailable as failure:
+        status.clear()
+        session.fail(
+            f"Stripe cannot be reached now ({failure.why}). Nothing was written. Run the same command again: within an hour, it "
+            "goes on where this one stopped reading."
+        )
 
 
 def _render_page(report: TakeoverReport, value: dict[str, Any], files: list[str], outcome: str) -> str:

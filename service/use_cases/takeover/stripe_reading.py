@@ -1,11 +1,12 @@
 """Read what is known of the linked subscriptions: from Stripe by lists where a key is set, else from the store.
 
 A list costs a request for each hundred subscriptions of the account, at the pace that every request to Stripe keeps. What
-has been read is kept in a file, so that a read that was cut off resumes.
+has been read is kept in a file, so that a read that was cut off resumes: at once after a failure of Stripe's that passes.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -14,6 +15,7 @@ from itertools import islice
 from service.adapters.read_progress import ReadPage, ReadProgress
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
+from service.domain.errors import StripeUnavailable
 from service.domain.stripe_facts import ObjectRef, StripeFacts
 from service.use_cases.imports.pacing import retry_while_unavailable
 from service.use_cases.subscriptions.object_refresh import StripeApi
@@ -28,19 +30,37 @@ Count = Callable[[int], None]
 
 @dataclass(frozen=True)
 class StripeReading:
-    """Reads subscriptions. Raises: StripeFailure where a key is set, StoreUnavailable."""
+    """Reads subscriptions. Raises: StripeFailure where a key is set, StoreUnavailable.
+
+    `pauses`: seconds after each failure of Stripe's until the read goes on; one more in a row ends it.
+    """
 
     gateway: StripeApi | None
     objects: Objects
     progress: ReadProgress
     account: str
     """Names the account and the store, so that a read of another one does not resume."""
+    pauses: Sequence[float] = (0.5, 1, 2)
 
     def read(self, links: Collection[StripeLink], now: float, count: Count) -> StripeView:
         """Return what is known of the subscriptions that these links cover."""
         if self.gateway is None or not links:
             return self._from_store(links)
-        return _view(self._read_stripe(self.gateway, links, now, count), complete=True)
+        read, pauses = 0, iter(self.pauses)
+
+        def progress(seen: int) -> None:
+            nonlocal read, pauses
+            if seen > read:
+                read, pauses = seen, iter(self.pauses)
+            count(seen)
+
+        while True:
+            try:
+                return _view(self._read_stripe(self.gateway, links, now, progress), complete=True)
+            except StripeUnavailable:
+                if (pause := next(pauses, None)) is None:
+                    raise
+            threading.Event().wait(pause)
 
     def _read_stripe(
         self, gateway: StripeApi, links: Collection[StripeLink], now: float, count: Count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,10 @@ class ListingGateway:
         self.names = names
         self.fails_after: int | None = None
         self.listed: list[str] = []
+        self.lists = 0
 
     def list_subscriptions(self, after: str | None = None) -> Iterator[StripeFacts]:
+        self.lists += 1
         start = self.names.index(after) + 1 if after else 0
         for count, name in enumerate(self.names[start:]):
             if count == self.fails_after:
@@ -38,9 +40,9 @@ class ListingGateway:
             yield StripeFacts(ObjectRef("subscription", name), source, f"cus_{name}", OwnerClaims(), NOW)
 
 
-def _reading(gateway: Any, folder: Path) -> StripeReading:
+def _reading(gateway: Any, folder: Path, pauses: Sequence[float] = ()) -> StripeReading:
     store: Any = None  # With a gateway the store is not read.
-    return StripeReading(gateway, store, ReadProgress(folder / "read", lambda: SEALER), "one")
+    return StripeReading(gateway, store, ReadProgress(folder / "read", lambda: SEALER), "one", pauses)
 
 
 def _read(gateway: ListingGateway, folder: Path, links: list[StripeLink], now: float = NOW) -> list[str]:
@@ -66,6 +68,21 @@ def test_read_that_was_cut_off_goes_on_after_its_last_page(tmp_path: Path) -> No
     assert _read(gateway, tmp_path, [*LINKS, StripeLink("customer", "cus_1001")][:3]) == ["100", "5", "900"]
     assert gateway.listed[:2] == ["1001", "1000"]
     assert len(gateway.listed) == 402
+
+
+def test_read_goes_on_after_failures_that_pass(tmp_path: Path) -> None:
+    gateway = ListingGateway([str(n) for n in range(1_000, 0, -1)])
+    gateway.fails_after = 150
+    found = _reading(gateway, tmp_path, pauses=(0,)).read(LINKS, NOW, lambda count: None)
+    assert sorted(found.by_id) == ["100", "5", "900"]
+
+
+def test_read_ends_after_failures_without_progress(tmp_path: Path) -> None:
+    gateway = ListingGateway(["1"])
+    gateway.fails_after = 0
+    with pytest.raises(StripeUnavailable):
+        _reading(gateway, tmp_path, pauses=(0, 0, 0)).read(LINKS, NOW, lambda count: None)
+    assert gateway.lists == 4
 
 
 def test_subscription_made_since_the_read_began_is_found(tmp_path: Path) -> None:
