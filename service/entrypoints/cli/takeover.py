@@ -122,8 +122,8 @@ def _examine(
     except StripeUnavailable as failure:
         status.clear()
         session.fail(
-            f"Stripe cannot be reached now ({failure.why}). Nothing was written. Run the same command again: within an hour, it "
-            "goes on where this one stopped reading."
+            f"Stripe cannot be reached now ({failure.why}). Nothing was written. Run the same command again: within an hour, "
+            "it goes on where this one stopped reading."
         )
 
 
