@@ -9,6 +9,7 @@ owner of the folder ends it.
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import threading
 import time
@@ -36,6 +37,14 @@ _PATIENCE = {"serve": 1.5, "command": 60.0}  # a service answers degraded while 
 _WAIT = {"serve": 10.0, "command": 30.0}  # for another process's command to finish
 _POLL = 0.005
 _LONG_RUN = 10.0  # seconds after which the end of the server is not counted as a failed start
+
+_SPAWNING = threading.Lock()
+"""Held while the server's process is started: no other thread forks this process meanwhile.
+
+Such a fork would keep open the pipe whose end is `Popen`'s sign that the server runs. `Popen` would wait for the end of the
+fork, which is a web server, and until then the store would not be started again when it dies.
+"""
+os.register_at_fork(before=_SPAWNING.acquire, after_in_parent=_SPAWNING.release, after_in_child=_SPAWNING.release)
 
 
 class EmbeddedStore:
@@ -117,7 +126,7 @@ class EmbeddedStore:
         return self._process.pid if self._process is not None else 0
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        with (self._home / "log").open("ab") as log:
+        with _SPAWNING, (self._home / "log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603  our own binary, our own arguments
                 command_line(self._home, self._socket, self._memory),
                 stdin=subprocess.DEVNULL,

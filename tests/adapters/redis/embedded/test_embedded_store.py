@@ -392,6 +392,38 @@ def test_forked_child_does_not_hold_the_folder(stores: Start, folder: Path) -> N
         os.waitpid(child, 0)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:.*multi-threaded.*:DeprecationWarning"
+)  # Python 3.12 and later warn; the test is about exactly this
+def test_fork_while_the_server_starts_does_not_hold_up_the_start(stores: Start, folder: Path) -> None:
+    store = stores(folder)
+    begun, forked = threading.Event(), threading.Event()
+
+    def start() -> None:
+        def wait_for_fork(_: Any, event: str, called: Any) -> None:
+            if event == "c_return" and called.__name__ == "fork_exec":
+                begun.set()
+                forked.wait(0.2)  # The fork can wait for the start itself.
+
+        sys.setprofile(wait_for_fork)
+        store.start()
+
+    starter = threading.Thread(target=start)
+    starter.start()
+    assert begun.wait(60)
+    child = os.fork()
+    if not child:
+        signal.pause()
+    forked.set()
+    try:
+        starter.join(10)
+        assert not starter.is_alive()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        starter.join()
+
+
 @pytest.mark.load
 @pytest.mark.full
 def test_hundred_thousand_readers_load_within_two_seconds(
