@@ -165,6 +165,8 @@ class ProviderSnapshots(ImportKind[SnapshotEntry, SnapshotRow]):
     # Applying.
 
     def apply(self, chunk: ImportChunk[SnapshotRow]) -> Mapping[str, int]:
+        """Apply a chunk, and save when the snapshot was committed: the process that committed it may have failed to."""
+        self.sources.save_snapshot_time(chunk.manifest.about["provider"], chunk.manifest.created_at)
         for start in range(0, len(chunk.rows), _BATCH):
             due = chunk.rows[start : start + _BATCH]
             for _ in range(_TRIES):

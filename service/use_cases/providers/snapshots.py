@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -10,17 +11,19 @@ from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.imports.import_store import ImportManifest
 from service.adapters.redis.providers.provider_sources import ProviderSources, SnapshotRefusal, SnapshotState
 from service.domain.catalogue import Catalogue, Provider
-from service.domain.errors import LargestDrop, SnapshotUnfinished, UnknownImport, WrongRows
+from service.domain.errors import LargestDrop, SnapshotUnfinished, StoreUnavailable, UnknownImport, WrongRows
 from service.domain.times import utc
 from service.use_cases.imports.bulk_imports import BulkImports, DryRun
 from service.use_cases.imports.kinds import PlanContext
-from service.use_cases.imports.pacing import UNPACED, Pace
+from service.use_cases.imports.pacing import UNPACED, Pace, retry_while_unavailable
 from service.use_cases.providers.external_sources import find_provider
 from service.use_cases.providers.snapshot_file import SnapshotSheet
 from service.use_cases.providers.snapshot_kind import SNAPSHOT, SnapshotDrop
 
 _TRIES = 10
 """How often a snapshot is compared anew because another of the same provider came first."""
+_TIME_PATIENCE = 1.0
+"""Seconds for which the time of a committed snapshot is tried to be saved."""
 
 
 class SnapshotReport(NamedTuple):
@@ -88,7 +91,9 @@ class Snapshots:
         if refusal is not None:
             manifest = replace(manifest, about={**manifest.about, "forced": True})
         committed = self.imports.commit(manifest, now)
-        self.sources.save_snapshot_time(provider, now)
+        # Whoever finishes the import saves the time again. If the store stays unavailable, they can name what is committed.
+        with suppress(StoreUnavailable):
+            retry_while_unavailable(lambda: self.sources.save_snapshot_time(provider, now), _TIME_PATIENCE)
         return committed
 
     def find(self, provider: str, import_id: str) -> ImportManifest:

@@ -10,7 +10,7 @@ import pytest
 
 from service.adapters.redis.imports.import_store import ImportManifest
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
-from service.domain.errors import LargestDrop
+from service.domain.errors import LargestDrop, StoreUnavailable
 from service.domain.sources import External
 from service.use_cases.imports.bulk_imports import BulkImports
 from service.use_cases.providers import snapshot_file
@@ -193,3 +193,19 @@ def test_refused_snapshot_leaves_nothing_staged(bench: Bench) -> None:
     assert (state.refused is not None, state.at) == (True, int(bench.clock()))
     apply(bench, bench.imports(), BEFORE)
     assert bench.service.provider_sources.load_snapshot_state("print").refused is None
+
+
+def test_store_that_fails_right_after_the_commit_costs_neither_the_id_nor_the_time(bench: Bench) -> None:
+    apply(bench, bench.imports(), BEFORE)
+    bench.clock.now += 60
+    fails: list[str] = []
+
+    def fail(operation: str) -> None:
+        if operation == "HSET" and fails:
+            raise StoreUnavailable("timeout")
+
+    link = bench.link(before=fail, after=once("commit_import", fails.append))
+    committed = submit(bench, bench.imports(link), AFTER)
+    assert committed.state == "applying"
+    assert bench.imports().finish(committed.id).state == "done"
+    assert bench.service.provider_sources.load_snapshot_state("print").at == int(bench.clock())
