@@ -28,9 +28,10 @@ def providers() -> None:
 @imports.template_option
 @session.uses_service
 def snapshot(run: Invocation, provider: str, file: Path | None, dry_run: bool, force: bool, template: bool) -> Output:
-    """Take the whole set of a provider's subscriptions, from a CSV with the columns id, reader, plan and until.
+    """Replace all subscriptions of a provider by those of a CSV with the columns id, reader, plan and until.
 
-    What is missing from it ends. `until` is a date, a span, a time, or empty: until it is missing.
+    Subscriptions that the file no longer lists end at once. `until` is a date, a span, or a time. If it is empty, the
+    subscription runs until a later file no longer lists it.
     """
     catalogue = session.settings().catalogue
     find_provider(catalogue, provider)

@@ -52,10 +52,11 @@ def register(routes: ApiRoutes, service: Service) -> None:
         refuses=(404, 409),
     )
     def put_snapshot(provider: str) -> tuple[JsonObject, int]:
-        """Take the whole set of a provider's subscriptions: `id,reader,plan,until`, at most 500 000 rows and 64 MiB.
+        """Replace all subscriptions of a provider by a CSV: `id,reader,plan,until`, at most 500 000 rows and 64 MiB.
 
-        What is missing from it ends. An empty `until` means: until it is missing. Wrong rows are named with line and field, and
-        nothing is changed then. A set that ends more than `largest_drop` is refused, unless it is forced.
+        Subscriptions that the file no longer lists end at once. With an empty `until`, a subscription runs until a later file
+        no longer lists it. Wrong rows are named with line and field, and nothing is changed then. A file that ends more than
+        `largest_drop` is refused, unless it is forced.
         """
         find_provider(catalogue, provider)  # An unknown provider is a 404, whatever else is wrong with the request.
         dry_run, force = inputs.flag("dry_run", "force"), inputs.flag("force", "dry_run")

@@ -34,7 +34,7 @@ PROPERTIES: Mapping[str, Described] = {
     "ImportOut.state": ("How far the import is: `staged`, `applying`, `done`, or `undone`.", "applying"),
     "DryRunOut.state": ("Always `staged`: nothing was applied.", "staged"),
     "changed": ("Rows that change something.", 4),
-    "ended": ("Sources that end, because they are missing from the file.", 2),
+    "ended": ("Subscriptions that end, because the file no longer lists them.", 2),
     "refused": ("Why the file would be refused: `largest_drop`. `null`: it would not be.", None),
     "rows": ("How many rows the file has, without its header.", 120),
     "new": ("Rows that create something.", 100),
