@@ -1,7 +1,7 @@
 """Take one source of a provider as the site's own server reports it: it runs, or it has ended.
 
 The reader's record is written first, then the record of a reader who had the source before, and last the provider's entry.
-So a report that is sent again after a crash finishes what the first one began.
+The next report about the source and this reader finishes what a crash left.
 """
 
 from __future__ import annotations
@@ -80,8 +80,14 @@ class ExternalSources:
     def _load(self, report: ExternalReport) -> tuple[str, ProviderSource | None, External | None]:
         """Return the reader after merges, the entry of the source, and the source if that reader has it."""
         heir = self.readers.resolve_merged(report.reader)
-        entry = self.sources.find(report.provider, report.external_id)
-        has_it = entry is not None and self._owner_of(entry) == reader_hash(heir)
+        entry, tag = self.sources.find(report.provider, report.external_id), reader_hash(heir)
+        kept = self.readers.find_source(heir, f"x:{report.provider}:{report.external_id}".encode())
+        if kept is not None and isinstance(kept.source, External) and kept.number > (entry.number if entry else 0):
+            # A crash came between the two writes of an earlier report, or of a snapshot, which indexes the reader later.
+            self.index.mark_imported_ids([heir])
+            self._write_entry(report, entry, kept.source, kept.number, tag)
+            return heir, entry_of(kept.source, kept.number, tag), kept.source
+        has_it = entry is not None and self._owner_of(entry) == tag
         return heir, entry, entry.as_source(report.provider, report.external_id) if entry and has_it else None
 
     def _owner_of(self, entry: ProviderSource) -> bytes:
@@ -108,6 +114,13 @@ class ExternalSources:
             return False
         if isinstance(outcome.before, External) and gives_less(outcome.before, source):
             self._forget_access(reader, now)
+        self._write_entry(report, entry, source, number, tag)
+        return True
+
+    def _write_entry(
+        self, report: ExternalReport, entry: ProviderSource | None, source: External, number: int, tag: bytes
+    ) -> None:
+        """Take a source from the reader who had it by this entry, and write the entry of the one who has it now."""
         if entry is not None and (former := self._owner_of(entry)) != tag:
             self._take_from(former, report, source, number)
         written_over = self.sources.write(report.provider, {report.external_id: entry_of(source, number, tag)})
@@ -116,7 +129,6 @@ class ExternalSources:
             loser = tag if between.number > number else self._owner_of(between)
             if self._owner_of(between) != tag:
                 self._take_from(loser, report, source, max(number, between.number))
-        return True
 
     def _take_from(self, tag: bytes, report: ExternalReport, source: External, number: int) -> None:
         """Take a source from a reader, by their hash, because it is another reader's now."""

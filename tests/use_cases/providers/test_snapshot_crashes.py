@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from service.adapters.observability.metrics import Metrics
 from service.adapters.redis.imports.import_store import ImportManifest
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
-from service.domain.errors import LargestDrop, StoreUnavailable
+from service.bootstrap import assemble
+from service.domain.errors import LargestDrop, StoreUnavailable, UnknownExternal
 from service.domain.sources import External
 from service.use_cases.imports.bulk_imports import BulkImports
 from service.use_cases.providers import snapshot_file
@@ -124,6 +127,16 @@ def test_snapshot_killed_after_an_entry_marks_each_reader_for_the_index(bench: B
     assert ReaderIndex(bench.service.store).count_imported() == len(BEFORE)
 
 
+def test_reader_of_a_killed_snapshot_is_indexed_if_a_report_finishes_their_row(bench: Bench) -> None:
+    with pytest.raises(Killed):
+        apply(bench, bench.imports(bench.link(after=once("write_import_sources", die))), BEFORE)
+    for name, reader, plan, _ in [row.split(",") for row in running(bench)]:
+        report = ExternalReport("print", name, reader, ANN, bench.clock())
+        bench.service.external_sources.write_source(report, plan, None)
+    bench.imports().finish_all()
+    assert ReaderIndex(bench.service.store).count_imported() == len(BEFORE)
+
+
 def test_report_while_a_snapshot_is_applied_stands(bench: Bench) -> None:
     """Report one source to another reader, and end another, between the commit and the writes of the snapshot."""
     apply(bench, bench.imports(), BEFORE)
@@ -209,3 +222,43 @@ def test_store_that_fails_right_after_the_commit_costs_neither_the_id_nor_the_ti
     assert committed.state == "applying"
     assert bench.imports().finish(committed.id).state == "done"
     assert bench.service.provider_sources.load_snapshot_state("print").at == int(bench.clock())
+
+
+def report_cut_off(bench: Bench, report: ExternalReport, until: int | None, step: int) -> bool:
+    """Send a report by a process that dies at a write. Return whether it did."""
+    failure = Failure()
+    link = bench.link(at_writes(failure))
+    process = assemble(bench.service.settings, link, bench.clock, Metrics())
+    failure.arm(step)
+    with suppress(Killed):
+        process.external_sources.write_source(report, "supporter", until)
+    return failure.struck
+
+
+@pytest.mark.parametrize("had", [None, "r-1", "r-2"])
+@pytest.mark.parametrize("repeats", [False, True])
+def test_report_that_was_cut_off_is_finished_by_the_next(bench: Bench, had: str | None, repeats: bool) -> None:
+    """The report is a new source, a later end, or a move; then it is sent again, or the provider reports the end."""
+    external, now, step = bench.service.external_sources, bench.clock(), 0
+    died = True
+    while died:
+        step += 1
+        name = f"77-{step}"
+        report = ExternalReport("print", name, "r-1", ANN, now)
+        if had is not None:
+            external.write_source(replace(report, reader=had), "supporter", int(now) + 60)
+        died = report_cut_off(bench, report, int(now) + 600, step)
+        later = replace(report, now=now + 120)
+        bench.clock.now = now + 120
+        if repeats:
+            external.write_source(later, "supporter", int(now) + 600)
+        else:
+            with suppress(UnknownExternal):
+                external.end_source(later)
+        held = [row for row in running(bench) if row.startswith(f"{name},")]
+        assert held == ([f"{name},r-1,supporter,"] if repeats else []), step
+        entry = bench.service.provider_sources.find("print", name)
+        assert entry is None or entry.is_running_at(bench.clock()) == repeats, step
+        bench.clock.now = now
+    assert step > 3
+    assert bench.service.audit_verifier.verify().fault is None
