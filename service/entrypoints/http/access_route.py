@@ -175,7 +175,7 @@ class AccessRoute:
             self._compare(incumbent, answer, decision_id)
         shown = answer.decision
         given = headers.get("x-request-id")
-        request_id = self._log.end(begun, PATH, "POST", 200, given, show=shown.show, reason=shown.reason.value)
+        request_id = self._log.end(begun, PATH, "POST", 200, given, show=shown.show, reason=shown.reason)
         return encoded, _answer_headers(encoded, request_id)
 
     async def respond_batch(

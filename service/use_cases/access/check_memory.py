@@ -94,6 +94,8 @@ class SharedDecision:
     since: float
     until: float
     """From and until when it holds (epoch seconds)."""
+    counts_nothing: bool = False
+    """Whether neither the story is to be counted nor the visitor to be joined with the reader."""
     sealed: bytes | None = None
     """Its part of a decision ID."""
     body: tuple[object, bytes] | None = None

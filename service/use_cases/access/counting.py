@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from service.adapters.redis.client.access import StoreAccess
 from service.adapters.redis.client.keys import Keys, owner_mark, story_mark, visitor_hash
@@ -28,8 +30,7 @@ StoredMeter = tuple[MeterFrame, bytes | None]
 """A meter's value in the store, and the frame to unpack it with."""
 
 
-@dataclass(slots=True)
-class StoredFacts:
+class StoredFacts(msgspec.Struct, frozen=True):
     """What the store returned for a question: the reader after merges, their entitlements, meters, and a story pass."""
 
     reader: str | None

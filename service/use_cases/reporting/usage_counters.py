@@ -127,11 +127,11 @@ class UsageCounters:
             return
         counts = self._counts.setdefault(UsageBucket.at(now, self._zone), Counter())
         shown: Counter[tuple[str, Reason, bool]] = Counter()
-        for _ in range(len(self._answers)):
-            show, reason, degraded, reader = self._answers.popleft()
-            shown[show, reason, degraded] += 1
+        answers = Counter([self._answers.popleft() for _ in range(len(self._answers))])
+        for (show, reason, degraded, reader), number in answers.items():
+            shown[show, reason, degraded] += number
             if reader is not None:
-                counts["upsells"] += 1
+                counts["upsells"] += number
                 if reader:
                     self._note_shown(reader_hash(reader), now)
         for (show, reason, degraded), number in shown.items():

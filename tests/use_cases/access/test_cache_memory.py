@@ -91,7 +91,9 @@ def test_shared_decisions_are_bounded(catalogue: Catalogue) -> None:
     def fill() -> None:
         for number in range(MANY):
             sealed, body = bytes(300), bytes(2_500)  # as with an offer of three plans
-            memory.remember(number, SharedDecision(decision, NO_ENTITLEMENTS, (), 0, NOW, sealed, (None, body)))
+            memory.remember(
+                number, SharedDecision(decision, NO_ENTITLEMENTS, (), 0, NOW, sealed=sealed, body=(None, body))
+            )
 
     assert growth(fill) < 16
 

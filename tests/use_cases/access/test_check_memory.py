@@ -131,6 +131,22 @@ def test_stories_that_join_a_used_up_meter_change_its_decision(world: World) -> 
     world.compare(reader="c")
 
 
+def test_each_visitor_joins_a_reader_whose_meter_is_used_up(world: World) -> None:
+    limit = world.check.catalogue.meters["stories"].readers
+    world.read(*[f"s{number}" for number in range(limit)], reader="c")
+    for visitor in ("u", "v"):
+        world.read("late", "later", reader="c", visitor=visitor)
+    world.read("more", visitor="v")  # It counts for the reader whom the visitor has joined.
+    world.read("mine", reader="d", visitor="v")
+    used = []
+    for reader, visitor in (("d", "v"), ("c", "v")):
+        meter = world.check.check(
+            AccessQuestion(Story("mine", tier="metered"), reader, visitor), world.now
+        ).decision.meter
+        used.append(meter and meter.used)
+    assert used == [1, limit + 1]
+
+
 def test_clock_that_goes_back_over_the_end_of_a_window_changes_the_decision(world: World) -> None:
     world.app.clock.now = datetime(2026, 12, 2, tzinfo=UTC).timestamp()
     limit = world.check.catalogue.meters["stories"].readers
