@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from service.adapters.redis.reporting.usage_counts import UsageBatch, UsageBucket
 from service.domain.catalogue import DAY, Story
