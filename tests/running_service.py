@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -187,8 +188,12 @@ class Paywall:
 
 
 def _children_of(pid: int) -> list[int]:
-    text = " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
-    return [int(child) for child in text.split()]
+    children: list[int] = []
+    with suppress(OSError):  # The process has ended.
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError):  # The thread has ended.
+                children += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+    return children
 
 
 def _command_of(pid: int) -> str:
