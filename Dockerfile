@@ -1,10 +1,9 @@
 # A small image of the service, which runs without root. Built from the pinned requirements, without tests and demo.
 #
-# A tag can be moved to another image; a digest can't. This file names a tag, because a digest is only worth as much as your own check
-# of it. To pin the image that you have checked, look up its digest and build with it:
+# The digest names one image for good; the tag before it is for people. To take a newer one, look up its digest:
 #   docker buildx imagetools inspect python:3.13.15-slim-trixie
 #   docker build --build-arg PYTHON_IMAGE=python:3.13.15-slim-trixie@sha256:… .
-ARG PYTHON_IMAGE=python:3.13.15-slim-trixie
+ARG PYTHON_IMAGE=python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src

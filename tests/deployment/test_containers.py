@@ -68,7 +68,18 @@ def test_only_the_web_server_has_a_port_and_the_store_no_way_out() -> None:
     assert COMPOSE["networks"]["inside"] == {"internal": True}
 
 
-@pytest.mark.parametrize("image", [SERVICES["store"]["image"], PODS["paywall-store"]["containers"][0]["image"]])
+STORE_IMAGES = [SERVICES["store"]["image"], PODS["paywall-store"]["containers"][0]["image"]]
+
+
+def test_base_images_are_pinned_by_the_same_digest_everywhere() -> None:
+    (built,) = re.findall(r"^ARG PYTHON_IMAGE=(.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    compose = [SERVICES[name]["build"]["args"]["PYTHON_IMAGE"] for name in ("paywall", "worker")]
+    for images in ([built, *compose], STORE_IMAGES):
+        digests = {tuple(re.findall(r"@sha256:([0-9a-f]{64})\b", image)) for image in images}
+        assert [len(found) for found in digests] == [1], images
+
+
+@pytest.mark.parametrize("image", STORE_IMAGES)
 def test_store_image_has_no_known_vulnerability(image: str) -> None:
     (version,) = re.findall(r"valkey/valkey:([\d.]+)-alpine", image)
     assert version.startswith("9.1.")
