@@ -1,8 +1,8 @@
 """Requests to the OpenID provider: its metadata and signing keys, codes for tokens, and userinfo.
 
-Metadata and keys are requested when first needed and kept for an hour. A thread that waits for the provider answers
-no one else, so a process sends two requests at once, few more wait for their turn, and a provider that did not answer
-gets a pause. Anyone can start a sign-in, so one address alone never fills the queue.
+Metadata and keys are requested when first needed and kept for an hour. Anyone can start a sign-in, so a process sends few
+requests at once, few more wait for their turn, and one address alone never fills the queue. They wait in threads that answer
+nothing else (`rsgi`), of which there are more than may wait. A provider that did not answer gets a pause.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ KEY_REFRESH_INTERVAL = 60.0
 """Seconds between two early refreshes of the keys, for a key ID that is not among them."""
 PAUSE_SECONDS = 5.0
 """Seconds for which a provider that did not answer gets no request."""
-CONCURRENT_REQUESTS = 2
+CONCURRENT_REQUESTS = 4
 """Requests that a process sends to the provider at once."""
-MAX_THREADS = 10
-MAX_THREADS_OF_AN_ADDRESS = 8
+MAX_THREADS = 15
+MAX_THREADS_OF_AN_ADDRESS = 12
 """Threads of a process that send a request or wait for their turn: of all, and of those with a code from one address."""
 QUEUE_SECONDS = 2.0
 """Seconds for which a thread waits for its turn."""

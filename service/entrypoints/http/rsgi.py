@@ -34,6 +34,9 @@ THREADS = 16
 _PROBES = frozenset({"/healthz", "/readyz"})
 """What has threads of its own, so that nothing slow has the process restarted."""
 
+_SIGN_INS = frozenset({"/admin/sign-in/begin", "/admin/sign-in/return"})
+"""What waits for the identity provider, as any stranger can cause: in threads of its own, so that it holds up nothing else."""
+
 USUAL_SWITCH, SHORT_SWITCH = sys.getswitchinterval(), 0.0002
 """Seconds that a thread waits for the interpreter, usually and while threads answer requests beside checks."""
 
@@ -105,7 +108,6 @@ class RsgiApp:
     ) -> None:
         self._loop = loop
         self._checks = threads(THREADS, "check")  # of their own, so that nothing slow holds up a check
-        self._probes = threads(2, "probe")
         self._threads = threads(THREADS, "request")
         self._store: StoreAccess = LoopAccess(link, loop, self._checks)
         self._access_route = web.access_route
@@ -113,6 +115,11 @@ class RsgiApp:
         self._responders = {
             access_route.PATH: web.access_route.respond,
             access_route.BATCH_PATH: web.access_route.respond_batch,
+        }
+        self._threads_of = {
+            **dict.fromkeys(self._responders, self._checks),
+            **dict.fromkeys(_PROBES, threads(2, "probe")),
+            **dict.fromkeys(_SIGN_INS, threads(THREADS, "sign-in")),
         }
         self._flask = FlaskThreads(web.flask, loop)
 
@@ -132,7 +139,7 @@ class RsgiApp:
         if len(path) > LONGEST_PATH:
             self._refuse_path(scope, exchange)
             return
-        threads = self._checks if respond is not None else self._probes if path in _PROBES else self._threads
+        threads = self._threads_of.get(path, self._threads)
         status, answered, content = await self._flask.respond(scope, exchange, threads, body)
         exchange.response_bytes(status, answered, content)
 
@@ -160,7 +167,7 @@ class RsgiApp:
 
     def close(self) -> None:
         """End the threads, which have answered all requests."""
-        for threads in (self._checks, self._probes, self._threads):
+        for threads in {*self._threads_of.values(), self._threads}:
             threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -27,6 +27,7 @@ from tests.adapters.openid.fake_provider import CLIENT, SECRET, FakeProvider
 from tests.in_process_app import Clock
 from tests.store_servers import wait_until
 
+ADDRESS = "192.0.2.1"
 SETTINGS = OpenIdSettings(
     issuer="https://login.example.news",
     client_id=CLIENT,
@@ -54,7 +55,7 @@ def sign_in(fake_provider: FakeProvider, provider: OpenIdProvider) -> SignIn:
 
 def one_comes(sign_in: SignIn, fake_provider: FakeProvider) -> str:
     address, attempt = sign_in.begin(None)
-    return sign_in.finish(attempt, fake_provider.grants(address), None, None, "192.0.2.1").name
+    return sign_in.finish(attempt, fake_provider.grants(address), None, None, ADDRESS).name
 
 
 def changes_its_key(fake_provider: FakeProvider, kid: str) -> None:
@@ -108,19 +109,20 @@ def test_unreachable_provider_is_not_retried_for_some_seconds(
         provider.metadata()
 
 
-def test_sign_in_waits_for_its_turn_behind_those_of_strangers(fake_provider: FakeProvider) -> None:
+def test_sign_in_waits_for_its_turn_behind_eight_strangers_at_its_address(fake_provider: FakeProvider) -> None:
     settings = replace(SETTINGS, issuer=fake_provider.issuer)
     sign_in, over = SignIn(settings, time.time, OpenIdProvider(settings, patience=60)), threading.Event()
     fake_provider.delay = 0.1
 
-    def stranger(number: int) -> None:
+    def stranger() -> None:
         while not over.is_set():
             with suppress(SignInFailed):
-                sign_in.finish(sign_in.begin(None)[1], "bogus", None, None, f"192.0.2.{number}")
+                sign_in.finish(sign_in.begin(None)[1], "bogus", None, None, ADDRESS)
 
-    with ThreadPoolExecutor(4) as pool:
-        strangers = [pool.submit(stranger, number) for number in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        strangers = [pool.submit(stranger) for _ in range(8)]
         try:
+            wait_until(lambda: fake_provider.asked.count("/token") > 8)
             assert [one_comes(sign_in, fake_provider) for _ in range(4)] == ["ann@example.news"] * 4
         finally:
             over.set()
