@@ -126,7 +126,8 @@ class EmbeddedStore:
         return self._process.pid if self._process is not None else 0
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        with _SPAWNING, (self._home / "log").open("ab") as log:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        with _SPAWNING, os.fdopen(os.open(self._home / "log", flags, 0o600), "ab") as log:
             return subprocess.Popen(  # noqa: S603  our own binary, our own arguments
                 command_line(self._home, self._socket, self._memory),
                 stdin=subprocess.DEVNULL,
