@@ -50,10 +50,17 @@ def test_reference_names_every_metric_with_its_labels(paywall: Paywall) -> None:
 def test_every_metric_has_samples_from_the_start(serve: Serve) -> None:
     families = scrape(serve())
     assert {name for name, family in families.items() if not family.samples} == set()
-    requests_at_start = {tuple(sample.labels.values()) for sample in families["paywall_requests"].samples}
-    assert {"/v1/access", "/v1/stripe/webhook", "/admin/sign-in"} <= {
-        value for row in requests_at_start for value in row
-    }
+    counted = families["paywall_requests"].samples
+    requests_at_start = {(one.labels["method"], one.labels["route"], one.labels["status"]) for one in counted}
+    assert {
+        ("POST", "/v1/access", "200"),
+        ("POST", "/v1/access", "422"),
+        ("POST", "/v1/stripe/webhook", "400"),
+        ("PATCH", "/v1/readers/<reader>/grants/<grant>", "409"),
+        ("GET", "/v1/audit", "401"),
+        ("POST", "/admin/sign-in", "303"),
+        ("GET", "unknown", "404"),
+    } <= requests_at_start
     accesses = [s for s in families["paywall_request_seconds"].samples if s.labels["route"] == "/v1/access"]
     assert {sample.value for sample in accesses} == {0.0}
 

@@ -123,6 +123,7 @@ def web(service: Service, requests_log: RequestLog | None = None) -> Web:
         app.wsgi_app = ClientAddressMiddleware(app.wsgi_app, proxies)  # type: ignore[method-assign]  # Flask's own way
     _declare_metrics(app, "", requests_log)
     _declare_metrics(pages, "/admin", requests_log)
+    requests_log.declare(NO_ROUTE, "GET", (404,))
     return Web(app, AccessRoute(service, writer, keyring, requests_log), requests_log)
 
 
@@ -130,7 +131,9 @@ def _declare_metrics(app: Flask, prefix: str, requests_log: RequestLog) -> None:
     for rule in app.url_map.iter_rules():
         described = getattr(app.view_functions[rule.endpoint], "described", None)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
-            usual = described.responses if described is not None else (303 if method == "POST" else 200,)
+            usual = (303 if method == "POST" else 200,)
+            if described is not None:
+                usual = (*described.responses, *described.refuses, 401, 422)
             requests_log.declare(f"{prefix}{rule.rule}", method, usual)
 
 
