@@ -224,6 +224,11 @@ def test_doctor_reports_how_full_the_memory_is(memory: MemoryUse, level: str, me
     assert message in found.message
 
 
+def test_first_run_on_a_new_store_misses_no_secret(make_app: MakeApp, valkey_url: str) -> None:
+    found = make_app(valkey_url, PAYWALL_SECRETS="s" * 40).service.doctor.findings()
+    assert [finding.message for finding in found if finding.subject == "secrets"] == []
+
+
 def test_doctor_reads_the_memory_of_the_store(make_app: MakeApp, launch: Any) -> None:
     found = make_app(launch(maxmemory="100mb").url).service.doctor.findings()
     (memory,) = [finding for finding in found if finding.subject == "memory"]
