@@ -168,15 +168,7 @@ class MeterUse:
         """Return the standing against a limit; `None` where there is nobody to meter."""
         if self.reader is None and (self.visitor is None or self.policy.visitors == 0):
             return None
-        return meter_standing(self.policy, limit, self.stories(), self.story, self.window, counted=counted)
-
-    def stories(self) -> Mapping[bytes, int]:
-        """Return the marks of the stories that count, each with when it was counted."""
-        if self.reader is None:
-            return self.visitor.read if self.visitor is not None else {}
-        if self.visitor is None or not self.visitor.read or self.visitor.joined not in (None, *self.marks):
-            return self.reader.read
-        return merge_counted(self.policy, self.reader.read, self.visitor.read)
+        return meter_standing(self.policy, limit, self._read(), self.story, self.window, counted=counted)
 
     def for_new_reader(self) -> MeterUse:
         """Return the use of a reader who is new and signs in in the same browser."""
@@ -196,7 +188,7 @@ class MeterUse:
         """
         if self.policy.rolling:
             return None
-        read, visitor = self.stories(), self.visitor
+        read, visitor = self._read(), self.visitor
         joins = visitor is not None and visitor.joined is None
         nobody = self.reader is None, visitor is None
         return self.policy.name, self.window.end, nobody, joins, len(read), self.story in read
@@ -206,7 +198,7 @@ class MeterUse:
         if not self.policy.rolling:
             yield self.window.end
             return
-        own = self.stories()
+        own = self._read()
         reads = [own]
         if self.reader is not None and self.visitor is not None and self.visitor.joined_until is not None:
             # The visitor's stories are another reader's until then. This one may be among them.
@@ -215,6 +207,13 @@ class MeterUse:
         for read in reads:
             ends = sorted([at + self.policy.length for at in read.values()])
             yield from (ends[-limit] for limit in limits if 0 < limit <= len(ends))
+
+    def _read(self) -> Mapping[bytes, int]:
+        if self.reader is None:
+            return self.visitor.read if self.visitor is not None else {}
+        if self.visitor is None or not self.visitor.read or self.visitor.joined not in (None, *self.marks):
+            return self.reader.read
+        return merge_counted(self.policy, self.reader.read, self.visitor.read)
 
     def _later(self, tally: Tally | None, moment: int) -> Tally | None:
         if tally is None or not self.policy.rolling:

@@ -16,6 +16,7 @@ from service.domain.sources import Reason
 from service.entrypoints.responses import fields as types
 from service.entrypoints.responses.fields import JsonObject, RequestSchema, ResponseSchema
 from service.use_cases.access.check import AccessAnswer, AccessQuestion
+from service.use_cases.access.check_memory import interned
 from service.use_cases.access.decision_ids import DecisionIds
 from service.use_cases.checkout.offer_boxes import OfferBox, OfferBoxes
 
@@ -257,7 +258,7 @@ class AccessWriter:
         steps = explain(decision, answer.tier) if explained else None
         body = orjson.dumps(self._write(_AccessRow(decision, None, offer, steps)))[_NO_ID:]
         if shared is not None:
-            shared.body = offer, body
+            shared.body = offer, interned(body)
         return body
 
     def _offer(self, answer: AccessAnswer) -> OfferBox | None:

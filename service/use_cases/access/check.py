@@ -292,7 +292,7 @@ class AccessCheck:
     ) -> AccessAnswer:
         """Answer from what was read. `counted`: this request counted the story."""
         key = None if counted else self._decisions.key(question, tier, facts, now)
-        shared = self._decisions.find(key, question.story, now) if key is not None else None
+        shared = self._decisions.find(key, now) if key is not None else None
         if shared is not None:
             return AccessAnswer(question, tier, shared.decision, now, shared)
         use = self._meter_use(question, tier, facts, now)
@@ -312,8 +312,7 @@ class AccessCheck:
             decision.next = self._next_steps(situation)
             until = situation.next_opening() if key is not None else FOREVER
         if key is not None and (decision.show == "upsell" or decision.meter is None):
-            stories = use.stories() if use is not None else ()
-            shared = SharedDecision(decision, facts.entitlements, stories, now, until)
+            shared = SharedDecision(decision, facts.entitlements, now, until)
             self._decisions.remember(key, shared)
         return AccessAnswer(question, tier, decision, now, shared)
 

@@ -6,8 +6,9 @@ from. So an entry is never out of date: to find out again would give the same.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from service.adapters.redis.client.keys import story_mark
@@ -19,7 +20,7 @@ from service.adapters.redis.readers.readers import (
     merged_into,
     merged_marks,
 )
-from service.domain.catalogue import Catalogue, Story, Tier
+from service.domain.catalogue import Catalogue, Tier
 from service.domain.decision import FOREVER, NO_ENTITLEMENTS, Decision, Entitlements, resolve_entitlements
 from service.use_cases.access.counting import StoredFacts
 
@@ -78,8 +79,11 @@ class EntitlementCache:
         return entry
 
 
-MOST_REMEMBERED = 4_096
+MOST_REMEMBERED = 8_192
 """How many decisions are remembered. A full memory begins anew."""
+
+interned = lru_cache(maxsize=2_048)(bytes)
+"""Return the first of equal bytes: decisions about different people can be written alike."""
 
 
 @dataclass(slots=True, eq=False)
@@ -89,8 +93,6 @@ class SharedDecision:
     decision: Decision
     entitlements: Entitlements
     """Those that it follows from; kept, because their identity is in the key."""
-    counted: Collection[bytes]
-    """The marks of the stories in the meter; the decision is not about them."""
     since: float
     until: float
     """From and until when it holds (epoch seconds)."""
@@ -110,35 +112,29 @@ class DecisionMemory:
         self._entries: dict[Hashable, SharedDecision] = {}
 
     def key(self, question: AccessQuestion, tier: Tier, facts: StoredFacts, now: float) -> Hashable:
-        """Return all that a decision follows from, but whether the meter has counted the story; `None` if too few share it.
+        """Return all that a decision follows from; `None` if too few answers would share it.
 
-        That is so with a story pass, in a rolling window, which moves every second, and for a story whose tier changes
-        with its age.
+        That is so with a story pass, in a rolling window, which moves every second, for a story that a meter has counted,
+        and for one whose tier changes with its age.
         """
         story, meter = question.story, tier.meter or ""
         if facts.story_pass is not None or (story.tier is None and self._age_limits(story, now)):
             return None
         reader, visitor = facts.readers.get(meter), facts.visitors.get(meter)
+        of_reader, of_visitor = reader and reader[1], visitor and visitor[1]
         stored = reader or visitor
-        if stored is not None and stored[0].policy.rolling:
-            return None
-        return (
-            id(facts.entitlements),
-            facts.marks,
-            tier.name,
-            story.parts,
-            question.identity,
-            question.visitor is None,
-            reader and reader[1],
-            visitor and visitor[1],
-        )
+        if stored is not None:
+            mark = story_mark(story.id)
+            # A mark can be found where two others meet. Then the decision is made, as without this memory.
+            if stored[0].policy.rolling or mark in (of_reader or b"") or mark in (of_visitor or b""):
+                return None
+        who = question.identity, question.visitor is None
+        return id(facts.entitlements), facts.marks, tier.name, story.parts, who, of_reader, of_visitor
 
-    def find(self, key: Hashable, story: Story, now: float) -> SharedDecision | None:
-        """Return the decision about a story under a key."""
+    def find(self, key: Hashable, now: float) -> SharedDecision | None:
+        """Return the decision under a key that is not `None`."""
         found = self._entries.get(key)
-        if found is None or not found.since <= now < found.until:
-            return None
-        return None if found.counted and story_mark(story.id) in found.counted else found
+        return found if found is not None and found.since <= now < found.until else None
 
     def remember(self, key: Hashable, shared: SharedDecision) -> None:
         """Remember a decision under a key that is not `None`."""

@@ -23,6 +23,7 @@ from service.domain.errors import StoreUnavailable
 from service.domain.meter import MeterStanding
 from service.domain.sources import Holding, Reason, SourceType, Standing
 from service.use_cases.access.check import AccessAnswer
+from service.use_cases.access.check_memory import interned
 
 FORMAT = 1
 """Raise it only for a change that an older service would misread; a new field with a default, at the end, is none."""
@@ -191,7 +192,7 @@ class DecisionIds:
         if sealed is None:
             sealed = _encode_decision(answer.decision, self._places)
             if shared is not None:
-                shared.sealed = sealed
+                shared.sealed = interned(sealed)
         asked = (FORMAT, round(answer.at, 3), self._revision, question.reader, question.visitor, question.story.id)
         return b"%b,%b" % (_encode(asked)[:-1], sealed)
 

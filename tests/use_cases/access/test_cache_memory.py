@@ -18,7 +18,13 @@ from service.domain.decision import NO_ENTITLEMENTS, Decision
 from service.domain.sources import Grant, Reason
 from service.domain.times import utc
 from service.entrypoints.http.access_route import remembered_id, remembered_reader
-from service.use_cases.access.check_memory import DecisionMemory, EntitlementCache, SharedDecision
+from service.use_cases.access.check_memory import (
+    MOST_REMEMBERED,
+    DecisionMemory,
+    EntitlementCache,
+    SharedDecision,
+    interned,
+)
 
 MB = 2**20
 NOW = 1_796_000_000
@@ -89,13 +95,20 @@ def test_shared_decisions_are_bounded(catalogue: Catalogue) -> None:
     decision = Decision("upsell", Reason.METER_USED_UP, "metered", ())
 
     def fill() -> None:
-        for number in range(MANY):
-            sealed, body = bytes(300), bytes(2_500)  # as with an offer of three plans
-            memory.remember(
-                number, SharedDecision(decision, NO_ENTITLEMENTS, (), 0, NOW, sealed=sealed, body=(None, body))
-            )
+        for number in range(MOST_REMEMBERED):
+            shared = SharedDecision(decision, NO_ENTITLEMENTS, 0, NOW)
+            shared.sealed, shared.body = b"%0200d" % number, (None, b"%0500d" % number)  # as of a subscriber
+            memory.remember((number, "metered", ("facts", "notebook"), b"%0100d" % number), shared)
 
     assert growth(fill) < 16
+
+
+def test_decisions_written_alike_share_their_bytes() -> None:
+    def fill() -> None:
+        kept.extend(interned(bytes(2_500)) for _ in range(MANY))
+
+    kept: list[bytes] = []
+    assert growth(fill) < 1
 
 
 def test_cache_of_sources_is_bounded() -> None:
