@@ -51,9 +51,9 @@ from service.adapters.redis.stripe_objects.link_imports import LinkImportWriter
 from service.adapters.redis.stripe_objects.seats import Invitations
 from service.settings.settings import Settings
 from service.use_cases.access.check import AccessCheck
+from service.use_cases.access.counting import NewVisitors
 from service.use_cases.access.decision_ids import VALID_FOR, DecisionIds
 from service.use_cases.access.explain import Explainer
-from service.use_cases.access.new_visitors import NewVisitors
 from service.use_cases.access.policy_revisions import PolicyRevisionTask
 from service.use_cases.access.reader_profile import ReaderProfiles
 from service.use_cases.access.source_history import SourceHistory

@@ -41,12 +41,12 @@ from service.use_cases.access.counting import (
     NO_FACTS,
     NO_METERS,
     CountedFacts,
+    NewVisitors,
     ReadCounter,
     RecentReaders,
     StoredFacts,
     StoredMeter,
 )
-from service.use_cases.access.new_visitors import NewVisitors
 from service.use_cases.story_passes.validation import PassClaim, PassValidator, ValidPass
 
 # What each check makes is a `msgspec.Struct`: a frozen one costs a quarter of a dataclass that is not frozen.
@@ -197,7 +197,7 @@ class AccessCheck:
         after = await self._counter.count(store, question, self._frame(meter.name, now), facts, meter, now)
         if after is not None:
             return self._apply_rules(question, tier, after.facts, now, counted=after.counted)
-        if shared is not None:
+        if shared is not None and shared.decision.show == "upsell":
             shared.counts_nothing = question.visitor is None or facts.visitor_tally(meter.name).joined is not None
         return answer
 
@@ -292,28 +292,37 @@ class AccessCheck:
     ) -> AccessAnswer:
         """Answer from what was read. `counted`: this request counted the story."""
         key = None if counted else self._decisions.key(question, tier, facts, now)
-        shared = self._decisions.find(key, now) if key is not None else None
+        shared = self._decisions.find(key, now)
         if shared is not None:
             return AccessAnswer(question, tier, shared.decision, now, shared)
         use = self._meter_use(question, tier, facts, now)
         meter = use.standing(facts.meter_limit(use.policy, now), counted=counted) if use is not None else None
-        decision = self._decide_with(question, tier, facts, meter, now)
-        if facts.reader is None and decision.reason is Reason.METERED and meter is not None and not meter.seen:
+        if meter is not None and meter.opens:
+            return self._apply_meter(question, tier, facts, meter, now)
+        decision, until = self._decide_with(question, tier, facts, meter, now), FOREVER
+        if decision.show == "upsell":
+            later = self._later_frames(question, tier, now)
+            situation = facts.situation(question, self.catalogue, use, later, now)
+            decision.next = self._next_steps(situation)
+            until = situation.next_opening() if key is not None else FOREVER
+        shared = self._decisions.remember(key, decision, facts.entitlements, now, until)
+        return AccessAnswer(question, tier, decision, now, shared)
+
+    def _apply_meter(
+        self, question: AccessQuestion, tier: Tier, facts: StoredFacts, meter: MeterStanding, now: float
+    ) -> AccessAnswer:
+        """Answer where the meter opens the story, if nothing that comes before it does."""
+        key = self._decisions.metered_key(question, tier, facts, meter, now)
+        shared = self._decisions.find(key, now)
+        decision = shared.decision if shared is not None else self._decide_with(question, tier, facts, meter, now)
+        if facts.reader is None and decision.reason is Reason.METERED and not meter.seen:
             refused = self._counter.refusal(question, self._frame(meter.name, now), facts, now)
             if refused == "store_memory":
                 return AccessAnswer(question, tier, self._decide_degraded(question, tier, now), now)
             if refused == "address_limit":
                 as_without = self._apply_rules(replace_in(question, visitor=None), tier, facts, now)
                 return AccessAnswer(question, tier, as_without.decision, now)
-        until = FOREVER
-        if decision.show == "upsell":
-            later = self._later_frames(question, tier, now)
-            situation = facts.situation(question, self.catalogue, use, later, now)
-            decision.next = self._next_steps(situation)
-            until = situation.next_opening() if key is not None else FOREVER
-        if key is not None and (decision.show == "upsell" or decision.meter is None):
-            shared = SharedDecision(decision, facts.entitlements, now, until)
-            self._decisions.remember(key, shared)
+        shared = shared or self._decisions.remember(key, decision, facts.entitlements, now, FOREVER)
         return AccessAnswer(question, tier, decision, now, shared)
 
     def _meter_use(self, question: AccessQuestion, tier: Tier, facts: StoredFacts, now: float) -> MeterUse | None:

@@ -20,8 +20,9 @@ from service.adapters.redis.readers.readers import (
     merged_into,
     merged_marks,
 )
-from service.domain.catalogue import Catalogue, Tier
+from service.domain.catalogue import Catalogue, Story, Tier
 from service.domain.decision import FOREVER, NO_ENTITLEMENTS, Decision, Entitlements, resolve_entitlements
+from service.domain.meter import MeterStanding
 from service.use_cases.access.counting import StoredFacts
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class DecisionMemory:
         and for one whose tier changes with its age.
         """
         story, meter = question.story, tier.meter or ""
-        if facts.story_pass is not None or (story.tier is None and self._age_limits(story, now)):
+        if not self._is_shareable(story, facts, now):
             return None
         reader, visitor = facts.readers.get(meter), facts.visitors.get(meter)
         of_reader, of_visitor = reader and reader[1], visitor and visitor[1]
@@ -131,13 +132,34 @@ class DecisionMemory:
         who = question.identity, question.visitor is None
         return id(facts.entitlements), facts.marks, tier.name, story.parts, who, of_reader, of_visitor
 
+    def metered_key(
+        self, question: AccessQuestion, tier: Tier, facts: StoredFacts, meter: MeterStanding, now: float
+    ) -> Hashable:
+        """Return the same for a story that a meter opens: what it has counted matters by number alone.
+
+        The limit follows from the entitlements, and from whether there is a reader.
+        """
+        story = question.story
+        if not self._is_shareable(story, facts, now):
+            return None
+        standing = meter.used, meter.seen, meter.counted, meter.resets_at
+        return id(facts.entitlements), tier.name, story.parts, question.identity, standing
+
+    def _is_shareable(self, story: Story, facts: StoredFacts, now: float) -> bool:
+        return facts.story_pass is None and (story.tier is not None or not self._age_limits(story, now))
+
     def find(self, key: Hashable, now: float) -> SharedDecision | None:
-        """Return the decision under a key that is not `None`."""
-        found = self._entries.get(key)
+        """Return the decision under a key."""
+        found = self._entries.get(key) if key is not None else None
         return found if found is not None and found.since <= now < found.until else None
 
-    def remember(self, key: Hashable, shared: SharedDecision) -> None:
-        """Remember a decision under a key that is not `None`."""
+    def remember(
+        self, key: Hashable, decision: Decision, entitlements: Entitlements, since: float, until: float
+    ) -> SharedDecision | None:
+        """Remember a decision under a key; not under `None`."""
+        if key is None:
+            return None
         if len(self._entries) >= MOST_REMEMBERED:
             self._entries.clear()
-        self._entries[key] = shared
+        shared = self._entries[key] = SharedDecision(decision, entitlements, since, until)
+        return shared

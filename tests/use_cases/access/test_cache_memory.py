@@ -22,7 +22,6 @@ from service.use_cases.access.check_memory import (
     MOST_REMEMBERED,
     DecisionMemory,
     EntitlementCache,
-    SharedDecision,
     interned,
 )
 
@@ -96,9 +95,10 @@ def test_shared_decisions_are_bounded(catalogue: Catalogue) -> None:
 
     def fill() -> None:
         for number in range(MOST_REMEMBERED):
-            shared = SharedDecision(decision, NO_ENTITLEMENTS, 0, NOW)
+            key = number, "metered", ("facts", "notebook"), b"%0100d" % number
+            shared = memory.remember(key, decision, NO_ENTITLEMENTS, 0, NOW)
+            assert shared is not None
             shared.sealed, shared.body = b"%0200d" % number, (None, b"%0500d" % number)  # as of a subscriber
-            memory.remember((number, "metered", ("facts", "notebook"), b"%0100d" % number), shared)
 
     assert growth(fill) < 16
 

@@ -11,7 +11,7 @@ import pytest
 from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.link import Link
 from service.domain.meter import VisitorRefusal
-from service.use_cases.access.new_visitors import MOST_ADDRESSES, NewVisitors
+from service.use_cases.access.counting import MOST_ADDRESSES, NewVisitors
 from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import POLICY
 from tests.store_servers import Server
