@@ -333,6 +333,9 @@ class Link:
         if why is None:
             # The store repeats the arguments of a command that it does not know: one of them can be a reader's ID.
             raise StoreError(text.split(", with args beginning with", 1)[0])
+        if why == "oom":  # What must be written is written from now on, not only when the prober has read the memory.
+            for node in topology.masters:
+                node.memory = node.memory.filled()
         if why not in LOCAL_FAILURES:
             self._breaker.trip(topology, why)
         raise StoreUnavailable(why, text)

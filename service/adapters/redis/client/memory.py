@@ -31,6 +31,10 @@ class MemoryUse:
         self.share = self.used / self.limit if self.limit else 0.0
         self.is_filling = self.share >= FILLING_FROM
 
+    def filled(self) -> MemoryUse:
+        """Return the use of a server that has refused a command for want of memory, until it is read again."""
+        return MemoryUse(max(self.used, self.limit, 1), self.limit or 1)
+
 
 NO_LIMIT = MemoryUse()
 

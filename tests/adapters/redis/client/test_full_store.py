@@ -103,6 +103,26 @@ def test_store_without_permission_for_info_has_no_known_memory(launch: Any, conn
     assert link.memory() == MemoryUse()
 
 
+def test_first_refusal_shows_that_a_store_is_full(launch: Any, connect: Any) -> None:
+    """The store does not report its memory here, so that nothing else shows it."""
+    server = launch()
+    server.admin().execute_command("ACL", "SETUSER", "default", "-info")
+    link = connect(server.url)
+    assert link.wait(60)
+    fill(server)
+
+    def is_written_after_a_refusal() -> bool:
+        with pytest.raises(StoreUnavailable):
+            link.run(COUNT, [b"n"], [])
+        try:
+            return bool(link.pipeline([(b"s", (b"SADD", b"s", b"a")), (b"s", (b"SADD", b"s", b"b"))]))
+        except StoreUnavailable:
+            return False
+
+    # The prober reads the memory once a second: it can do so right between the two, but not each time.
+    assert any(is_written_after_a_refusal() for _ in range(5))
+
+
 def test_every_script_may_write_to_a_full_store_but_of_visitors_and_stories() -> None:
     scripts = {path.stem: path.read_text().partition("\n")[0] for path in (ROOT / "service").rglob("*.lua")}
     flags = ("#!lua flags=allow-oom", "#!lua flags=no-writes")
