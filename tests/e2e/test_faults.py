@@ -178,14 +178,17 @@ def test_full_disk_keeps_entitled_readers_in_until_it_is_freed(serve: Serve, sma
     load.assert_all_granted_are_there()
 
 
-def test_processes_killed_one_after_another_fail_few_checks_and_lose_nothing(serve: Serve) -> None:
+@pytest.mark.parametrize(("kills", "every"), [(5, 1.5), pytest.param(20, 3.0, marks=pytest.mark.load)])
+def test_processes_killed_one_after_another_fail_few_checks_and_lose_nothing(
+    serve: Serve, kills: int, every: float
+) -> None:
     paywall, pause = serve(worker=True), threading.Event()
-    kinds = ["web server", "web process", "store", "worker", "web server"]
+    kinds = ["web server", "web process", "store", "worker", "web server"] * (kills // 5)
     Random(7).shuffle(kinds)
     with load_on(paywall) as load:
         for kind in kinds:
             kill_one(paywall, kind)
-            pause.wait(1.5)
+            pause.wait(every)
         struck = time.monotonic()
         wait_until(lambda: load.outcomes(struck).get("grant", 0) > 100)
     found = load.outcomes()
