@@ -225,9 +225,10 @@ def test_wrong_keys_cause_few_store_commands(admins: Admins) -> None:
     for _ in range(40):
         admins.call("wrong-key", "GET", "/v1/audit")
     before = commands()
-    for _ in range(100):
+    for _ in range(1_500):
         admins.call("wrong-key", "GET", "/v1/audit")
-    assert commands() - before < 20
+    # The background tasks of the service send some hundred commands of their own.
+    assert commands() - before < 1_000
 
 
 def test_every_row_has_a_route(admins: Admins) -> None:
