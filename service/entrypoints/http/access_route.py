@@ -93,10 +93,9 @@ def _quotes(*values: object) -> int:
     for value in values:
         if value is UNSET:
             continue
-        kind = value.__class__
-        found += 4 if kind is str else 2
-        if kind is list:
-            found += 2 * len(value)  # type: ignore[arg-type]  # a list
+        found += 4 if value.__class__ is str else 2
+        if isinstance(value, list):
+            found += 2 * len(value)
     return found
 
 

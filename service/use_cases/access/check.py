@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace as replace_in
+from msgspec import structs
 
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.client.access import BlockingAccess, StoreAccess, commands_of_check, finish
@@ -189,7 +189,7 @@ class AccessCheck:
         ):
             if await store.in_thread(self._use_pass, replace(claim, reader=facts.reader), story_pass, now):
                 return answer
-            facts = replace_in(facts, story_pass=None)
+            facts = structs.replace(facts, story_pass=None)
             answer = self._apply_rules(question, tier, facts, now)
         meter, shared = answer.decision.meter, answer.shared
         if not question.count or meter is None or (shared is not None and shared.counts_nothing):
@@ -320,7 +320,7 @@ class AccessCheck:
             if refused == "store_memory":
                 return AccessAnswer(question, tier, self._decide_degraded(question, tier, now), now)
             if refused == "address_limit":
-                as_without = self._apply_rules(replace_in(question, visitor=None), tier, facts, now)
+                as_without = self._apply_rules(structs.replace(question, visitor=None), tier, facts, now)
                 return AccessAnswer(question, tier, as_without.decision, now)
         shared = shared or self._decisions.remember(key, decision, facts.entitlements, now, FOREVER)
         return AccessAnswer(question, tier, decision, now, shared)
@@ -355,7 +355,7 @@ class AccessCheck:
     def _decide_degraded(self, question: AccessQuestion, tier: Tier, now: float) -> Decision:
         if question.reader is None and needs_no_store(question.story, tier):
             # It is not degraded. What the visitor has read is not known, so no step rests on it.
-            return self._apply_rules(replace_in(question, visitor=None), tier, NO_FACTS, now).decision
+            return self._apply_rules(structs.replace(question, visitor=None), tier, NO_FACTS, now).decision
         known = self._known.lasting(reader_hash(question.reader), now) if question.reader else ()
         identity = question.identity
         return decide_degraded(question.story, tier, known, identity=identity, catalogue=self.catalogue, now=now)

@@ -1,7 +1,7 @@
 """What a process remembers between checks: what readers' records mean, and decisions that many answers share.
 
-A record's bytes and the moment determine what a reader holds. A key of a decision holds everything that the decision follows
-from. So an entry is never out of date: to find out again would give the same.
+An entry is never out of date, because its key holds everything that it follows from: another record or meter has other bytes.
+What follows from the time too is used only until its next change.
 """
 
 from __future__ import annotations
@@ -48,11 +48,7 @@ NO_READER = ReaderEntitlements(None, NO_ENTITLEMENTS, 0.0, FOREVER)
 
 
 class EntitlementCache:
-    """Entitlements under one catalogue, by the bytes of the reader's record. Thread-safe: entries are only replaced.
-
-    The bytes and the moment determine the result: a changed record has other bytes, and an entry is used only until its
-    next change. So an entry is never out of date.
-    """
+    """Entitlements under one catalogue, by the bytes of the reader's record. Thread-safe: entries are only replaced."""
 
     def __init__(self, catalogue: Catalogue, most_bytes: int = CACHED_BYTES) -> None:
         self._features = tuple(catalogue.features)
@@ -84,7 +80,7 @@ MOST_REMEMBERED = 8_192
 """How many decisions are remembered. A full memory begins anew."""
 
 interned = lru_cache(maxsize=2_048)(bytes)
-"""Return the first of equal bytes: decisions about different people can be written alike."""
+"""Return the first of equal bytes, so that what is written alike about many people is in memory once."""
 
 
 @dataclass(slots=True, eq=False)
@@ -110,24 +106,24 @@ class DecisionMemory:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._age_limits = catalogue.age_limits
+        self._rolling = frozenset(meter.name for meter in catalogue.meters.values() if meter.rolling)
         self._entries: dict[Hashable, SharedDecision] = {}
 
     def key(self, question: AccessQuestion, tier: Tier, facts: StoredFacts, now: float) -> Hashable:
         """Return all that a decision follows from; `None` if too few answers would share it.
 
-        That is so with a story pass, in a rolling window, which moves every second, for a story that a meter has counted,
-        and for one whose tier changes with its age.
+        That is so with a story pass, for a story that a meter has counted, for one whose tier changes with its age, and in
+        a rolling window, which moves every second.
         """
         story, meter = question.story, tier.meter or ""
         if not self._is_shareable(story, facts, now):
             return None
         reader, visitor = facts.readers.get(meter), facts.visitors.get(meter)
         of_reader, of_visitor = reader and reader[1], visitor and visitor[1]
-        stored = reader or visitor
-        if stored is not None:
+        if reader is not None or visitor is not None:
             mark = story_mark(story.id)
-            # A mark can be found where two others meet. Then the decision is made, as without this memory.
-            if stored[0].policy.rolling or mark in (of_reader or b"") or mark in (of_visitor or b""):
+            # A mark can also be found where two others meet: then this decision is only not shared.
+            if meter in self._rolling or mark in (of_reader or b"") or mark in (of_visitor or b""):
                 return None
         who = question.identity, question.visitor is None
         return id(facts.entitlements), facts.marks, tier.name, story.parts, who, of_reader, of_visitor
@@ -135,12 +131,12 @@ class DecisionMemory:
     def metered_key(
         self, question: AccessQuestion, tier: Tier, facts: StoredFacts, meter: MeterStanding, now: float
     ) -> Hashable:
-        """Return the same for a story that a meter opens: what it has counted matters by number alone.
+        """Return the same for a story that a meter opens: of what it has counted, only the number matters.
 
         The limit follows from the entitlements, and from whether there is a reader.
         """
         story = question.story
-        if not self._is_shareable(story, facts, now):
+        if tier.meter in self._rolling or not self._is_shareable(story, facts, now):
             return None
         standing = meter.used, meter.seen, meter.counted, meter.resets_at
         return id(facts.entitlements), tier.name, story.parts, question.identity, standing

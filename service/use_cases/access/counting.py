@@ -12,7 +12,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from msgspec.structs import replace
+from msgspec import structs
 
 from service.adapters.redis.client.access import StoreAccess
 from service.adapters.redis.client.keys import Keys, owner_mark, story_mark, visitor_hash
@@ -255,14 +255,14 @@ class ReadCounter:
         counted, name = verdict == COUNTED, frame.policy.name
         after: dict[str, StoredMeter] = {name: (frame, value)}
         if facts.reader is None:
-            return CountedFacts(replace(facts, visitors={**facts.visitors, **after}), counted)
+            return CountedFacts(structs.replace(facts, visitors={**facts.visitors, **after}), counted)
         if counted:
             self._uncounted.discard(facts.reader)
         visitors = facts.visitors
         if facts.visitor_tally(name).joined is None:
             # What they had read is in the reader's meter now, unless they joined another reader meanwhile.
             visitors = {**visitors, name: (frame, None)}
-        return CountedFacts(replace(facts, readers={**facts.readers, **after}, visitors=visitors), counted)
+        return CountedFacts(structs.replace(facts, readers={**facts.readers, **after}, visitors=visitors), counted)
 
     async def _calls_for_reader(
         self,

@@ -147,6 +147,15 @@ def test_each_visitor_joins_a_reader_whose_meter_is_used_up(world: World) -> Non
     assert used == [1, limit + 1]
 
 
+def test_decisions_of_rolling_windows_are_not_remembered(world: World) -> None:
+    catalogue = world.check.catalogue
+    for tier in catalogue.tiers.values():
+        if tier.meter is not None and not tier.open_parts:
+            question = AccessQuestion(Story("s", tier=tier.name), reader="c")
+            remembered = world.check.check(question, world.now).shared is not None
+            assert remembered is not catalogue.meters[tier.meter].rolling, tier.name
+
+
 def test_clock_that_goes_back_over_the_end_of_a_window_changes_the_decision(world: World) -> None:
     world.app.clock.now = datetime(2026, 12, 2, tzinfo=UTC).timestamp()
     limit = world.check.catalogue.meters["stories"].readers
