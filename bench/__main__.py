@@ -194,7 +194,7 @@ def main() -> None:
         envs["metered_plans"] |= of_plans
         for name in ports:
             Path(folder, name).mkdir()
-        web_server = ["service.entrypoints.processes.web_server"]
+        web_server = ["service.entrypoints.processes.programs"]
         with (
             server(["bench.baseline", str(ports["baseline"])], env, ports["baseline"]) as baseline,
             server(web_server, envs["service"], ports["service"]) as service,

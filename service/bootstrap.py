@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from service.adapters.clock import Clock, clock_of
 from service.adapters.invitation_tokens import InvitationTokens
 from service.adapters.observability import logs
-from service.adapters.observability.metrics import Metrics
+from service.adapters.observability.metrics import Metrics, ProcessKind
 from service.adapters.pass_tokens import PassTokens
 from service.adapters.read_progress import ReadProgress
 from service.adapters.recent_entitlements import RecentEntitlements
@@ -245,15 +245,24 @@ class Service(UseCases):
         self.doctor = _doctor(self)
 
     def start(self) -> None:
-        """Derive keys, and start the threads that a web process needs. Call it once a process, after any fork."""
-        self.secrets.derive()
-        self.store.link.start()
+        """Start the threads that a web process needs. Call it once a process, after any fork."""
+        self._start("web")
         self.recent_entitlements.start()
         self.prices.start()
         self.policy_revisions.start()
+        self.stories.start()
+
+    def start_worker(self) -> None:
+        """Start the threads that a worker's process needs. Call it once a process, after any fork."""
+        self._start("worker")
+
+    def _start(self, kind: ProcessKind) -> None:
+        self.metrics.start(kind, has_stripe=self.gateway is not None)
+        if self.tracing is not None:
+            self.tracing.start()
+        self.store.link.start()
         self.imports.runner.start()
         self.reader_lists.task.start()
-        self.stories.start()
 
     def close(self) -> None:
         """Write what is still to be written, stop the threads and close the connections."""
@@ -270,8 +279,9 @@ class Service(UseCases):
             self.tracing.close()
 
 
-def build(settings: Settings, store_url: str, tracing: Tracing | None = None) -> Service:
-    """Assemble the service around the store at `store_url`; nothing connects yet."""
+def build(settings: Settings, store_url: str, *, traced: bool = False) -> Service:
+    """Assemble the service around the store at `store_url`; nothing connects yet. `traced`: with traces, if they are on."""
+    tracing = _tracing() if traced and settings.traces else None
     metrics, link_class = Metrics(), Link if tracing is None else partial(TracedLink, span=tracing.store_call)
     probe, report = Keys(settings.prefix).shared("probe"), metrics.report_store_change
     link = link_class(parse_address(store_url), timeout=STORE_TIMEOUT, on_change=report, probe_key=probe)
@@ -283,13 +293,18 @@ def assemble(settings: Settings, link: Link, clock: Clock, metrics: Metrics, tra
     return Service(settings, clock, metrics, tracing, Store(link, Keys(settings.prefix)))
 
 
+def _tracing() -> Tracing:
+    from service.adapters.observability.tracing import Tracing  # It imports OpenTelemetry.
+
+    return Tracing()
+
+
 def _gateway(settings: Settings, metrics: Metrics, tracing: Tracing | None) -> Gateway | None:
     """Return Stripe's API, or `None` without a Stripe key."""
     if settings.stripe_api_key is None:
         return None
     from service.adapters.stripe import gateway, transport  # They import the SDK.
 
-    metrics.stripe_configured.set(1)
     observe = metrics.observe_stripe if tracing is None else tracing.around_stripe(metrics.observe_stripe)
     keys = settings.catalogue.reader_metadata
     return gateway.Gateway(settings.stripe_api_key, settings.stripe_api_base, transport.RateLimit(), observe, keys)

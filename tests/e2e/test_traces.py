@@ -210,9 +210,8 @@ def test_service_runs_without_the_packages_while_traces_are_off() -> None:
         "from service.settings.settings import load_settings\n"
         "from service.bootstrap import build\n"
         "from service.entrypoints.http.wsgi import web\n"
-        "from service.adapters.observability.start_tracing import start_tracing\n"
         "settings = load_settings({'PAYWALL_CONFIG': 'config'})\n"
-        "web(build(settings, 'redis://127.0.0.1:1', start_tracing(enabled=settings.traces)))\n"
+        "web(build(settings, 'redis://127.0.0.1:1', traced=True))\n"
         "assert 'google.protobuf' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

@@ -97,13 +97,12 @@ class Metrics:
         self.stripe_configured = gauge(
             "paywall_stripe_configured", "1 if a Stripe API key is set.", multiprocess_mode="livemax"
         )
-        build = gauge(
+        self._build = gauge(
             "paywall_build_info",
             "1, with the version of the service and of Python.",
             ["version", "python"],
             multiprocess_mode="livemax",
         )
-        build.labels(version("paywall"), platform.python_version()).set(1)
         self.processes = ProcessMetrics(own)
         self._declare()
 
@@ -127,6 +126,12 @@ class Metrics:
             self.stripe_requests.labels(outcome)
         for refusal in get_args(VisitorRefusal):
             self.uncounted_visitors.labels(refusal)
+
+    def start(self, kind: ProcessKind, *, has_stripe: bool) -> None:
+        """Record the start of this process. Call it once, after any fork: a gauge is that of the process that sets it."""
+        self._build.labels(version("paywall"), platform.python_version()).set(1)
+        self.stripe_configured.set(1 if has_stripe else 0)
+        self.processes.start(kind)
 
     def exposition(self) -> bytes:
         """Return the metrics of all processes, in Prometheus' text format."""
@@ -180,7 +185,7 @@ class ProcessMetrics:
                 metric.labels(kind)
 
     def start(self, kind: ProcessKind) -> None:
-        """Record the start of this process. Call it once, after any fork."""
+        """Record the start of this process."""
         self._kind = kind
         self._running.labels(kind).set(1)
         self._started.labels(kind).set(time.time())

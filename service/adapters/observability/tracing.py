@@ -1,8 +1,7 @@
 """OpenTelemetry traces, sent by OTLP over HTTP: a span for each request, with the calls to the store and to Stripe inside.
 
-Only `start_tracing` imports this module, and only if traces are on. The standard `OTEL_*` variables
-configure the exporter, its batches and the sampler; they are read when a `Tracing` is created. No attribute holds an ID, a
-path, a query string or a message of an exception: each could name a reader.
+It is imported only if traces are on. The standard `OTEL_*` variables configure the exporter, its batches and the sampler.
+No attribute holds an ID, a path, a query string or a message of an exception: each could name a reader.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -19,7 +19,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from service.adapters.stripe.observation import Observe, StripeRequest
@@ -31,14 +31,23 @@ _FROM_CALLER = TraceContextTextMapPropagator()
 
 
 class Tracing:
-    """The traces of one process. Create it after any fork: it starts the thread that sends the spans."""
+    """The traces of one process. The first span starts the thread that sends them, so there must be none before a fork."""
 
-    def __init__(self) -> None:
+    @cached_property
+    def _provider(self) -> TracerProvider:
         own = Resource({"service.name": "paywall", "service.version": version("paywall")})
         resource = Resource.create().merge(own).merge(OTELResourceDetector().detect())
-        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        self._tracer = self._provider.get_tracer("paywall")
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        return provider
+
+    @cached_property
+    def _tracer(self) -> Tracer:
+        return self._provider.get_tracer("paywall")
+
+    def start(self) -> None:
+        """Read the `OTEL_*` variables now, and not at the first span. Call it after any fork."""
+        _ = self._tracer
 
     def close(self) -> None:
         """Send the spans that have ended; drop them if that takes too long."""

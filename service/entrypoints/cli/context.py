@@ -19,7 +19,6 @@ import orjson
 
 from service.adapters.clock import DEMO_CLOCK
 from service.adapters.observability.logs import configure_logs
-from service.adapters.observability.start_tracing import start_tracing
 from service.adapters.redis.client.errors import EmbeddedStoreError
 from service.adapters.redis.embedded.embedded_store import joined_store
 from service.domain import ids, times
@@ -92,7 +91,7 @@ def _in_demo_time(chosen: Settings) -> Settings:
 def _around(chosen: Settings, url: str, patient: bool, traced: bool) -> Iterator[Service]:
     from service.bootstrap import build
 
-    built = build(chosen, url, start_tracing(enabled=traced and chosen.traces))
+    built = build(chosen, url, traced=traced)
     if not patient:
         built.store.link.wait(5.0)
     try:

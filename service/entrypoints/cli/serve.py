@@ -15,12 +15,9 @@ from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Output
 from service.entrypoints.processes import supervisor
 from service.entrypoints.processes.listening import CannotServe
-from service.entrypoints.processes.supervisor import Program
 from service.settings.policy_file import read_folder
 from service.settings.policy_lints import lint
 
-WEB = Program("service.entrypoints.processes.web_server", "main")
-WORKER = Program("service.entrypoints.cli.worker", "work")
 _CHECKOUT = Path(__file__).parents[3]
 
 
@@ -35,7 +32,7 @@ def serve(no_worker: bool, as_json: bool) -> None:
     chosen = session.settings()
     configure_logs()
     try:
-        sys.exit(supervisor.run(chosen, web=WEB, worker=None if no_worker else WORKER))
+        sys.exit(supervisor.run(chosen, with_worker=not no_worker))
     except (CannotServe, EmbeddedStoreError) as error:
         session.fail(str(error))
 

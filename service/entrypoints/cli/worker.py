@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from dataclasses import asdict
 from typing import Any
 
 import click
 
-from service.adapters.observability.logs import configure_logs, log
 from service.domain.errors import StripeFailure
 from service.entrypoints.cli import context as session
 from service.entrypoints.cli.context import Output
-from service.entrypoints.processes.lifecycle import exit_now, follow_parent, handle_shutdown_signals
-from service.use_cases.background_tasks import BackgroundTasks
 from service.use_cases.subscriptions.catch_up import CatchUpResult
 from service.use_cases.subscriptions.full_sync import FullSyncResult
 
-RECORD_EVERY = 5.0
-"""Seconds between two records of what the worker's process uses."""
 CANNOT = "Stripe cannot be reached ({}); nothing is lost, try again later."
 LEFT = "{} objects could not be read from Stripe; nothing is lost, try again later."
 
@@ -32,26 +25,10 @@ def worker(once: bool, as_json: bool) -> None:
     if once:
         _work_once()
     else:
-        work()
+        from service.entrypoints.processes.worker import main
 
-
-def work() -> None:
-    """Work until SIGTERM. `paywall serve` runs this in a process of its own."""
-    with session.service(patient=True, traced=True) as service:
-        configure_logs()
-        service.store.link.start()
-        service.imports.runner.start()
-        service.reader_lists.task.start()
-        service.metrics.processes.start("worker")
-        BackgroundTasks([service.metrics.processes.record], every=RECORD_EVERY).start()
-        working = service.worker
-        handle_shutdown_signals().on_set(working.stop)
-        if os.environ.get("PAYWALL_SERVED"):
-            follow_parent(signal.SIGTERM)
-        log().info("worker_started")
-        working.run()
-    if os.environ.get("PAYWALL_SERVED"):
-        exit_now(0)
+        with session.service(patient=True, traced=True) as service:
+            main(service)
 
 
 def _work_once() -> None:

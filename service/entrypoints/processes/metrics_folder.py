@@ -34,6 +34,12 @@ def metrics_folder(root: Path | None = None) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def forget_metrics_of(process: int, folder: Path) -> None:
+    """Remove what this process has counted. It counts nothing any more; its forks make files of their own."""
+    for file in folder.glob(f"*_{process}.db"):
+        file.unlink()
+
+
 def _remove_abandoned(root: Path) -> None:
     for lock in root.glob(f"{_PREFIX}*/{_OWNER}"):
         with suppress(OSError), lock.open("r+") as owner:  # Another user's, or in use: it stays.

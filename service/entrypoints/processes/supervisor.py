@@ -1,7 +1,7 @@
 """`paywall serve`: start the store, the web processes and the worker, restart what dies, and end them in the right order.
 
 The store starts first and ends last; the web answers the requests under way before it ends. The web server and the worker
-are forks of this process, which imports their modules once: they start fast and share that memory.
+are forks of this process, which builds the service once: they start fast and share its memory.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from service.adapters.clock import DEMO_MARK
 from service.adapters.crypto import derive_secrets
@@ -32,8 +32,14 @@ from service.entrypoints.processes.lifecycle import (
     name_process,
 )
 from service.entrypoints.processes.listening import CannotServe, check_port
-from service.entrypoints.processes.metrics_folder import metrics_folder
+from service.entrypoints.processes.metrics_folder import forget_metrics_of, metrics_folder
 from service.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from service.entrypoints.processes.programs import Programs
+
+PROGRAMS = "service.entrypoints.processes.programs"
+"""The module of `Programs`, which is imported while the store starts."""
 
 RESTART_AFTER = 0.5
 LONGEST_PAUSE = 30.0
@@ -57,20 +63,13 @@ class Process(Protocol):
     def kill(self) -> None: ...
 
 
-class Program(NamedTuple):
-    """What a fork runs: a function without parameters in a module."""
-
-    module: str
-    function: str
-
-
 class ForkedProcess:
     """A fork of this process that runs a program. Only for the main thread: Linux ends the fork with this thread."""
 
-    def __init__(self, program: Program, title: str) -> None:
+    def __init__(self, run: Callable[[], object], title: str) -> None:
         # A signal between the fork and the child's own handling must not run the handler of this process in the child.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SHUTDOWN_SIGNALS)
-        self._process = multiprocessing.get_context("fork").Process(target=_run_program, args=(program, title, before))
+        self._process = multiprocessing.get_context("fork").Process(target=_run_in_fork, args=(run, title, before))
         self._process.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -96,20 +95,12 @@ class ForkedProcess:
         self._process.kill()
 
 
-def _run_program(program: Program, title: str, mask: set[signal.Signals]) -> None:
+def _run_in_fork(run: Callable[[], object], title: str, mask: set[signal.Signals]) -> None:
     for number in SHUTDOWN_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     name_process(title)
-    getattr(importlib.import_module(program.module), program.function)()
-
-
-_OPTIONAL_MODULES: list[tuple[str, Callable[[Settings], object]]] = [
-    ("service.adapters.stripe.gateway", lambda settings: settings.stripe_api_key),
-    ("service.adapters.openid.sign_in", lambda settings: settings.openid),
-    ("service.adapters.observability.tracing", lambda settings: settings.traces),
-]
-"""Modules that every process imports if a setting is set: imported before the forks, they are in memory once."""
+    run()
 
 
 @dataclass
@@ -167,7 +158,7 @@ class Child:
             self.process.wait()
 
 
-def run(settings: Settings, *, web: Program, worker: Program | None) -> int:
+def run(settings: Settings, *, with_worker: bool) -> int:
     """Serve until SIGTERM or SIGINT. Return the exit status. Raises: `CannotServe`, `EmbeddedStoreError`."""
     shutdown = handle_shutdown_signals()
     _refuse_folder_of_demo(settings)
@@ -176,13 +167,12 @@ def run(settings: Settings, *, web: Program, worker: Program | None) -> int:
     with _owned_folder(settings) as store, metrics_folder() as metrics:
         # prometheus_client reads it when it is imported.
         os.environ.update(PROMETHEUS_MULTIPROC_DIR=str(metrics), PAYWALL_SERVED=str(os.getpid()))
-        children = [Child("web", partial(ForkedProcess, web, "paywall web_server"), longest_pause=LONGEST_PAUSE_OF_WEB)]
-        if worker is not None:
-            children.append(Child("worker", partial(ForkedProcess, worker, "paywall worker")))
-        modules = [program.module for program in (web, worker) if program is not None]
-        modules += [module for module, is_used in _OPTIONAL_MODULES if is_used(settings)]
-        with _prepared(settings, modules):
-            os.environ["REDIS_URL"] = settings.redis_url or store.begin()
+        programs = _build_programs(settings, store)
+        forget_metrics_of(os.getpid(), metrics)  # This process only built them; what it counts would stay at 0.
+        web = partial(ForkedProcess, programs.run_web, "paywall web_server")
+        children = [Child("web", web, longest_pause=LONGEST_PAUSE_OF_WEB)]
+        if with_worker:
+            children.append(Child("worker", partial(ForkedProcess, programs.run_worker, "paywall worker")))
         try:
             for child in children:
                 child.start()
@@ -197,24 +187,25 @@ def run(settings: Settings, *, web: Program, worker: Program | None) -> int:
     return 0
 
 
-@contextmanager
-def _prepared(settings: Settings, modules: Sequence[str]) -> Iterator[None]:
-    """Import modules and derive keys while the store starts, for all forks."""
-    gc.disable()  # Imports leave hardly any garbage.
+def _build_programs(settings: Settings, store: EmbeddedStore) -> Programs:
+    """Build what the forks run. Modules are imported and keys derived while the store starts."""
+    gc.disable()  # All this leaves hardly any garbage.
     threads = [
-        threading.Thread(target=lambda: [importlib.import_module(module) for module in modules], name="imports"),
+        threading.Thread(target=importlib.import_module, args=(PROGRAMS,), name="imports"),
         threading.Thread(target=derive_secrets, args=(settings.secrets,), name="secrets"),
     ]
     for thread in threads:
         thread.start()
     try:
-        yield
+        store_url = settings.redis_url or store.begin()
     finally:
         for thread in threads:
             thread.join()
-        # A collection in a fork would write to the shared memory of what exists now, and copy it.
-        gc.freeze()
-        gc.enable()
+    programs: Programs = importlib.import_module(PROGRAMS).Programs(replace(settings, redis_url=store_url), store_url)
+    # A collection in a fork would write to the shared memory of what exists now, and copy it.
+    gc.freeze()
+    gc.enable()
+    return programs
 
 
 def supervise(children: list[Child], shutdown: ShutdownSignal) -> None:

@@ -1,7 +1,4 @@
-"""The web processes: granian with one process a core, each with its own `Service` around the same store.
-
-The supervisor runs `main` in a fork, benchmarks run the module.
-"""
+"""The web processes: granian with one process a core, each with its own copy of one `Service`."""
 
 from __future__ import annotations
 
@@ -28,13 +25,12 @@ from granian.server.mp import MPServer
 from prometheus_client import multiprocess as metrics_of_processes
 
 from service.adapters.observability.logs import configure_logs, log
-from service.adapters.observability.start_tracing import start_tracing
-from service.bootstrap import Service, build
+from service.bootstrap import Service
 from service.entrypoints.http.rsgi import RsgiApp
-from service.entrypoints.http.wsgi import Web, web
+from service.entrypoints.http.wsgi import Web
 from service.entrypoints.processes.lifecycle import SHUTDOWN_SIGNALS, exit_now, follow_parent, open_supervisor
 from service.entrypoints.processes.listening import local_url, numeric_address
-from service.settings.settings import Settings, load_settings
+from service.settings.settings import Settings
 from service.use_cases.operations.doctor import WEBHOOK_PATH, settings_findings
 
 UNREAD_FOR = 30
@@ -70,24 +66,18 @@ _PASSED_ON = (
 )
 
 
-def load() -> RsgiApp:
-    """Build the app of one process, after the fork; it closes when the process ends."""
+def load(service: Service, routes: Web) -> RsgiApp:
+    """Start the service of one process, after the fork, and return its app; it closes when the process ends."""
     loop = asyncio.get_event_loop()  # which granian has made for this process
     _handle_parents_signal(loop)
     follow_parent(signal.SIGTERM)
     configure_logs()
-    settings = load_settings(os.environ)
-    tracing = start_tracing(enabled=settings.traces)
+    app = _app(loop, service, routes)
+    service.store.link.use_loop(loop)
+    service.start()
     # Nothing reads them any more, so that nothing can show a secret.
     for name in set(os.environ) - set(_PASSED_ON):
         del os.environ[name]
-    if settings.redis_url is None:
-        raise RuntimeError("the web process was started without a store; use `paywall serve`")
-    service = build(settings, settings.redis_url, tracing)
-    service.metrics.processes.start("web")
-    app, routes = _app(loop, service)
-    service.store.link.use_loop(loop)
-    service.start()
     service.background_tasks.start()
     routes.requests_log.start(service.usage_counters.add_up)
 
@@ -108,15 +98,12 @@ def load() -> RsgiApp:
     return app
 
 
-def _app(loop: asyncio.AbstractEventLoop, service: Service) -> tuple[RsgiApp, Web]:
-    """Return the application and its routes; with traces if they are on, which is when OpenTelemetry is imported."""
+def _app(loop: asyncio.AbstractEventLoop, service: Service, routes: Web) -> RsgiApp:
     if service.tracing is None:
-        routes = web(service)
-        return RsgiApp(loop, service.store.link, routes), routes
-    from service.entrypoints.http.traced_requests import TracedRequestLog, TracedRsgiApp
+        return RsgiApp(loop, service.store.link, routes)
+    from service.entrypoints.http.traced_requests import TracedRsgiApp  # It imports OpenTelemetry.
 
-    routes = web(service, TracedRequestLog(service.metrics, service.tracing))
-    return TracedRsgiApp(loop, service.store.link, routes, service.tracing), routes
+    return TracedRsgiApp(loop, service.store.link, routes, service.tracing)
 
 
 def end_unread_answers() -> None:
@@ -168,16 +155,16 @@ def web_server(host: str, port: int, workers: int) -> MPServer:
     )
 
 
-def main() -> NoReturn:
+def main(service: Service, routes: Web) -> NoReturn:
     """Serve until SIGTERM or SIGINT, and end this process. Requests under way are answered first."""
     configure_logs()
-    settings = load_settings(os.environ)
+    settings = service.settings
     server = web_server(numeric_address(settings.host), settings.port, settings.workers)
     server.on_startup(partial(follow_parent, signal.SIGKILL))
     signal.pthread_sigmask(signal.SIG_BLOCK, SHUTDOWN_SIGNALS)  # the processes that it starts inherit this
     call_once_on(SHUTDOWN_SIGNALS, server.signal_handler_interrupt)
     _announce(settings)
-    server.serve(target_loader=_loader, wrap_loader=False)
+    server.serve(target_loader=lambda *_: load(service, routes), wrap_loader=False)
     exit_now(0)
 
 
@@ -262,11 +249,3 @@ def _last_ready() -> int:
         return Path(os.environ["PROMETHEUS_MULTIPROC_DIR"], READY).stat().st_mtime_ns
     except (KeyError, OSError):
         return 0
-
-
-def _loader(*_: object) -> RsgiApp:
-    return load()
-
-
-if __name__ == "__main__":
-    main()

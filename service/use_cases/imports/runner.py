@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, Literal
 
 from service.adapters.background_thread import BackgroundThread
@@ -40,8 +41,11 @@ class ImportRunner(BackgroundThread):
         self._clock = clock
         self._lease = lease
         self._report = report
-        self._holder = secrets.token_hex(8)
         self._running = threading.Lock()
+
+    @cached_property
+    def _holder(self) -> str:
+        return secrets.token_hex(8)  # Drawn at the first use, so after any fork.
 
     def run(self, import_id: str, progress: Progress | None = None) -> Literal["idle", "busy"]:
         """Run an import until nothing is left (`idle`), or another process runs it (`busy`). Raises: StoreUnavailable."""

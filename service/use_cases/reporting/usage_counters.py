@@ -14,6 +14,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from datetime import tzinfo
+from functools import cached_property
 from os import urandom
 
 from service.adapters.observability.metrics import Metrics
@@ -46,7 +47,6 @@ class UsageCounters:
         self._metrics = metrics
         self._zone = zone
         self._clock = clock
-        self._process = urandom(8).hex()
         # A deque's append is atomic under the interpreter's lock; a full one drops its oldest entry.
         self._answers: deque[tuple[str, Reason, bool, str | None]] = deque(maxlen=_MOST_WAITING)
         self._others: deque[tuple[str, int]] = deque(maxlen=_MOST_WAITING)
@@ -59,6 +59,10 @@ class UsageCounters:
         self._batches: deque[UsageBatch] = deque()
         self._number = 0
         self._next = 0.0
+
+    @cached_property
+    def _process(self) -> str:
+        return urandom(8).hex()  # Drawn at the first use, so after any fork.
 
     def count_answer(self, answer: AccessAnswer) -> None:
         """Count an answer of the access route."""

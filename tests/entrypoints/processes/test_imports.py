@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-ALL_PROCESSES = ("service.entrypoints.processes.web_server", "service.entrypoints.cli.worker")
+ALL_PROCESSES = ("service.entrypoints.processes.programs",)
 ACCESS_CHECK = ("service.bootstrap", "service.entrypoints.http.access_route")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from functools import cached_property
 
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
@@ -24,7 +25,10 @@ class LeaderElection(StoreRecords):
         super().__init__(store)
         self._key = store.keys.shared(name)
         self._milliseconds = int(seconds * 1000)
-        self._me = secrets.token_hex(8)
+
+    @cached_property
+    def _me(self) -> str:
+        return secrets.token_hex(8)  # Drawn at the first use, so after any fork.
 
     def acquire(self) -> bool:
         """Acquire or renew the lease; return whether this process leads. Call it well within the length of the lease."""
