@@ -95,6 +95,26 @@ def test_all_policy_mistakes_are_listed_with_their_places() -> None:
     }
 
 
+def test_mistakes_of_one_list_and_one_table_are_listed_at_once() -> None:
+    text = WHOLE.replace("pass_hours = 24", "pass_hours = 24\nseats = true\ngrace_days = -1")
+    text = text.replace('["price_day"]', '["price_day", "price_day", 7]')
+    text = text.replace("[tiers.free]", '[tiers.free]\nmeter = "stories"\nopen_parts = [7]')
+    text = text.replace("[tiers.metered]", '[tiers.metered]\nsign_in = "any"\nofer = "notebook"')
+    text = text.replace('older_than = "30d"', 'older_than = "30d"\nnewer_than = "3d"\ntags = []')
+    assert set(mistakes(text)) == {
+        "paywall.toml: plans.day_pass.pass_hours",
+        "paywall.toml: plans.day_pass.grace_days",
+        "paywall.toml: plans.day_pass.prices.1",
+        "paywall.toml: plans.day_pass.prices.2",
+        "paywall.toml: tiers.free.meter",
+        "paywall.toml: tiers.free.open_parts.0",
+        "paywall.toml: tiers.metered.sign_in",
+        "paywall.toml: tiers.metered.ofer",
+        "paywall.toml: rules.1.older_than",
+        "paywall.toml: rules.1.tags",
+    }
+
+
 @pytest.mark.parametrize(
     ("old", "new", "where"),
     [
