@@ -192,7 +192,7 @@ def decide(
         catalogue.tier_turns_at(story, now),
         source.until if source else None,
         used.resets_at if used else None,
-        used.limit_changes_at if used else None,
+        used.changes_at if used else None,
     ]
     show: Shown = "full" if opened else "upsell"
     return Decision(show, reason, tier.name, parts, entitlements.held, source, used, _earliest(changes, now))

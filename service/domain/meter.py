@@ -99,7 +99,8 @@ class MeterStanding:
     """Whether this request counted it."""
     plan: str | None = None
     """The plan whose limit is in force; `None` for the meter's own limit."""
-    limit_changes_at: int | None = field(default=None, compare=False)
+    changes_at: int | None = field(default=None, compare=False)
+    """When the limit can change, or the stories of a visitor who joined another reader begin to count."""
 
     @property
     def left(self) -> int:
@@ -168,6 +169,11 @@ class MeterUse:
         """Return the standing against a limit; `None` where there is nobody to meter."""
         if self.reader is None and (self.visitor is None or self.policy.visitors == 0):
             return None
+        visitor = self.visitor
+        if self.reader is not None and visitor is not None and visitor.read and visitor.joined not in self.marks:
+            freed = visitor.joined_until
+            if freed is not None and (limit.changes_at is None or freed < limit.changes_at):
+                limit = limit._replace(changes_at=freed)
         return meter_standing(self.policy, limit, self._read(), self.story, self.window, counted=counted)
 
     def for_new_reader(self) -> MeterUse:

@@ -17,6 +17,7 @@ from service.domain.meter import (
     EMPTY_TALLY,
     MeterLimit,
     MeterStanding,
+    MeterUse,
     MeterWindow,
     Tally,
     meter_standing,
@@ -232,3 +233,18 @@ def test_calendar_window_resets_at_its_end_whatever_was_read() -> None:
 def test_empty_tally_has_no_reads_and_no_joined_visitor() -> None:
     assert Tally({}) == EMPTY_TALLY
     assert (EMPTY_TALLY.read, EMPTY_TALLY.joined) == ({}, None)
+
+
+def test_standing_changes_when_a_visitor_is_another_readers_no_longer() -> None:
+    def changes_at(visitor: Tally, limit: MeterLimit) -> int | None:
+        use = MeterUse(rolling(), MeterWindow(9, 9 + 30 * DAY), b"story", EMPTY_TALLY, visitor, (b"reader",))
+        standing = use.standing(limit)
+        assert standing is not None
+        return standing.changes_at
+
+    of_another = Tally({b"story": 5}, b"another", 50)
+    assert changes_at(of_another, MeterLimit(2)) == 50
+    assert changes_at(of_another, MeterLimit(2, "plan", 40)) == 40
+    assert changes_at(of_another, MeterLimit(2, "plan", 60)) == 50
+    assert changes_at(Tally({b"story": 5}, b"reader", 50), MeterLimit(2)) is None
+    assert changes_at(Tally({}, b"another", 50), MeterLimit(2)) is None

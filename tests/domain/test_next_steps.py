@@ -279,8 +279,8 @@ def assert_limit_is_that_of_the_highest_plan(world: World, decision: Decision) -
     assert meter.plan is None if meter.limit == policy.readers else dict(world.catalogue.plans[meter.plan or ""].meters)
     changes = next((at for at in range(NOW + 1, NOW + HORIZON) if limit_at(at) != meter.limit), None)
     if changes is not None:
-        assert meter.limit_changes_at is not None
-        assert meter.limit_changes_at <= changes
+        assert meter.changes_at is not None
+        assert meter.changes_at <= changes
         assert decision.refresh_after is not None
         assert decision.refresh_after <= changes
 
