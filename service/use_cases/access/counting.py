@@ -15,11 +15,12 @@ import msgspec
 from msgspec import structs
 
 from service.adapters.redis.client.access import StoreAccess
+from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.keys import Keys, owner_mark, story_mark, visitor_hash
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.scripts import ScriptCall
 from service.adapters.redis.readers import meters
-from service.adapters.redis.readers.meters import COUNTED, HOLDS_SOMETHING, MeterFrame
+from service.adapters.redis.readers.meters import COUNTED, NOT_BARE, MeterFrame
 from service.domain import meter as metering
 from service.domain.catalogue import Catalogue, MeterPolicy
 from service.domain.decision import NO_ENTITLEMENTS, Entitlements
@@ -140,6 +141,10 @@ class NewVisitors:
         """Return whether any visitor can be counted, so that the meter with this key need not be looked at first."""
         return self._per_minute is None and not self._link.memory_at(key).is_filling
 
+    def admits_all_with_readers(self, key: bytes) -> bool:
+        """Return the same for a script that also changes a reader's meter."""
+        return not self._link.is_cluster and self.admits_all(key)
+
     def refusal(self, key: bytes, address: str | None, now: float, *, count: bool) -> VisitorRefusal | None:
         """Return why the visitor whose meter has this key cannot be counted now; `None` if they can.
 
@@ -191,43 +196,51 @@ class ReadCounter:
     async def count_at_once(
         self, store: StoreAccess, question: AccessQuestion, frame: MeterFrame
     ) -> CountedFacts | list[Any] | None:
-        """Count a read of a visitor or a reader who asks alone.
+        """Count a read without a look at what is stored, where the script sees for itself that this is right.
 
-        If nothing was counted, return the replies to `commands_of_check` for a reader who holds something, or `None`.
+        If nothing was counted, return the replies to `commands_of_check` where there is more to look at, or `None`.
         """
         try:
             if question.reader is None:
                 return await self._count_visitor(store, question, frame)
-            if question.visitor is None and question.reader not in self._uncounted:
-                return await self._count_bare_reader(store, question.reader, question.story.id, frame)
+            if question.reader not in self._uncounted:
+                return await self._count_bare_reader(store, question.reader, question, frame)
         except StoreUnavailable as failure:
             if failure.why != "oom":  # The memory has filled up since the prober looked: such a script does not begin.
                 raise
+        except StoreError:
+            pass  # Such as of a proxy in front of a cluster: it refuses a script with keys of two slots.
         return None
+
+    def _key_of(self, visitor: str, frame: MeterFrame) -> bytes:
+        return self._keys.visitor_meter(visitor_hash(visitor), frame.code)
 
     async def _count_visitor(
         self, store: StoreAccess, question: AccessQuestion, frame: MeterFrame
     ) -> CountedFacts | None:
-        limit = frame.policy.visitors
-        if question.visitor is None or not limit:
+        limit, visitor = frame.policy.visitors, question.visitor
+        if visitor is None or not limit or not self._new_visitors.admits_all(self._key_of(visitor, frame)):
             return None
-        if not self._new_visitors.admits_all(self._keys.visitor_meter(visitor_hash(question.visitor), frame.code)):
-            return None
-        call = meters.count_for_visitor(self._keys, frame, question.visitor, question.story.id, limit)
+        call = meters.count_for_visitor(self._keys, frame, visitor, question.story.id, limit)
         ((verdict, value),) = await store.run(call)
         facts = StoredFacts(None, NO_ENTITLEMENTS, {}, {frame.policy.name: (frame, value)})
         return CountedFacts(facts, verdict == COUNTED)
 
     async def _count_bare_reader(
-        self, store: StoreAccess, reader: str, story: str, frame: MeterFrame
-    ) -> CountedFacts | list[Any]:
-        ((verdict, value, *record),) = await store.run(meters.count_for_bare_reader(self._keys, frame, reader, story))
+        self, store: StoreAccess, reader: str, question: AccessQuestion, frame: MeterFrame
+    ) -> CountedFacts | list[Any] | None:
+        visitor, name = question.visitor, frame.policy.name
+        if visitor is not None and not self._new_visitors.admits_all_with_readers(self._key_of(visitor, frame)):
+            return None
+        call = meters.count_for_bare_reader(self._keys, frame, reader, visitor, question.story.id)
+        ((verdict, value, *others),) = await store.run(call)
         if verdict != COUNTED:
             self._uncounted.remember(reader)
-        if verdict == HOLDS_SOMETHING:
-            return [*record, value]
-        of_reader: dict[str, StoredMeter] = {frame.policy.name: (frame, value)}
-        facts = StoredFacts(reader, NO_ENTITLEMENTS, of_reader, {}, None, (owner_mark(reader),))
+        if verdict == NOT_BARE:
+            record, *of_visitor = others
+            return [record, value, *of_visitor]
+        visitors: dict[str, StoredMeter] = {} if visitor is None else {name: (frame, None)}
+        facts = StoredFacts(reader, NO_ENTITLEMENTS, {name: (frame, value)}, visitors, None, (owner_mark(reader),))
         return CountedFacts(facts, verdict == COUNTED)
 
     async def count(
@@ -295,7 +308,7 @@ class ReadCounter:
         """Return why the visitor gets no meter; `None` where they may, or have one."""
         if question.visitor is None or facts.visitors[frame.policy.name][1] is not None:
             return None
-        key = self._keys.visitor_meter(visitor_hash(question.visitor), frame.code)
+        key = self._key_of(question.visitor, frame)
         return self._new_visitors.refusal(key, question.address, now, count=question.count)
 
 

@@ -155,7 +155,7 @@ class Link:
         return self.checked(topology, replies)
 
     def run(self, script: Script, keys: Sequence[bytes], args: Sequence[Argument]) -> Any:
-        """Run a script, whose keys share a slot. It is sent again only where the store did not know it."""
+        """Run a script. In a cluster, its keys share a slot. It is sent again only where the store did not know it."""
         topology = self._breaker.topology or self._breaker.require_topology()
         packed = pack((b"EVALSHA", script.sha, len(keys), *keys, *args))
         reply = self._execute_on_key(topology, keys[0], packed)
@@ -244,6 +244,12 @@ class Link:
             yield row
             if cursor == b"0":
                 return
+
+    @property
+    def is_cluster(self) -> bool:
+        """Return whether keys lie in slots, which a script must not mix; `True` before the first probe has ended."""
+        topology = self._breaker.topology
+        return topology is None or bool(topology.slots)
 
     def memory_at(self, key: bytes) -> MemoryUse:
         """Return the memory of the server with this key, as read at most a second ago."""

@@ -22,8 +22,8 @@ KIND = {"day": b"\x11", "week": b"\x12", "month": b"\x13", "rolling": b"\x14"}
 COUNT = load("count_story")
 COUNTED = 1
 """The first part of its reply, if it counted the story. The second part is the meter afterwards."""
-HOLDS_SOMETHING = 4
-"""The first part of its reply to `count_for_bare_reader` if they have a record, which is the third part."""
+NOT_BARE = 4
+"""The first part of its reply to `count_for_bare_reader` if there is more to look at: what there is follows the meter."""
 JOIN = load("join_visitor")
 
 _STAMP = Struct(">I")
@@ -91,11 +91,17 @@ def count_for_reader(
     return _count(frame, keys.reader_meter(reader_hash(reader), frame.code), story, limit, pack(frame, joining))
 
 
-def count_for_bare_reader(keys: Keys, frame: MeterFrame, reader: str, story: str) -> ScriptCall:
-    """Return the call that counts a story for a reader who has no record; of another it returns record and meter."""
+def count_for_bare_reader(keys: Keys, frame: MeterFrame, reader: str, visitor: str | None, story: str) -> ScriptCall:
+    """Return the call that counts a story for a reader who has no record, with a visitor who has no stories to add.
+
+    If they have, it returns the meter, the record, and the visitor's meter. With a visitor, its keys lie in two slots.
+    """
     tag = reader_hash(reader)
     call = _count(frame, keys.reader_meter(tag, frame.code), story, frame.policy.readers, b"")
-    return call._replace(keys=(*call.keys, keys.reader(tag)))
+    if visitor is None:
+        return call._replace(keys=(*call.keys, keys.reader(tag)))
+    of_visitor = keys.visitor_meter(visitor_hash(visitor), frame.code)
+    return call._replace(keys=(*call.keys, keys.reader(tag), of_visitor), args=(*call.args, owner_mark(reader)))
 
 
 def count_for_visitor(keys: Keys, frame: MeterFrame, visitor: str, story: str, limit: int) -> ScriptCall:
