@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from flask import Response, request, url_for
@@ -20,7 +20,7 @@ from service.domain.roles import Role
 from service.domain.times import write_time
 from service.entrypoints.http import guards, idempotency
 from service.entrypoints.http.admin.page_context import Outcome, PageContext, reader_url, refusal_of, render, see_other
-from service.entrypoints.http.admin.reader_summary import summarize
+from service.entrypoints.http.admin.reader_summary import gives_something, summarize
 from service.entrypoints.http.admin.request_inputs import (
     EXPIRIES,
     form_field,
@@ -246,6 +246,7 @@ def render_reader(
         resolved=resolved,
         profile=profile,
         summary=summarize(profile, catalogue),
+        gives_something=partial(gives_something, catalogue=catalogue),
         erased_at=erased_at,
         at=write_time(at),
         is_future=at is not None and at > now,

@@ -21,8 +21,8 @@ _CUT_SHORT = ("revoked", "refunded", "disputed", "unpaid", "paused")
 def summarize(profile: Mapping[str, Any], catalogue: Catalogue) -> Markup:
     """Return the sources of a reader's answer that give access or will, in one line; else what ended last."""
     sources = sorted(profile["sources"], key=lambda s: _ORDER.index(s["type"]) if s["type"] in _ORDER else len(_ORDER))
-    # A source without features, such as a group's subscription, gives its buyer nothing.
-    held = [s for s in sources if s["features"] and (s["standing"] in ("good", "grace") or s["status"] == "scheduled")]
+    giving = [s for s in sources if gives_something(s, catalogue)]
+    held = [s for s in giving if s["standing"] in ("good", "grace") or s["status"] == "scheduled"]
     parts = list(dict.fromkeys(_describe(source, catalogue) for source in _latest_of_each_plan(held)))
     if parts:
         return Markup(" · ").join(parts)
@@ -32,6 +32,13 @@ def summarize(profile: Mapping[str, Any], catalogue: Catalogue) -> Markup:
     last = max(ended, key=_end_order)
     how = last["status"] if last["status"] in _CUT_SHORT else Markup("ended {}").format(format_day(last["until"]))
     return Markup("Nothing now · {} {}").format(_name(last, catalogue), how)
+
+
+def gives_something(source: Mapping[str, Any], catalogue: Catalogue) -> bool:
+    """Return whether a source has features, or a plan with limits of meters. The buyer of a group has neither by it."""
+    plan = catalogue.plans.get(source["plan"] or "")
+    buys_group = plan is not None and plan.seats and source["type"] in ("subscription", "gift")
+    return bool(source["features"] or (plan is not None and plan.meters and not buys_group))
 
 
 def _latest_of_each_plan(held: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

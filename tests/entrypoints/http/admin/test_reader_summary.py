@@ -15,7 +15,18 @@ from tests.in_process_app import InProcessApp, MakeApp
 from tests.policies import parse_catalogue
 from tests.running_service import POLICY
 
-CATALOGUE = parse_catalogue(POLICY + GROUP)
+METERED = """
+[plans.metered]
+name = "Metered"
+meters = { stories = 20 }
+prices = ["price_metered"]
+[plans.crew]
+name = "Crew"
+meters = { stories = 20 }
+prices = ["price_crew"]
+seats = true
+"""
+CATALOGUE = parse_catalogue(POLICY + GROUP + METERED)
 
 
 def source(kind: str, plan: str | None, status: str = "active", standing: str = "good", **more: Any) -> dict[str, Any]:
@@ -51,6 +62,9 @@ LATE = {"until": "2026-12-10T00:00:00Z"}
         ([source("grant", "vip")], "VIP without end"),
         ([source("grant", "vip", "scheduled", "none", **{"from": "2027-01-01T00:00:00Z"})], "VIP from 1 Jan 2027"),
         ([source("subscription", "newsroom", features=[])], "No plan, pass or grant"),
+        ([source("subscription", "metered", features=[], **LATE)], "Metered · renews by itself"),
+        ([source("subscription", "crew", features=[], **LATE)], "No plan, pass or grant"),
+        ([source("seat", "crew", features=[], **LATE)], "Crew until 10 Dec 2026"),
         (
             [source("subscription", "supporter", "canceled", "ended", **LATE)],
             "Nothing now · Supporter ended 10 Dec 2026",
@@ -86,6 +100,16 @@ def test_ids_can_be_copied_and_opened_at_stripe(staff: MakeStaff, admin_app: InP
     assert 'data-copy="r-1"' in page.text
     assert 'data-copy="cus_77"' in page.text
     assert "Test mode" in plain(page)
+
+
+def test_metered_plan_without_features_is_not_shown_as_no_access(make_app: MakeApp, valkey_url: str) -> None:
+    ann = Staff(Client(make_app(valkey_url, POLICY + METERED).client.application))
+    assert ann.sign_in().status_code == 303
+    ann.post("/reader/grant", id="r-1", what="plan:metered", ends="never", reason="press card", sure="yes")
+    page = plain(ann.get("/reader?id=r-1"))
+    assert "More free stories" in page
+    assert "No access" not in page
+    assert "no features" not in page
 
 
 def test_live_mode_has_no_badge_and_links_to_live_objects(make_app: MakeApp, valkey_url: str) -> None:
