@@ -62,18 +62,18 @@ Review = Callable[[str | None], int | None]
 def open_checkout_page(gateway: Gateway, sale: Sale, customer: str | None, review: Review) -> str:
     """Return the URL of a Checkout page. A repeat returns the same page until it is paid or expires.
 
-    Without a `customer` of the reader, or where Stripe has deleted it, create one that carries the reader's ID. Raises:
-    `InvalidFields` for what Stripe refuses.
+    Without a `customer` of the reader, or where Stripe has deleted it, create one that carries the reader's ID. For a day
+    Stripe repeats that response, also when that customer has been deleted. Raises: `InvalidFields` for what Stripe refuses.
     """
     payer, is_new = (customer, False) if customer else _new_customer(gateway, sale)
     trial_days = review(None if is_new else payer)
-    try:
-        return _open(gateway, checkout_params(sale, payer, trial_days))
-    except NoSuchObject:
-        if customer is None:
-            raise
-    payer, _ = _new_customer(gateway, sale, instead_of=customer)
-    return _open(gateway, checkout_params(sale, payer, trial_days))
+    while True:
+        try:
+            return _open(gateway, checkout_params(sale, payer, trial_days))
+        except NoSuchObject:
+            if is_new:
+                raise
+        payer, is_new = _new_customer(gateway, sale, instead_of=payer)
 
 
 def checkout_params(sale: Sale, customer: str, trial_days: int | None = None) -> dict[str, Any]:

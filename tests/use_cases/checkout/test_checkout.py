@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stripe
 
 from service.adapters.stripe.gateway import Gateway
 from service.adapters.stripe.transport import RateLimit
@@ -110,6 +111,16 @@ def test_purchase_replaces_a_customer_unknown_to_stripe(gateway: Gateway, strict
     session = session_of(buy(gateway, catalogue, MONTH, customer="cus_gone"))
     strict.pay(session)
     assert gateway.read_object(ObjectRef("session", session)).customer not in (None, "cus_gone")
+
+
+def test_new_reader_whose_customer_was_deleted_gets_another(
+    gateway: Gateway, strict: Any, catalogue: Catalogue, stripe_client: stripe.StripeClient
+) -> None:
+    for _ in range(2):
+        strict.pay(session_of(buy(gateway, catalogue, DAY)))
+        (made,) = stripe_client.v1.customers.list().data
+        stripe_client.v1.customers.delete(made.id)
+    assert buy(gateway, catalogue, DAY).startswith("http")
 
 
 def test_concurrent_identical_purchases_get_the_same_page(gateway: Gateway, strict: Any, catalogue: Catalogue) -> None:
