@@ -304,6 +304,9 @@ class AccessCheck:
             later = self._later_frames(question, tier, now)
             situation = facts.situation(question, self.catalogue, use, later, now)
             decision.next = self._next_steps(situation)
+            if facts.story_pass is not None:  # It would open the story for whoever signs in before it ends.
+                changes = decision.refresh_after, facts.story_pass.holding.until
+                decision.refresh_after = min((moment for moment in changes if moment is not None), default=None)
             until = situation.next_opening() if key is not None else FOREVER
         shared = self._decisions.remember(key, decision, facts.entitlements, now, until)
         return AccessAnswer(question, tier, decision, now, shared)

@@ -189,6 +189,17 @@ def test_pass_opens_until_its_exact_end(service_app: InProcessApp) -> None:
     assert shown(service_app, made["id"])["status"] == "expired"
 
 
+def test_anonymous_answer_changes_with_the_end_of_its_pass(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    made = create_pass(service_app, until="2082-11-24T13:00:00Z")
+    story = {"id": "s", "tier": "supporters"}
+    locked = service_app.ask(story, **{"pass": made["pass"]})
+    assert locked["next"][0] == {"step": "sign_in", "verified": False}
+    assert locked["refresh_after"] == "2082-11-24T13:00:00Z"
+    service_app.clock.at("2082-11-24T13:00:00Z")
+    assert service_app.ask(story, **{"pass": made["pass"]})["next"][0]["step"] == "subscribe"
+
+
 def test_revoking_a_pass_is_immediate_and_repeatable(service_app: InProcessApp) -> None:
     service_app.clock.at(NOON)
     made = create_pass(service_app, openings=5)
