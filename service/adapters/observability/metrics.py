@@ -18,11 +18,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 
 from service.adapters.observability.exposition import SharedExposition
 from service.adapters.observability.logs import log
 from service.adapters.observability.state_gauges import StateGauges
+from service.adapters.observability.value_files import FileValue, keep_values_in
 from service.adapters.redis.client.errors import OUTAGE_WORDS
 from service.adapters.stripe.observation import StripeOutcome, StripeRequest
 from service.adapters.stripe.webhook import Why
@@ -58,9 +59,12 @@ class Metrics:
 
     def __init__(self) -> None:
         folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        self._folder = Path(folder) if folder else None
         self.registry = CollectorRegistry()
         self.state = StateGauges()
-        self._shared = SharedExposition(Path(folder), self.state) if folder else None
+        self._shared = SharedExposition(self._folder, self.state) if self._folder else None
+        if self._folder:
+            values.ValueClass = FileValue  # The metrics below look it up.
         own = None if folder else self.registry
         counter, gauge = partial(Counter, registry=own), partial(Gauge, registry=own)
         self.requests = counter("paywall_requests", "Requests answered.", ["route", "method", "status"])
@@ -102,7 +106,7 @@ class Metrics:
             "1, with the version of the service and of Python.",
             ["version", "python"],
             multiprocess_mode="livemax",
-        )
+        ).labels(version("paywall"), platform.python_version())
         self.processes = ProcessMetrics(own)
         self._declare()
 
@@ -128,8 +132,10 @@ class Metrics:
             self.uncounted_visitors.labels(refusal)
 
     def start(self, kind: ProcessKind, *, has_stripe: bool) -> None:
-        """Record the start of this process. Call it once, after any fork: a gauge is that of the process that sets it."""
-        self._build.labels(version("paywall"), platform.python_version()).set(1)
+        """Record the start of this process. Call it once, after any fork: nothing is counted before."""
+        if self._folder is not None:
+            keep_values_in(self._folder)
+        self._build.set(1)
         self.stripe_configured.set(1 if has_stripe else 0)
         self.processes.start(kind)
 

@@ -1,6 +1,6 @@
 """The folder in which the processes of a `serve` share their metrics, in memory where the system has `/dev/shm`.
 
-The processes map its files. On a disk that is full, a write to such a file kills the process, and the next one too.
+The processes map its files. A process cannot start where it cannot write them, as on a disk that is full.
 """
 
 from __future__ import annotations
@@ -32,12 +32,6 @@ def metrics_folder(root: Path | None = None) -> Iterator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def forget_metrics_of(process: int, folder: Path) -> None:
-    """Remove what this process has counted. It counts nothing any more; its forks make files of their own."""
-    for file in folder.glob(f"*_{process}.db"):
-        file.unlink()
 
 
 def _remove_abandoned(root: Path) -> None:

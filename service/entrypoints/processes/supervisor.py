@@ -32,7 +32,7 @@ from service.entrypoints.processes.lifecycle import (
     name_process,
 )
 from service.entrypoints.processes.listening import CannotServe, check_port
-from service.entrypoints.processes.metrics_folder import forget_metrics_of, metrics_folder
+from service.entrypoints.processes.metrics_folder import metrics_folder
 from service.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -168,7 +168,6 @@ def run(settings: Settings, *, with_worker: bool) -> int:
         # prometheus_client reads it when it is imported.
         os.environ.update(PROMETHEUS_MULTIPROC_DIR=str(metrics), PAYWALL_SERVED=str(os.getpid()))
         programs = _build_programs(settings, store)
-        forget_metrics_of(os.getpid(), metrics)  # This process only built them; what it counts would stay at 0.
         web = partial(ForkedProcess, programs.run_web, "paywall web_server")
         children = [Child("web", web, longest_pause=LONGEST_PAUSE_OF_WEB)]
         if with_worker:
