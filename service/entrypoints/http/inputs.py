@@ -52,6 +52,8 @@ def parse_json(body: bytes) -> Any:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise NotJson(f"the body is not UTF-8 (byte {error.start})") from None
+    if text.startswith("\ufeff"):
+        raise NotJson("it begins with a byte order mark, which must be left out")
     try:
         return _decoder.decode(text)
     except json.JSONDecodeError as error:

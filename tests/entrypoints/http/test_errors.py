@@ -51,6 +51,11 @@ def test_body_that_is_not_json_is_400(paywall: Paywall, body: bytes) -> None:
         assert answer["type"] == "urn:paywall:problem:not-json"
 
 
+def test_byte_order_mark_is_named_as_what_is_wrong(paywall: Paywall) -> None:
+    answer = problem(send(paywall, b'\xef\xbb\xbf{"story": {"id": "a"}}'), 400)
+    assert "byte order mark" in answer["detail"]
+
+
 @pytest.mark.parametrize("value", ["[]", "1", "null", "true", '"x"', "1e999", "[{}]"])
 def test_body_that_is_no_object_is_422(paywall: Paywall, value: str) -> None:
     assert fields(send(paywall, value)) == ["body"]
