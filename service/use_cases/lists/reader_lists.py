@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from service.adapters.redis.client.keys import INDEX_PARTITIONS, reader_hash
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.reader_index.partition import GrantOrigin, GrantPlace, StateKey
+from service.adapters.redis.reader_index.partition import LAST_MOMENT, NEVER, GrantOrigin, GrantPlace, StateKey
 from service.adapters.redis.reader_index.reader_index import ReaderIndex, index_partition_of
 from service.adapters.redis.readers.listed_readers import ListedReaders
 from service.adapters.redis.readers.readers import Readers
@@ -79,10 +79,10 @@ class GrantFilter:
 
     def in_time(self, now: float) -> Callable[[bool, int, int], bool]:
         """Return a function of whether a grant is revoked, its start and its end: whether it matches by its times."""
-        before, status = self.ends_before, self.status
+        before, status = NEVER if self.ends_before is None else min(self.ends_before, NEVER), self.status
 
         def matches(revoked: bool, start: int, end: int) -> bool:
-            if before is not None and end >= before:
+            if self.ends_before is not None and end >= before:
                 return False
             if status is None or revoked:
                 return True
@@ -196,12 +196,10 @@ class ReaderLists:
     def select_grants(self, wanted: GrantFilter, ids: Collection[str] | None = None) -> list[tuple[str, str]]:
         """Return all grants that match, each with its reader; of these IDs only, if some are given."""
         chosen = None if ids is None else {name.encode() for name in ids}
-        return [
-            (place.id.decode(), place.reader.decode())
-            for part in self._matching(wanted)
-            for place in part
-            if chosen is None or place.id in chosen
-        ]
+        places = [place for part in self._matching(wanted) for place in part if chosen is None or place.id in chosen]
+        if (wanted.ends_before or 0) > LAST_MOMENT:  # The index holds no later end exactly.
+            return [(one.grant.id, one.reader) for one in self._show_grants(places, wanted)]
+        return [(place.id.decode(), place.reader.decode()) for place in places]
 
     def _matching(self, wanted: GrantFilter, before: GrantPlace | None = None) -> Iterator[Iterator[GrantPlace]]:
         """Yield, of each partition, the grants that match and stand behind `before`, the newest first."""
@@ -221,7 +219,9 @@ class ReaderLists:
         return [
             ListedGrant(name, grant)
             for name, grant in zip(names, grants, strict=True)
-            if grant is not None and wanted.status in (None, grant.status_at(now))
+            if grant is not None
+            and wanted.status in (None, grant.status_at(now))
+            and _ends_in_time(wanted, grant.until)
         ]
 
     def prepare(self) -> None:
@@ -250,5 +250,8 @@ def _first_of(found: Iterable[Item], limit: int) -> tuple[list[Item], Item | Non
 
 def _still_matches(wanted: ReaderFilter, state: ReaderState) -> bool:
     key = StateKey(state.access, state.plans, state.sources, state.standing.value)
-    ends = wanted.ends_before is None or (state.until is not None and state.until < wanted.ends_before)
-    return ends and wanted.accepts(key)
+    return _ends_in_time(wanted, state.until) and wanted.accepts(key)
+
+
+def _ends_in_time(wanted: ReaderFilter | GrantFilter, until: int | None) -> bool:
+    return wanted.ends_before is None or (until is not None and until < wanted.ends_before)

@@ -126,6 +126,21 @@ def test_lists_agree_with_readers_through_churn(listed: Listed) -> None:
     assert listed.grants(ends_before=soon) == [o["id"] for o in listed_grants if o["until"] and o["until"] < soon]
 
 
+def test_ends_after_2106_are_compared_exactly(listed: Listed) -> None:
+    ends = {"r-1": None, "r-2": "2120-01-01T00:00:00Z", "r-3": "2150-01-01T00:00:00Z"}
+    grants = {reader: listed.app.grant(reader, until=until)["id"] for reader, until in ends.items()}
+    listed.settle()
+    for before, found in (("2110", []), ("2130", ["r-2"]), ("9999", ["r-2", "r-3"])):
+        query = {"ends_before": f"{before}-01-01T00:00:00Z"}
+        assert listed.names(**query) == found
+        assert sorted(listed.grants(**query)) == sorted(grants[reader] for reader in found)
+        path, body = (
+            f"/v1/grants/changes?dry_run=true&ends_before={before}-01-01T00:00:00Z",
+            {"revoke": True, "reason": "x"},
+        )
+        assert listed.app.call("POST", path, body, admin=True).get_json()["rows"] == len(found)
+
+
 def test_merged_reader_is_not_listed_and_the_grants_move(listed: Listed) -> None:
     grant = listed.app.grant("old")
     listed.app.grant("new", plan="quiet")
