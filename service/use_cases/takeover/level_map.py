@@ -77,7 +77,7 @@ def _read_plans(
         wrong.append(("levels", "must be a table: [levels]"))
         return {}
     for name, plan in levels.items():
-        if plan not in catalogue.plans:
+        if not isinstance(plan, str) or plan not in catalogue.plans:
             wrong.append((f"levels.{name}", f"must be a plan of paywall.toml ({', '.join(catalogue.plans)})"))
         elif name in free:
             wrong.append((f"levels.{name}", "is also in free: a level has one or the other"))

@@ -38,6 +38,7 @@ def test_every_mistake_is_named() -> None:
     assert set(found) == {"fre", "levels.Gold", "levels.Silver", "levels.Tin", "ends.gift", "ends.lifetime"}
     assert "supporter, newsroom, vip" in found["levels.Silver"]
     assert set(_mistakes("free = 1\nlevels = 2\nends = 3")) == {"free", "levels", "ends"}
+    assert set(_mistakes('levels.Gold = ["vip"]\nends.gift = 1')) == {"levels.Gold", "ends.gift"}
 
 
 def test_file_that_is_no_toml_is_refused() -> None:
