@@ -30,10 +30,13 @@ _READER = b"reader"
 
 @dataclass(frozen=True, slots=True)
 class CasePlan:
-    """A plan that the reader holds; `by` is a word of `SOURCES`, and the bounds are epoch seconds."""
+    """A plan that the reader holds; the bounds are epoch seconds.
+
+    `by` is a word of `SOURCES`; `None`: by a seat where the plan has seats, else by a subscription.
+    """
 
     plan: str
-    by: str = "subscription"
+    by: str | None = None
     start: int = 0
     until: int | None = None
 
@@ -132,11 +135,16 @@ def situation_of(case: PolicyCase, catalogue: Catalogue) -> Situation:
 
 
 def _holding(held: CasePlan, catalogue: Catalogue) -> Holding:
-    """Return what a held plan opens. Every source opens its plan's features, as a grant of that plan does."""
-    kind, reason = SOURCES[held.by]
-    grant = Grant(f"{held.by} of {held.plan}", held.plan, (), "", held.start, held.until, "", 0)
+    """Return what a held plan opens: as a grant of that plan does, but a plan with seats only by a seat if Stripe bills it."""
+    has_seats = catalogue.plans[held.plan].seats
+    by = held.by or ("seat" if has_seats else "subscription")
+    kind, reason = SOURCES[by]
+    grant = Grant(f"{by} of {held.plan}", held.plan, (), "", held.start, held.until, "", 0)
     base = Standing.GRACE if reason is Reason.GRACE else Standing.GOOD
-    return replace(grant.holdings(catalogue)[0], type=kind, reason=reason, base=base)
+    holding = replace(grant.holdings(catalogue)[0], type=kind, reason=reason, base=base)
+    if kind in ("subscription", "seat", "gift") and has_seats != (kind == "seat"):
+        return replace(holding, features=(), meters=())
+    return holding
 
 
 def _use(case: PolicyCase, policy: MeterPolicy, has_reads: bool) -> MeterUse:

@@ -83,7 +83,7 @@ class TextOr(fields.Field[Any]):
 
 class HeldTable(Table):
     plan = Text(known("plans"), **required('plan = "…", a name from [plans]'))
-    by = OneOf(*SOURCES, load_default="subscription")
+    by = OneOf(*SOURCES, load_default=None)
     from_ = Moment(data_key="from", load_default=0)
     until = Moment(load_default=None)
 

@@ -40,6 +40,15 @@ def test_example_of_the_sample_policy_holds() -> None:
     assert used == {"show", "reason", "tier", "next", "features", "plan", "parts", "meter"}
 
 
+def test_plan_with_seats_is_held_by_a_seat_and_gives_its_buyer_nothing(tmp_path: Path) -> None:
+    story = 'reader = "r"\nstory = { tier = "supporters" }\n'
+    seat = 'plans = ["newsroom"]\nexpect = { show = "full", reason = "seat" }'
+    buyer = 'plans = [{ plan = "newsroom", by = "BY" }]\nexpect = { show = "upsell", features = [] }'
+    buyers = [story + buyer.replace("BY", by) for by in ("subscription", "trial", "grace", "gift")]
+    no_seat = story + 'plans = [{ plan = "supporter", by = "seat" }]\nexpect.show = "upsell"'
+    assert run(tmp_path, story + seat, *buyers, no_seat).output == "6 cases, none failed.\n"
+
+
 def test_each_difference_is_printed_as_given_expected_and_got(tmp_path: Path) -> None:
     wrong = 'name = "third"\nvisitor = "v"\nread = { visitor = 2 }\nexpect = { show = "full", reason = "metered" }'
     done = run(tmp_path, wrong, 'expect = { show = "upsell" }')
