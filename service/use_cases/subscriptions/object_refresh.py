@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 NOT_STORED = "it concerns no object that is stored here"
 GONE = "Stripe no longer knows it; what is known counts until it expires"
 UNREAD = "Stripe is unavailable; the object is read later"
+NO_KEY = "it reports nothing itself, and no Stripe key is set to read the object with"
+FROM_STORED = "from what is stored: no Stripe key is set to read the object with"
+KEPT_FOR_SESSION = "kept until its Checkout session is known: no Stripe key is set to look for it"
 FROM_PAYLOAD = "from the payload: Stripe was unavailable; the object is read later"
 FROM_PAYLOAD_OF_MISSING = "from the payload: Stripe no longer knows the object"
 TERMINAL = "the object has ended, which is final"
@@ -260,7 +263,7 @@ class ObjectRefresh:
         """Apply what an event's payload reports, if it is newer; without facts the event waits for a read."""
         if event.content.facts is None or event.content.facts.ref.name != name:
             self.objects.apply(name, event.number, None, now, read=False)
-            return EventResult(event.id, "pending", UNREAD)
+            return self._unread_result(event)
         incoming = version_of_payload(
             event.content.facts, created=event.created, event_type=event.type, previous=event.content.previous
         )
@@ -278,6 +281,20 @@ class ObjectRefresh:
                 return EventResult(event.id, "applied", FROM_PAYLOAD)
             return EventResult(event.id, "stale", UNDECIDED if order == "undecided" else OLDER)
 
+    def _unread_result(self, event: PendingEvent) -> EventResult:
+        """Return the result of an event whose object cannot be read. It waits only where there is a key to read with.
+
+        The object stays marked, so that it is read once a key is set. A replayed event has no content of its own any more.
+        """
+        if self.gateway is not None:
+            return EventResult(event.id, "pending", UNREAD)
+        update = event.content.payment_update
+        if update is not None and update.intent:
+            return EventResult(event.id, "applied", KEPT_FOR_SESSION)
+        if event.content.refs:
+            return EventResult(event.id, "ignored", NO_KEY)
+        return EventResult(event.id, "applied", FROM_STORED)
+
     # ------------------------------------------------------------------------------------------------ payments
 
     def _refresh_payment(self, ref: PaymentRef, pending: list[PendingEvent], job: Job, number: int) -> RefreshResult:
@@ -294,7 +311,7 @@ class ObjectRefresh:
         found = [session.decode()] if session else self._resolve_payment(ref, job)
         self.objects.apply(name, number, None, job.now, read=found is not None)
         if found is None:
-            return RefreshResult([EventResult(event.id, "pending", UNREAD) for event in pending], [], failed=True)
+            return RefreshResult([self._unread_result(event) for event in pending], [], failed=True)
         if ref.kind == "intent" and not session:
             for other in found:
                 self.objects.write_related(name, "session", 1, other.encode(), job.now)

@@ -37,6 +37,25 @@ def test_without_a_stripe_key_only_payloads_count(stage: Any, make: Any, run_job
     assert source(stage).confirmed is False
 
 
+def test_without_a_stripe_key_no_event_waits_for_a_read(stage: Any, make: Any) -> None:
+    """The objects stay marked, so that they are read once a key is set."""
+    processor = stage.make(gateway=None)
+    created = make.event("customer.subscription.created", make.subscription())
+    invoice = make.event("invoice.paid", {"id": "in_1", "object": "invoice", "subscription": "sub_1"})
+    charge = {"id": "ch_1", "object": "charge", "payment_intent": "pi_1", "amount": 300, "amount_refunded": 300}
+    refunded = make.event("charge.refunded", charge)
+    for event in (created, invoice, refunded):
+        stage.deliver(event, NOW, processor)
+    assert processor.replay_event(created["id"], "subscription:sub_1", NOW + 5)
+    entries = [stage.processor.ledger.find(event["id"]) for event in (created, invoice, refunded)]
+    assert [(entry.state, entry.why) for entry in entries] == [
+        ("applied", "from what is stored: no Stripe key is set to read the object with"),
+        ("ignored", "it reports nothing itself, and no Stripe key is set to read the object with"),
+        ("applied", "kept until its Checkout session is known: no Stripe key is set to look for it"),
+    ]
+    assert stage.processor.pending_work.count()["unread"] == 2
+
+
 def test_event_without_own_data_waits_until_stripe_answers(stage: Any, make: Any, run_jobs: Any) -> None:
     make.deliver("customer.subscription.created", make.subscription())
     stage.stripe.away = True
