@@ -141,6 +141,8 @@ def event_content(event: Envelope, reader_metadata: Sequence[str] = READER_METAD
         obj = {**obj, "deleted": True}  # The event carries the customer as it was before.
     if event.type == "customer.subscription.deleted" and str(obj.get("status")) not in TERMINAL:
         obj = {**obj, "status": "canceled"}  # An old API version may report another status with this event.
+    if event.type == "checkout.session.async_payment_succeeded":
+        obj = {**obj, "payment_status": "paid"}  # The event itself reports the payment.
     payment_update = translate.payment_update(obj) if refs and find is _payment else None
     translator = translate.TRANSLATORS.get(str(obj.get("object"))) if find not in (_invoice, _payment) else None
     facts = translator(obj) if translator and refs else None

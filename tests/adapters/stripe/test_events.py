@@ -131,6 +131,7 @@ def test_money_event_payload_has_amount_and_status(made: Any) -> None:
         ("checkout.session.completed", "no_payment_required", True),
         ("checkout.session.completed", "unpaid", False),
         ("checkout.session.async_payment_succeeded", "paid", True),
+        ("checkout.session.async_payment_succeeded", "unpaid", True),
         ("checkout.session.async_payment_failed", "unpaid", False),
     ],
 )
