@@ -99,7 +99,10 @@ class ReadStoryTable(Table):
 
 
 class StoriesRead(fields.Field[list[dict[str, Any]]]):
-    """How many other stories were read, or which: their IDs, or tables with `story` and `at`."""
+    """How many other stories were read, or which: their IDs, or tables with `story` and `at`.
+
+    The stories of a number are no other's, so those of the reader and of the visitor add up.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -110,7 +113,8 @@ class StoriesRead(fields.Field[list[dict[str, Any]]]):
         if isinstance(value, list):
             found: Any = self._stories.deserialize(value)
             return list(found)
-        return [{"story": f"\0{number}", "at": None} for number in range(self._number.deserialize(value))]
+        count = self._number.deserialize(value)
+        return [{"story": f"\0{self.name}{number}", "at": None} for number in range(count)]
 
 
 class ReadTable(Table):

@@ -49,6 +49,11 @@ def test_plan_with_seats_is_held_by_a_seat_and_gives_its_buyer_nothing(tmp_path:
     assert run(tmp_path, story + seat, *buyers, no_seat).output == "6 cases, none failed.\n"
 
 
+def test_numbers_of_stories_that_reader_and_visitor_read_add_up(tmp_path: Path) -> None:
+    case = 'reader = "r"\nvisitor = "v"\nread = { reader = 3, visitor = 2 }\nexpect.meter = { used = 5 }'
+    assert run(tmp_path, case).output == "1 case, none failed.\n"
+
+
 def test_each_difference_is_printed_as_given_expected_and_got(tmp_path: Path) -> None:
     wrong = 'name = "third"\nvisitor = "v"\nread = { visitor = 2 }\nexpect = { show = "full", reason = "metered" }'
     done = run(tmp_path, wrong, 'expect = { show = "upsell" }')
