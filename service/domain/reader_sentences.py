@@ -16,6 +16,7 @@ from service.domain.sources import Reason
 from service.domain.times import LAST_DAY
 
 Words = Callable[[Decision, Catalogue], str]
+_NOT_FOR_FREE = "This story is for supporters."
 
 
 def reader_sentence(decision: Decision, catalogue: Catalogue) -> str:
@@ -51,24 +52,35 @@ def _metered(decision: Decision, catalogue: Catalogue) -> str:
     meter = decision.meter
     if meter is None:
         return "This is one of your free stories."
-    return f"This is one of your {_stories(meter, catalogue)}; {meter.left} left{_again(decision, catalogue)}."
+    if not meter.limit:  # It was counted under a plan that has ended.
+        return "You have read this story before."
+    which = "your" if meter.limit == 1 else "one of your"
+    again = _more_from(meter.resets_at, catalogue) if meter.used <= meter.limit else ""
+    return f"This is {which} {_stories(meter, catalogue)}; {meter.left} left{again}."
 
 
 def _used_up(decision: Decision, catalogue: Catalogue) -> str:
+    """Say when there are more, or when the story opens: with more counted than allowed, the next reset is too early."""
     meter = decision.meter
     if meter is None:
         return "You have read all your free stories."
-    return f"You have read your {_stories(meter, catalogue)}{_again(decision, catalogue)}."
+    if not meter.limit:
+        return _NOT_FOR_FREE
+    opens_at = next((step.until for step in decision.next if step.step == "wait"), None)
+    again = _more_from(opens_at, catalogue)
+    if opens_at is not None and opens_at != meter.resets_at:
+        again = f"; this story opens on {format_day(opens_at, catalogue)}"
+    return f"You have read your {_stories(meter, catalogue)}{again}."
 
 
 def _stories(meter: MeterStanding, catalogue: Catalogue) -> str:
     plan = catalogue.plans.get(meter.plan) if meter.plan is not None else None
-    return f"{meter.limit} free stories" if plan is None else f"{meter.limit} stories with {plan.name}"
+    stories = "story" if meter.limit == 1 else "stories"
+    return f"{meter.limit} free {stories}" if plan is None else f"{meter.limit} {stories} with {plan.name}"
 
 
-def _again(decision: Decision, catalogue: Catalogue) -> str:
-    resets_at = decision.meter.resets_at if decision.meter else None
-    return f", more from {format_day(resets_at, catalogue)}" if resets_at is not None else ""
+def _more_from(moment: int | None, catalogue: Catalogue) -> str:
+    return f", more from {format_day(moment, catalogue)}" if moment is not None else ""
 
 
 def _unavailable(decision: Decision, _: Catalogue) -> str:
@@ -90,7 +102,7 @@ SENTENCES: Mapping[Reason, Words] = {
     Reason.INSTITUTION: _held("You read this with your institution's access"),
     Reason.METERED: _metered,
     Reason.STORE_UNAVAILABLE: _unavailable,
-    Reason.NO_ENTITLEMENT: _plain("This story is for supporters."),
+    Reason.NO_ENTITLEMENT: _plain(_NOT_FOR_FREE),
     Reason.METER_USED_UP: _used_up,
     Reason.SIGN_IN_REQUIRED: _plain("Please sign in to read this story."),
     Reason.VERIFICATION_REQUIRED: _plain("Please confirm your email address to read this story."),

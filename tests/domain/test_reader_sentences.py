@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from service.domain.catalogue import Catalogue, Plan, Tier
-from service.domain.decision import Decision
+from service.domain.decision import Decision, NextStep
 from service.domain.meter import MeterStanding
 from service.domain.reader_sentences import SENTENCES, reader_sentence
 from service.domain.sources import Holding, Reason
@@ -35,7 +35,8 @@ def decision(
         "grant", "gr_secret", plan, (), "active", Good.GOOD, reason, 0, until, note="a secret", actor="anna"
     )
     meter = MeterStanding("stories", 5, 3, seen=False, resets_at=END)
-    return Decision(show, reason, "metered", (), source=source, meter=meter)  # type: ignore[arg-type]  # a plain string in tests
+    steps = (NextStep("wait", until=END),)
+    return Decision(show, reason, "metered", (), source=source, meter=meter, next=steps)  # type: ignore[arg-type]  # a plain string in tests
 
 
 @pytest.mark.parametrize("reason", [Reason.METERED, Reason.METER_USED_UP])
@@ -91,3 +92,30 @@ def test_sentence_with_last_representable_date_works_in_every_zone(zone: str) ->
     for end in (253_402_300_799, 253_402_300_799 + 48 * 3_600):
         sentence = reader_sentence(decision(Reason.GRANT, until=end), replace(CATALOGUE, zone=ZoneInfo(zone)))
         assert sentence.endswith(" December 9999.")
+
+
+@pytest.mark.parametrize(
+    ("reason", "limit", "used", "opens_at", "words"),
+    [
+        (Reason.METERED, 1, 1, None, "This is your 1 free story; 0 left, more from 1 December 2026."),
+        (Reason.METERED, 2, 5, None, "This is one of your 2 free stories; 0 left."),
+        (Reason.METERED, 0, 1, None, "You have read this story before."),
+        (Reason.METER_USED_UP, 1, 1, END, "You have read your 1 free story, more from 1 December 2026."),
+        (
+            Reason.METER_USED_UP,
+            2,
+            5,
+            END + 172_800,
+            "You have read your 2 free stories; this story opens on 3 December 2026.",
+        ),
+        (Reason.METER_USED_UP, 2, 2, None, "You have read your 2 free stories."),
+        (Reason.METER_USED_UP, 0, 0, None, "This story is for supporters."),
+        (Reason.METER_USED_UP, 0, 0, END, "This story is for supporters."),
+    ],
+)
+def test_meter_sentence_promises_nothing_too_early(
+    reason: Reason, limit: int, used: int, opens_at: int | None, words: str
+) -> None:
+    meter = MeterStanding("stories", limit, used, seen=False, resets_at=END)
+    steps = () if opens_at is None else (NextStep("wait", until=opens_at),)
+    assert reader_sentence(replace(decision(reason), meter=meter, next=steps), CATALOGUE) == words
