@@ -205,7 +205,10 @@ class BulkImports:
             actor, "import.undo", now=now, target=import_id, before=before, after=after, reason=reason
         )
         written["id"] = undo_entry_id(import_id)
-        return self._run_recorded(self.store.commit_undo, import_id, written)
+        undone = self._run_recorded(self.store.commit_undo, import_id, written)
+        if manifest.approval:
+            self.approvals.remove(manifest.approval)
+        return undone
 
     def finish(self, import_id: str, progress: Progress | None = None) -> ImportManifest:
         """Run a committed import in this thread, or wait for the process that runs it while that gets on."""

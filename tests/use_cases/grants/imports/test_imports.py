@@ -234,7 +234,8 @@ def test_waiting_import_can_be_undone_and_not_confirmed_after(strict_admins: Adm
     imported = asked(strict_admins, *THREE)
     undone = strict_admins.call_json("ann", "DELETE", f"/v1/grants/import/{imported['id']}?reason=no", status=202)
     assert undone["state"] == "undone"
-    strict_admins.call_json("ben", "POST", f"/v1/approvals/{imported['approval']}", status=409)
+    assert strict_admins.call_json("ben", "GET", "/v1/approvals")["items"] == []
+    strict_admins.call_json("ben", "POST", f"/v1/approvals/{imported['approval']}", status=404)
     assert not strict_admins.app.reader("r-1")["access"]
 
 
