@@ -34,6 +34,7 @@ UNREAD = "Stripe is unavailable; the object is read later"
 NO_KEY = "it reports nothing itself, and no Stripe key is set to read the object with"
 FROM_STORED = "from what is stored: no Stripe key is set to read the object with"
 KEPT_FOR_SESSION = "kept until its Checkout session is known: no Stripe key is set to look for it"
+FROM_PAYLOAD_ALONE = "from the payload: no Stripe key is set to read the object with"
 FROM_PAYLOAD = "from the payload: Stripe was unavailable; the object is read later"
 FROM_PAYLOAD_OF_MISSING = "from the payload: Stripe no longer knows the object"
 TERMINAL = "the object has ended, which is final"
@@ -278,7 +279,7 @@ class ObjectRefresh:
             if verdict == "retry":
                 continue
             if verdict in ("applied", "same"):
-                return EventResult(event.id, "applied", FROM_PAYLOAD)
+                return EventResult(event.id, "applied", FROM_PAYLOAD if self.gateway else FROM_PAYLOAD_ALONE)
             return EventResult(event.id, "stale", UNDECIDED if order == "undecided" else OLDER)
 
     def _unread_result(self, event: PendingEvent) -> EventResult:

@@ -46,6 +46,8 @@ def test_without_a_stripe_key_no_event_waits_for_a_read(stage: Any, make: Any) -
     refunded = make.event("charge.refunded", charge)
     for event in (created, invoice, refunded):
         stage.deliver(event, NOW, processor)
+    why = stage.processor.ledger.find(created["id"]).why
+    assert why == "from the payload: no Stripe key is set to read the object with"
     assert processor.replay_event(created["id"], "subscription:sub_1", NOW + 5)
     entries = [stage.processor.ledger.find(event["id"]) for event in (created, invoice, refunded)]
     assert [(entry.state, entry.why) for entry in entries] == [
