@@ -170,7 +170,7 @@ class MeterUse:
         if self.reader is None and (self.visitor is None or self.policy.visitors == 0):
             return None
         visitor = self.visitor
-        if self.reader is not None and visitor is not None and visitor.read and visitor.joined not in self.marks:
+        if visitor is not None and visitor.read and visitor.joined not in self.marks:
             freed = visitor.joined_until
             if freed is not None and (limit.changes_at is None or freed < limit.changes_at):
                 limit = limit._replace(changes_at=freed)

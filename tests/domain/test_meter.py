@@ -236,8 +236,9 @@ def test_empty_tally_has_no_reads_and_no_joined_visitor() -> None:
 
 
 def test_standing_changes_when_a_visitor_is_another_readers_no_longer() -> None:
-    def changes_at(visitor: Tally, limit: MeterLimit) -> int | None:
-        use = MeterUse(rolling(), MeterWindow(9, 9 + 30 * DAY), b"story", EMPTY_TALLY, visitor, (b"reader",))
+    def changes_at(visitor: Tally, limit: MeterLimit, *, signed_in: bool = True) -> int | None:
+        reader, marks = (EMPTY_TALLY, (b"reader",)) if signed_in else (None, ())
+        use = MeterUse(rolling(), MeterWindow(9, 9 + 30 * DAY), b"story", reader, visitor, marks)
         standing = use.standing(limit)
         assert standing is not None
         return standing.changes_at
@@ -248,3 +249,6 @@ def test_standing_changes_when_a_visitor_is_another_readers_no_longer() -> None:
     assert changes_at(of_another, MeterLimit(2, "plan", 60)) == 50
     assert changes_at(Tally({b"story": 5}, b"reader", 50), MeterLimit(2)) is None
     assert changes_at(Tally({}, b"another", 50), MeterLimit(2)) is None
+    # A visitor's stories then join the meter of whoever signs in, so that signing in can open less.
+    assert changes_at(of_another, MeterLimit(2), signed_in=False) == 50
+    assert changes_at(Tally({b"story": 5}), MeterLimit(2), signed_in=False) is None
