@@ -12,7 +12,7 @@ from service.adapters.redis.reporting.usage_counts import DAYS_KEPT
 from service.domain.errors import InvalidFields
 from service.entrypoints.http.admin.charts import Chart, editor_charts, percent
 from service.entrypoints.http.admin.page_context import PageContext, reader_url, render
-from service.entrypoints.http.admin.reader_tables import first_of_next_month
+from service.entrypoints.http.admin.reader_tables import after_this_month
 from service.entrypoints.http.admin.request_inputs import query_field
 from service.entrypoints.http.admin.tiles import number_tiles
 from service.entrypoints.http.lists import csv_file
@@ -46,7 +46,7 @@ def register(context: PageContext) -> None:
             has={step.name: step.is_done for step in steps},
             stripe_dashboard=STRIPE_WEBHOOKS[catalogue.livemode].removesuffix("webhooks"),
             plans=catalogue.plans,
-            next_month=first_of_next_month(now, catalogue.zone),
+            month_end=after_this_month(now, catalogue.zone),
             period=period,
             dates=_dates(period),
             presets={label: (preset == period, _dates(preset)) for label, preset in presets.items()},

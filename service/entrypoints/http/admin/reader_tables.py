@@ -73,7 +73,7 @@ def _requested(kind: ListKind, limit: int, zone: tzinfo) -> Page:
     return read_page(kind.name, given, kind.filters, usual=limit)
 
 
-def first_of_next_month(now: float, zone: tzinfo) -> str:
-    """Return the date on which the next month begins."""
+def after_this_month(now: float, zone: tzinfo) -> str:
+    """Return the second after the midnight that ends this month: the end of a grant until its last day is that midnight."""
     today = datetime.fromtimestamp(now, zone).date()
-    return f"{today.year + today.month // 12}-{today.month % 12 + 1:02d}-01"
+    return f"{today.year + today.month // 12}-{today.month % 12 + 1:02d}-01T00:00:01"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from service.entrypoints.http.admin.reader_tables import first_of_next_month
+from service.entrypoints.http.admin.reader_tables import after_this_month
 from tests.entrypoints.http.admin.conftest import MakeStaff, plain
 from tests.entrypoints.http.admin.test_page_content import deliver_subscription
 from tests.in_process_app import InProcessApp
@@ -144,7 +145,22 @@ def test_overview_links_lead_to_their_lists(staff: MakeStaff, filled: InProcessA
     assert "/admin/readers/table?plan=vip&amp;access=true" in page.text
 
 
-def test_next_month_begins_in_the_zone_of_the_site(filled: InProcessApp) -> None:
+def test_month_ends_in_the_zone_of_the_site(filled: InProcessApp) -> None:
     zone = filled.service.settings.catalogue.zone
-    assert first_of_next_month(1_798_779_600, zone) == "2027-02-01"  # 2027-01-01T05:00Z is midnight in New York.
-    assert first_of_next_month(1_798_779_599, zone) == "2027-01-01"
+    assert after_this_month(1_798_779_600, zone) == "2027-02-01T00:00:01"  # 2027-01-01T05:00Z is midnight in New York.
+    assert after_this_month(1_798_779_599, zone) == "2027-01-01T00:00:01"
+
+
+def test_overview_counts_the_last_day_of_the_month_to_it(staff: MakeStaff, filled: InProcessApp) -> None:
+    month_end = after_this_month(filled.clock.now, filled.service.settings.catalogue.zone)
+    zone = filled.service.settings.catalogue.zone
+    midnight = datetime.fromisoformat(month_end).replace(second=0, tzinfo=zone)
+    filled.grant("last-day", until=midnight.isoformat())
+    filled.grant("next-day", until=(midnight + timedelta(seconds=1)).isoformat())
+    filled.service.reader_lists.updates.settle()
+    ann = staff("viewer")
+    for label in ("What ends this month?", "Which grants end this month?"):
+        address = ann.get("/").text.partition(f'">{label}')[0].rpartition('href="/admin')[2].replace("&amp;", "&")
+        text = plain(ann.get(address))
+        assert "last-day" in text
+        assert "next-day" not in text
