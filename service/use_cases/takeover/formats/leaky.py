@@ -1,8 +1,9 @@
 """Leaky Paywall's subscribers export: Tools → Export, formerly the Reporting Tool.
 
-With Stripe's recurring plan (`plan`) the subscription at Stripe says whether access runs, and `expires` does not count.
-Without a plan it was a one-time payment, also where the row names a customer. A row can be `active` although its end has
-passed: a job ends such rows a day later.
+With Stripe's recurring plan (`plan`) the subscription at Stripe says whether access runs, and `expires` does not count. But
+who has cancelled keeps access until `expires`, also where Stripe ended the subscription at once. Without a plan it was a
+one-time payment, also where the row names a customer. A row can be `active` although its end has passed: a job ends such
+rows a day later.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def _read_row(cells: Cells, context: ReadingContext) -> ExportedMember:
         reader=cells[context.reader_column],
         access=access and not is_over,
         levels=(cells["level_id"],),
-        carrier="stripe" if by_stripe else "grant",
+        carrier="grant" if not by_stripe else "either" if until is not None and not renews else "stripe",
         customer=customer,
         subscription=subscription,
         until=until,
