@@ -23,7 +23,8 @@ def register(context: PageContext) -> None:
     @context.page("GET /why", "viewer")
     def check_access() -> Response:
         reader = reader_id(request.args.get("id"))
-        now, at = context.now, read_time(query_field("at"), query_field("zone"), catalogue.zone, "at")
+        now = context.now
+        at = read_time(query_field("at"), query_field("zone"), catalogue.zone, "at", now)
         tier, story = query_field("tier"), query_field("story") or ""
         if tier is not None and tier not in catalogue.tiers:
             raise InvalidFields([("tier", "is not a tier of the configuration")])

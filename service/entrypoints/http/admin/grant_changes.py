@@ -82,7 +82,8 @@ def _wanted(context: PageContext) -> WantedChange:
 
 def _filters(context: PageContext) -> dict[str, Any]:
     given = {name: form_field(f"f.{name}") for name in GRANT_TABLE.filters}
-    given["ends_before"] = write_time(read_form_time(given["ends_before"], None, context.catalogue.zone, "ends_before"))
+    before = read_form_time(given["ends_before"], None, context.catalogue.zone, "ends_before", context.now)
+    given["ends_before"] = write_time(before)
     return dict(read_page(GRANT_TABLE.name, given, GRANT_TABLE.filters).filters)
 
 

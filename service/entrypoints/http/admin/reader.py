@@ -64,7 +64,7 @@ def register(context: PageContext) -> None:
     def reader() -> Response:
         if query_field("id") is None:
             return see_other(url_for("readers"))
-        at = read_time(query_field("at"), query_field("zone"), context.catalogue.zone, "at")
+        at = read_time(query_field("at"), query_field("zone"), context.catalogue.zone, "at", context.now)
         name = reader_id(request.args.get("id"))
         if at is None and not is_known(context, name):
             return _render_unknown(context, name)

@@ -48,13 +48,13 @@ def register(context: PageContext) -> None:
         return _csv(_grant_kind())
 
     def _table(kind: ListKind, template: str, **values: Any) -> Response:
-        page = _requested(kind, PAGE_SIZE, context.catalogue.zone)
+        page = _requested(context, kind, PAGE_SIZE)
         found = kind.load(service, page)
         typed = {name: value for name, value in filters_in_address().items() if name in (*kind.filters, "sort")}
         return render(template, items=found.items, following=found.next, wanted=typed, plans=plans, **values)
 
     def _csv(kind: ListKind) -> Response:
-        found = kind.load(service, _requested(kind, 100, context.catalogue.zone))
+        found = kind.load(service, _requested(context, kind, 100))
         return csv_file(kind.columns, found.items, kind.name, found.next)
 
 
@@ -66,10 +66,11 @@ def _grant_kind() -> ListKind:
     return GRANTS_BY_END if request.args.get("sort") == "end" else GRANT_TABLE
 
 
-def _requested(kind: ListKind, limit: int, zone: tzinfo) -> Page:
-    """Return the page that the address asks for; a date stands for its first moment in the site's zone."""
+def _requested(context: PageContext, kind: ListKind, limit: int) -> Page:
+    """Return the page that the address asks for."""
     given = {name: query_field(name) for name in (*kind.filters, "after")}
-    given["ends_before"] = write_time(read_time(given["ends_before"], None, zone, "ends_before"))
+    before = read_time(given["ends_before"], None, context.catalogue.zone, "ends_before", context.now)
+    given["ends_before"] = write_time(before)
     return read_page(kind.name, given, kind.filters, usual=limit)
 
 

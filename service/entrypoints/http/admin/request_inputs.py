@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -97,7 +98,7 @@ def read_expiry(now: float, site_zone: tzinfo) -> str | None:
         if not typed:
             raise InvalidFields([("until", "choose the date on which it expires")])
         if ":" in typed:
-            return write_time(read_time(typed, request.form.get("zone"), site_zone, "until"))
+            return write_time(read_time(typed, request.form.get("zone"), site_zone, "until", now))
         try:
             return write_time(read_typed_time(typed, now, site_zone, is_end=True))
         except ValueError as error:
@@ -107,22 +108,27 @@ def read_expiry(now: float, site_zone: tzinfo) -> str | None:
     return write_time(now + int(chosen) * DAY)
 
 
-def read_time(typed: str | None, zone: str | None, site_zone: tzinfo, field: str) -> float | None:
-    """Return a typed date and time in epoch seconds; `None` if it is empty.
+def read_time(typed: str | None, zone: str | None, site_zone: tzinfo, field: str, now: float) -> float | None:
+    """Return a typed moment in epoch seconds; `None` if it is empty.
 
-    A time without an offset is in the browser's `zone`, or in the site's if the browser names none. A date is its start there.
+    A date is its start at the site, and a span counts from now. A time without an offset is in the browser's `zone`, or in
+    the site's if the browser names none.
 
     Raises:
-        InvalidFields: names `field` if this is not a date and a time.
+        InvalidFields: names `field` if this is no moment.
     """
-    if not typed or not typed.strip():
+    text = (typed or "").strip()
+    if not text:
         return None
+    with suppress(ValueError):
+        return read_typed_time(text, now, site_zone, is_end=False)
     try:
-        found = datetime.fromisoformat(typed.strip())
+        found = datetime.fromisoformat(text)
         aware = found if found.tzinfo is not None else found.replace(tzinfo=_find_zone(zone, site_zone))
         return aware.astimezone(UTC).timestamp()
     except (ValueError, OverflowError):
-        raise InvalidFields([(field, "must be a date, or a date and a time, like 2026-11-20 09:00")]) from None
+        message = "must be a date, a span (30d), or a date and a time, like 2026-11-20 09:00"
+        raise InvalidFields([(field, message)]) from None
 
 
 def _find_zone(name: str | None, site_zone: tzinfo) -> tzinfo:

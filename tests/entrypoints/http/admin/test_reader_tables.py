@@ -55,6 +55,18 @@ def test_reader_table_by_end_shows_first_to_end_first(staff: MakeStaff, filled: 
     assert [line.partition(",")[0] for line in lines[1:4]] == ["r-29", "r-28", "r-27"]
 
 
+def test_span_filter_counts_from_now(staff: MakeStaff, filled: InProcessApp) -> None:
+    ann = staff("viewer")
+    assert "r-25" in plain(ann.get("/readers/table?ends_before=36d"))
+    assert "r-24" not in plain(ann.get("/readers/table?ends_before=36d"))
+    assert "r-24" not in plain(ann.get("/grants?ends_before=36d"))
+
+
+def test_past_date_is_the_start_of_the_day_at_the_site(staff: MakeStaff, filled: InProcessApp) -> None:
+    page = staff("viewer").get("/reader?id=r-00&at=2026-01-01&zone=Europe/Berlin")
+    assert "1 Jan 2026, 05:00 UTC" in plain(page)
+
+
 def test_date_filter_is_the_start_of_the_day_at_the_site(staff: MakeStaff, filled: InProcessApp) -> None:
     ann, soon = staff("viewer"), in_days(40)[:10]
     text = plain(ann.get(f"/readers/table?ends_before={soon}"))
