@@ -17,6 +17,8 @@ from typing import NoReturn
 
 SHUTDOWN_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG = 1
+_M_ARENA_MAX = -8
+"""Of `<malloc.h>` in glibc."""
 
 
 class ShutdownSignal:
@@ -90,6 +92,15 @@ def name_process(title: str) -> None:
         fields = Path("/proc/self/stat").read_text().rpartition(") ")[2].split()
         start, end = int(fields[45]), int(fields[46])  # `arg_start` and `arg_end`; see proc(5)
         ctypes.memmove(start, title.encode()[: end - start - 1].ljust(end - start, b"\0"), end - start)
+
+
+def use_one_heap() -> None:
+    """Let the threads of this process and of its forks allocate from one heap. glibc would make one for each of them.
+
+    They hardly wait for it: the interpreter runs one thread at a time.
+    """
+    with suppress(AttributeError):  # another C library, which has no such option
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def open_supervisor() -> int | None:

@@ -30,6 +30,7 @@ from service.entrypoints.processes.lifecycle import (
     handle_shutdown_signals,
     ignore_shutdown_signals,
     name_process,
+    use_one_heap,
 )
 from service.entrypoints.processes.listening import CannotServe, check_port
 from service.entrypoints.processes.metrics_folder import metrics_folder
@@ -188,6 +189,7 @@ def run(settings: Settings, *, with_worker: bool) -> int:
 
 def _build_programs(settings: Settings, store: EmbeddedStore) -> Programs:
     """Build what the forks run. Modules are imported and keys derived while the store starts."""
+    use_one_heap()
     gc.disable()  # All this leaves hardly any garbage.
     threads = [
         threading.Thread(target=importlib.import_module, args=(PROGRAMS,), name="imports"),
