@@ -55,7 +55,7 @@ def claims_for_objects(customer: StoredObject) -> CustomerClaims:
     return CustomerClaims(
         customer=customer.ref.id,
         link=customer.link,
-        claims=facts.claims if facts and not deleted else OwnerClaims(),
+        claims=facts.claims if facts else OwnerClaims(),
         deleted_at=moment if deleted else None,
         known_owner=(customer.fields.get(b"known") or b"").decode() or None,
         is_read=facts is not None or customer.number(b"applied") > 0,

@@ -164,6 +164,23 @@ def test_deleted_customer_ends_its_subscriptions_without_their_events(stage: Any
     assert ends == {NOW + 5}
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 0, 1), (1, 2, 0)])
+def test_pass_of_a_deleted_customer_has_the_same_owner_in_any_order(
+    stage: Any, make: Any, order: tuple[int, ...]
+) -> None:
+    """The event of the deletion carries the customer's metadata, and may come first."""
+    stage.stripe.away = True
+    customer = make.customer(reader="r-1")
+    events = [
+        make.event("customer.created", customer, NOW),
+        make.event("checkout.session.completed", make.session(reader=None), NOW + 1),
+        make.event("customer.deleted", customer, NOW + 2),
+    ]
+    for place in order:
+        stage.deliver(events[place], NOW + 5)
+    assert held(stage, "r-1") == {"notebook"}
+
+
 def test_entitlements_belong_to_the_reader_of_the_customer(stage: Any, make: Any) -> None:
     make.deliver("customer.subscription.created", make.subscription(status="unpaid"))
     assert held(stage, "r-1") == set()
