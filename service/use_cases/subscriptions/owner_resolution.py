@@ -31,7 +31,7 @@ def owner_by_claims(obj: StoredObject, *, with_links: bool) -> Owner:
         own = facts.claims if facts else OwnerClaims()
         claims = customer.claims if customer else None
         return resolve_owner(own, link=link, sessions=session_claims_of(obj), customer=claims, last=last)
-    claims = customer.claims if customer else facts.claims if facts and not facts.deleted else OwnerClaims()
+    claims = customer.claims if customer else facts.claims if facts else OwnerClaims()
     owner = resolve_owner(OwnerClaims(), link=link, customer=claims)
     if owner.reader is not None:
         return replace(owner, as_gift=False)

@@ -164,6 +164,16 @@ def test_deleted_customer_ends_its_subscriptions_without_their_events(stage: Any
     assert ends == {NOW + 5}
 
 
+def test_deleted_customer_has_the_same_owner_in_any_order(stage: Any, make: Any) -> None:
+    stage.stripe.away = True
+    first, second = make.customer("cus_1", reader="r-1"), make.customer("cus_2", reader="r-1")
+    stage.deliver(make.event("customer.created", first, NOW))
+    stage.deliver(make.event("customer.deleted", first, NOW + 2))
+    stage.deliver(make.event("customer.deleted", second, NOW + 2))
+    stage.deliver(make.event("customer.created", second, NOW))
+    assert sorted(stage.readers.list_customers("r-1")) == ["cus_1", "cus_2"]
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 0, 1), (1, 2, 0)])
 def test_pass_of_a_deleted_customer_has_the_same_owner_in_any_order(
     stage: Any, make: Any, order: tuple[int, ...]
