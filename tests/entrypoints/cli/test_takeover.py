@@ -141,7 +141,7 @@ def test_readers_have_the_access_that_the_report_says_and_a_second_run_changes_n
 def test_readers_have_the_access_that_grants_give(publisher: Publisher) -> None:
     publisher.take_over("leaky", accept_losses=True)
     app = publisher.app()
-    assert _readers_with_access(app) == {"7", "9", "10", "11", "12", "16"}
+    assert _readers_with_access(app) == {"5", "7", "9", "10", "11", "12", "16"}
     (grant,) = [one for one in app.reader("12")["sources"] if one["type"] == "grant"]
     last_day = datetime.fromisoformat(as_of_today("2026-12-15")).replace(hour=23, minute=59, second=59, tzinfo=NEW_YORK)
     until = last_day.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -156,7 +156,7 @@ def test_run_after_an_interruption_finishes_what_was_committed(publisher: Publis
     assert takeover.commit(found, Actor("cli:ann"), now) is not None
     again = publisher.take_over("leaky", accept_losses=True)
     assert (again["id"], again["links"], again["grants"]) == (None, 0, 0)
-    assert len(_readers_with_access(app)) == 6
+    assert len(_readers_with_access(app)) == 7
     assert _audit(app) == ["import.apply"]
 
 
@@ -400,9 +400,9 @@ def test_many_grants_wait_for_a_second_admin(make_publisher: MakePublisher) -> N
     assert _readers_with_access(app) == set()
     approval = result.stdout.split()[-1]
     confirmed = app.call("POST", f"/v1/approvals/{approval}", admin=True).get_json()
-    assert confirmed["outcome"]["import"]["grants"] == 6
+    assert confirmed["outcome"]["import"]["grants"] == 7
     app.service.imports.finish_all()
-    assert len(_readers_with_access(app)) == 6
+    assert len(_readers_with_access(app)) == 7
     assert _audit(app) == ["approval.ask", "approval.confirm", "import.apply"]
 
 
