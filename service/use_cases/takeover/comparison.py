@@ -49,7 +49,7 @@ class MovedSource:
 
 
 def compare(plans: Sequence[MemberPlan], people: Mapping[str, Person], moved: Sequence[MovedSource] = ()) -> Comparison:
-    """Return the comparison of all readers of an export, and of those from whom a link takes their last source.
+    """Return the comparison of all readers of an export, and of all from whom a link takes their last source.
 
     A row without a reader's ID stands for a reader of its own.
     """
@@ -60,31 +60,46 @@ def compare(plans: Sequence[MemberPlan], people: Mapping[str, Person], moved: Se
             by_reader.setdefault(plan.reader, []).append(plan)
         elif plan.access:
             found.add(_difference(plan, before=True, after=False, reason=plan.skipped))
+    lost = _taken_sources(moved)
+    here = {person.reader: bool(person.sources - lost.get(person.reader, set())) for person in people.values()}
+    # Of a reader with access in the export, the row that shows it says why it does not arrive.
+    explained = {name for name, rows in by_reader.items() if here[name] or any(row.opens or row.access for row in rows)}
+    locked_out = {
+        one.owner.reader: one.plan.row
+        for one in reversed(moved)
+        if one.owner.sources and one.owner.sources <= lost[one.owner.reader] and one.owner.reader not in explained
+    }
+    for name, row in locked_out.items():
+        found.add(AccessDifference(row.file, row.line, name, True, False, "linked_to_another_reader"))
+    for reader, rows in by_reader.items():
+        if reader not in locked_out:
+            _compare_reader(found, rows, here=here[reader])
+    found.differences.sort(key=lambda one: (one.file, one.line))
+    return found
+
+
+def _taken_sources(moved: Sequence[MovedSource]) -> dict[str, set[str]]:
+    """Return the sources that links take, by the reader who has them so far; a seat stays with its reader."""
     lost: dict[str, set[str]] = {}
     for one in moved:
-        # A seat in it stays with its reader.
         lost.setdefault(one.owner.reader, set()).update(
             {f"subscription:{one.subscription}", f"gift:{one.subscription}"}
         )
-    here = {person.reader: bool(person.sources - lost.get(person.reader, set())) for person in people.values()}
-    for one in moved:
-        owner = one.owner
-        if owner.reader not in here and owner.sources and not owner.sources - lost[owner.reader]:
-            here[owner.reader], place = False, one.plan.row
-            found.add(AccessDifference(place.file, place.line, owner.reader, True, False, "linked_to_another_reader"))
-    for reader, rows in by_reader.items():
-        before, after = any(row.access for row in rows), here[reader] or any(row.opens for row in rows)
-        if before == after:
-            found.same += 1
-        elif before:
-            row = next(row for row in rows if row.access)
-            found.add(_difference(row, before=True, after=False, reason=row.trouble or row.skipped))
-        else:
-            opening = next((row for row in rows if row.opens), None)
-            reason: TakeoverReason = "runs_at_stripe" if opening is not None else "has_access_here"
-            found.add(_difference(opening or rows[0], before=False, after=True, reason=reason))
-    found.differences.sort(key=lambda one: (one.file, one.line))
-    return found
+    return lost
+
+
+def _compare_reader(found: Comparison, rows: Sequence[MemberPlan], *, here: bool) -> None:
+    """Count a reader by their rows; `here`: what they have here without them gives access."""
+    opening = next((row for row in rows if row.opens), None)
+    giving = next((row for row in rows if row.access), None)
+    after = here or opening is not None
+    if (giving is not None) == after:
+        found.same += 1
+    elif giving is not None:
+        found.add(_difference(giving, before=True, after=False, reason=giving.trouble or giving.skipped))
+    else:
+        reason: TakeoverReason = "runs_at_stripe" if opening is not None else "has_access_here"
+        found.add(_difference(opening or rows[0], before=False, after=True, reason=reason))
 
 
 def _difference(plan: MemberPlan, *, before: bool, after: bool, reason: TakeoverReason) -> AccessDifference:

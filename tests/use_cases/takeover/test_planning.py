@@ -304,3 +304,13 @@ def test_owner_from_whom_a_link_takes_the_last_source_loses_access() -> None:
         assert _plan(rows, moved=[(richer, "sub_1")])[1].loses == 0
     outside = Person("r-before", frozenset())
     assert _plan(rows, moved=[(outside, "sub_1")])[1].loses == 0
+
+
+def test_owner_without_access_in_the_export_loses_what_a_link_takes() -> None:
+    rows = [row for row in read_sample("ghost") if row.line in (2, 7)]  # The second has no access there.
+    owner = Person(rows[1].member.reader, frozenset({"subscription:sub_1"}))
+    found = _plan(rows, here={owner.reader: owner}, moved=[(owner, "sub_1"), (owner, "sub_1")])[1]
+    assert [(one.line, one.reader, one.reason) for one in found.differences] == [
+        (2, owner.reader, "linked_to_another_reader")
+    ]
+    assert (found.same, found.gains, found.loses) == (1, 0, 1)
