@@ -166,7 +166,7 @@ def run(settings: Settings, *, with_worker: bool) -> int:
     if settings.demo_clock is not None:
         log().warning("clock_can_be_moved", by="PAYWALL_DEMO_CLOCK")
     with _owned_folder(settings) as store, metrics_folder() as metrics:
-        # prometheus_client reads it when it is imported.
+        # The metrics read the one when they are built, the forks the other.
         os.environ.update(PROMETHEUS_MULTIPROC_DIR=str(metrics), PAYWALL_SERVED=str(os.getpid()))
         programs = _build_programs(settings, store)
         web = partial(ForkedProcess, programs.run_web, "paywall web_server")

@@ -103,7 +103,7 @@ class AccessCheck:
         self._keys = store.keys
         self._known = known
         self._pass_validator = pass_validator
-        self._counter = ReadCounter(store.keys, new_visitors or NewVisitors(store.link))
+        self._counter = ReadCounter(store, new_visitors or NewVisitors(store.link))
         self._entitlement_cache = EntitlementCache(catalogue)
         self._frames: dict[str, MeterFrame] = {}
         self._ageing = catalogue.ageing_tiers()

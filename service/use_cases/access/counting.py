@@ -16,9 +16,10 @@ from msgspec import structs
 
 from service.adapters.redis.client.access import StoreAccess
 from service.adapters.redis.client.errors import StoreError
-from service.adapters.redis.client.keys import Keys, owner_mark, story_mark, visitor_hash
+from service.adapters.redis.client.keys import owner_mark, story_mark, visitor_hash
 from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.scripts import ScriptCall
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.meters import COUNTED, NOT_BARE, MeterFrame
 from service.domain import meter as metering
@@ -141,10 +142,6 @@ class NewVisitors:
         """Return whether any visitor can be counted, so that the meter with this key need not be looked at first."""
         return self._per_minute is None and not self._link.memory_at(key).is_filling
 
-    def admits_all_with_readers(self, key: bytes) -> bool:
-        """Return the same for a script that also changes a reader's meter."""
-        return not self._link.is_cluster and self.admits_all(key)
-
     def refusal(self, key: bytes, address: str | None, now: float, *, count: bool) -> VisitorRefusal | None:
         """Return why the visitor whose meter has this key cannot be counted now; `None` if they can.
 
@@ -187,8 +184,8 @@ def _network(address: str | None) -> str | None:
 class ReadCounter:
     """Counts reads: in one round trip where nothing has to be joined, else after the meters were read. Thread-safe."""
 
-    def __init__(self, keys: Keys, new_visitors: NewVisitors) -> None:
-        self._keys = keys
+    def __init__(self, store: Store, new_visitors: NewVisitors) -> None:
+        self._keys, self._link = store.keys, store.link
         self._new_visitors = new_visitors
         self._uncounted = RecentReaders()
         """Readers of whom no story was counted: that is likely of their next one too, and then a read costs less."""
@@ -230,7 +227,9 @@ class ReadCounter:
         self, store: StoreAccess, reader: str, question: AccessQuestion, frame: MeterFrame
     ) -> CountedFacts | list[Any] | None:
         visitor, name = question.visitor, frame.policy.name
-        if visitor is not None and not self._new_visitors.admits_all_with_readers(self._key_of(visitor, frame)):
+        if visitor is not None and (
+            self._link.is_cluster or not self._new_visitors.admits_all(self._key_of(visitor, frame))
+        ):
             return None
         call = meters.count_for_bare_reader(self._keys, frame, reader, visitor, question.story.id)
         ((verdict, value, *others),) = await store.run(call)

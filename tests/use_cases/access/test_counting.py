@@ -13,7 +13,7 @@ from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.keys import owner_mark, reader_hash, visitor_hash
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.client.scripts import ScriptCall
-from service.adapters.redis.readers.meters import frame_at, unpack
+from service.adapters.redis.readers.meters import KIND, frame_at, unpack
 from service.domain.catalogue import Story
 from service.domain.decision import Decision
 from service.use_cases.access.check import AccessQuestion
@@ -147,6 +147,16 @@ def test_reader_is_counted_in_one_wait_with_a_visitor_who_has_nothing_to_join(si
     assert site.used("c", visitor="v")[:3] == ("full", 1, True)
     assert site.used("d", "r", "v")[:3] == ("full", 4, True)
     assert site.used("e", "other", "v")[:3] == ("full", 1, True)  # The visitor is the first reader's.
+
+
+def test_visitor_joins_where_their_meter_is_of_a_former_window(site: Site) -> None:
+    """The policy had days before it had months: what is stored for them counts nothing, and is no claim."""
+    store, catalogue = site.app.service.store, site.app.service.access_check.catalogue
+    frame = frame_at(catalogue.meters["stories"], site.app.clock())
+    key = store.keys.visitor_meter(visitor_hash("v"), frame.code)
+    store.link.call_key(b"SET", key, KIND["day"] + frame.start.to_bytes(4, "big") + b"\1" + owner_mark("other"))
+    assert site.used("a", "r", "v")[:3] == ("full", 1, True)
+    assert unpack(frame, store.link.read_key(b"GET", key)).joined == owner_mark("r")
 
 
 @pytest.mark.full

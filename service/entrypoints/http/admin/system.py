@@ -42,7 +42,7 @@ def register(context: PageContext) -> None:
             store=service.store.link.info(),
             memory=service.store.link.memory(),
             snapshots=service.snapshots.list_reports(context.now),
-            # `paywall serve` hands the embedded store's address on to its processes as REDIS_URL.
+            # `paywall serve` sets the embedded store's address in the settings of its processes.
             is_embedded=service.settings.redis_url in (None, read_owner(service.settings.data).url),
             charts=charts(),
         )
