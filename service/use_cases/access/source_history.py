@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from service.adapters.batches import batched
 from service.adapters.redis.audit.chain import AuditFilter, AuditLog
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.history import ReaderHistory
@@ -136,8 +137,8 @@ def load_activity(
     if not complete:
         causes = causes[-RECORDS_READ:]
     records: dict[str, dict[str, Any]] = {}
-    for start in range(0, len(causes), _BATCH):
-        records |= log.find_by_entry(causes[start : start + _BATCH])
+    for batch in batched(causes, _BATCH):
+        records |= log.find_by_entry(batch)
     found = _source_changes(changes, records, catalogue)
     seen = {record["seq"] for record in records.values()}
     for name in dict.fromkeys((resolved, reader)):

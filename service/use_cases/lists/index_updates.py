@@ -8,11 +8,11 @@ is not stored. It is built anew once a day as well: a process of an earlier rele
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
 
+from service.adapters.batches import batched
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_index.index_rebuild import ReaderIdSearch
 from service.adapters.redis.reader_index.partition import (
@@ -36,8 +36,6 @@ PARTITIONS_A_STEP = 16
 MARKS_A_STEP = 100_000
 """Readers that are indexed together: a partition costs the same for one of them and for many."""
 _TRIES = 50
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ class IndexUpdates:
         by_partition: dict[int, list[str]] = defaultdict(list)
         for reader in readers:
             by_partition[index_partition_of(reader)].append(reader)
-        for numbers in _in_steps(sorted(by_partition), PARTITIONS_A_STEP):
+        for numbers in batched(sorted(by_partition), PARTITIONS_A_STEP):
             self._refresh_partitions({number: by_partition[number] for number in numbers})
             step()
 
@@ -128,7 +126,7 @@ class IndexUpdates:
     def compute_rows(self, readers: Sequence[str]) -> dict[str, IndexedReader | None]:
         """Return the rows of these readers, as their records are now; `None` for those who are not listed."""
         now, rows = self._clock(), dict[str, IndexedReader | None]()
-        for some in _in_steps(readers, READERS_A_READ):
+        for some in batched(readers, READERS_A_READ):
             for reader, sources in zip(some, self._readers.load_many(some), strict=True):
                 rows[reader] = self._row(sources, now)
         return rows
@@ -201,7 +199,3 @@ def _indexed_grant(grant: Grant) -> IndexedGrant:
 def _same(row: IndexedReader | None, indexed: IndexedReader | None) -> bool:
     """Return whether two rows say the same; the index cannot hold some moments exactly."""
     return pack_partition({"": row} if row else {})[8:] == pack_partition({"": indexed} if indexed else {})[8:]
-
-
-def _in_steps(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    return (items[start : start + size] for start in range(0, len(items), size))

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from service.adapters.batches import batched
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.imports.source_writer import ImportSourceWriter, SourceWrite
@@ -167,8 +168,7 @@ class ProviderSnapshots(ImportKind[SnapshotEntry, SnapshotRow]):
     def apply(self, chunk: ImportChunk[SnapshotRow]) -> Mapping[str, int]:
         """Apply a chunk, and save when the snapshot was committed: the process that committed it may have failed to."""
         self.sources.save_snapshot_time(chunk.manifest.about["provider"], chunk.manifest.created_at)
-        for start in range(0, len(chunk.rows), _BATCH):
-            due = chunk.rows[start : start + _BATCH]
+        for due in batched(chunk.rows, _BATCH):
             for _ in range(_TRIES):
                 due = self._write(chunk, due)
                 if not due:

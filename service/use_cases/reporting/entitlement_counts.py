@@ -8,8 +8,9 @@ a write.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from service.adapters.batches import batched
 from service.adapters.redis.grants.grants import GrantEndIndex
 from service.adapters.redis.providers.provider_sources import ProviderSources
 from service.adapters.redis.reporting.usage_counts import UsageBucket, UsageStore
@@ -42,8 +43,8 @@ class EntitlementCounts:
         for names in self._processor.pending_work.iterate_objects():
             fresh = [name for name in names if name not in seen]
             seen.update(fresh)
-            for start in range(0, len(fresh), _BATCH):
-                past_due += self._objects(fresh[start : start + _BATCH], counts, now)
+            for batch in batched(fresh, _BATCH):
+                past_due += self._objects(batch, counts, now)
                 yield
         for page in self._ends.iterate_active(now):
             for ending in page:
@@ -64,7 +65,7 @@ class EntitlementCounts:
         for _ in self.iterate_steps(now):
             continue
 
-    def _objects(self, names: list[str], counts: Counter[str], now: float) -> int:
+    def _objects(self, names: Sequence[str], counts: Counter[str], now: float) -> int:
         """Add the entitlements of these objects to `counts`. Return how many subscriptions are past due, in grace."""
         past_due = 0
         for stored in self._processor.objects.load_all(names):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from service.adapters.batches import batched
 from service.adapters.redis.readers.source_codec import field_of
 from service.adapters.redis.stripe_objects.bulk_writes import BulkWrites, CopyRow, CustomerRow
 from service.adapters.redis.stripe_objects.objects import NewOwner, Objects, StoredObject, WrittenCopies
@@ -66,8 +67,7 @@ class BulkFanOut:
         """
         while names:
             following = list[str]()
-            for start in range(0, len(names), _BATCH):
-                some = names[start : start + _BATCH]
+            for some in batched(names, _BATCH):
                 loaded, listed = self.objects.load_all(some), self.objects.list_objects_of_customers(some)
                 due = [obj for obj in loaded if not obj.is_fanned_out]
                 done, new = self._fan_out_together([obj for obj in due if _can_join(obj)], listed, now, cause)

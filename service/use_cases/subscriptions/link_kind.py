@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from service.adapters.batches import batched
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.stripe_objects.link_imports import LINK_IMPORT, LinkImportWriter, LinkRow, LinkState
@@ -62,8 +63,8 @@ class LinkImports(ImportKind[LinkEntry, LinkRow]):
 
     def apply(self, chunk: ImportChunk[LinkRow]) -> Mapping[str, int]:
         rows = chunk.rows
-        for start in range(0, len(rows), _BATCH):
-            self._link(chunk, [row for row in rows[start : start + _BATCH] if row.action in LINKING])
+        for batch in batched(rows, _BATCH):
+            self._link(chunk, [row for row in batch if row.action in LINKING])
             self.pace.step()
         for row in rows:
             row.reader = None
@@ -91,8 +92,8 @@ class LinkImports(ImportKind[LinkEntry, LinkRow]):
     def undo(self, chunk: ImportChunk[LinkRow]) -> Mapping[str, int]:
         linked = [row for row in chunk.rows if row.action in LINKING]
         counted = Counter(taken_back=0, left_alone=0)
-        for start in range(0, len(linked), _BATCH):
-            counted.update(self._undo_rows(chunk, linked[start : start + _BATCH]))
+        for batch in batched(linked, _BATCH):
+            counted.update(self._undo_rows(chunk, batch))
             self.pace.step()
         return counted
 

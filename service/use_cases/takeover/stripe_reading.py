@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 
+from service.adapters.batches import batched
 from service.adapters.read_progress import ReadPage, ReadProgress
 from service.adapters.redis.stripe_objects import facts_codec
 from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
@@ -95,9 +96,7 @@ class StripeReading:
 
     def iterate_stored(self, links: Collection[StripeLink]) -> Iterator[tuple[StripeLink, StoredObject]]:
         """Yield each subscription that is stored here and that a link covers."""
-        named = sorted(links)
-        for start in range(0, len(named), _BATCH):
-            batch = named[start : start + _BATCH]
+        for batch in batched(sorted(links), _BATCH):
             yield from retry_while_unavailable(lambda batch=batch: self._load_stored(batch))  # type: ignore[misc]  # binds the loop's batch
 
     def _load_stored(self, links: Sequence[StripeLink]) -> list[tuple[StripeLink, StoredObject]]:

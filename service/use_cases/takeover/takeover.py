@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from service.adapters.batches import batched
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.imports.import_store import ImportManifest
@@ -15,7 +16,7 @@ from service.domain.catalogue import Catalogue
 from service.domain.errors import InvalidFields
 from service.domain.ids import wrong_reader_id
 from service.domain.stripe_facts import StripeFacts
-from service.use_cases.grants.imports.plan import GrantPlanner, PlannedReader
+from service.use_cases.grants.imports.plan import GrantPlanner
 from service.use_cases.imports.bulk_imports import PATIENCE, BulkImports, PendingImport
 from service.use_cases.imports.csv_file import ImportSheet
 from service.use_cases.imports.kinds import PlanContext
@@ -144,16 +145,20 @@ class Takeover:
         """Return every reader of the rows by the ID that the export has."""
         readers = [name for name in dict.fromkeys(row.member.reader for row in rows) if not wrong_reader_id(name)]
         people: dict[str, Person] = {}
-        for start in range(0, len(readers), _BATCH):
-            batch = readers[start : start + _BATCH]
-            for reader, found in zip(batch, self.planner.load_readers([reader_hash(r) for r in batch]), strict=True):
-                people[reader] = Person(found.heir or reader, self._active_sources(found, now))
-            report("Reading members", len(people), len(readers))
+        for count, (reader, person) in enumerate(zip(readers, self._iterate_people(readers, now), strict=True), 1):
+            people[reader] = person
+            if count % _BATCH == 0 or count == len(readers):
+                report("Reading members", count, len(readers))
         return people
 
-    def _active_sources(self, found: PlannedReader, now: float) -> frozenset[str]:
-        holdings = (holding for one in found.sources if one.source for holding in one.source.holdings(self.catalogue))
-        return frozenset(holding.key for holding in holdings if holding.is_active_at(now))
+    def _iterate_people(self, readers: Sequence[str], now: float) -> Iterator[Person]:
+        """Yield the person of each reader, after merges."""
+        for batch in batched(readers, _BATCH):
+            for reader, found in zip(batch, self.planner.load_readers([reader_hash(r) for r in batch]), strict=True):
+                sources = (one.source for one in found.sources if one.source is not None)
+                holdings = (holding for source in sources for holding in source.holdings(self.catalogue))
+                active = frozenset(holding.key for holding in holdings if holding.is_active_at(now))
+                yield Person(found.heir or reader, active)
 
     def _find_moved(self, plans: Sequence[MemberPlan], now: float) -> list[MovedSource]:
         """Return what links would take from readers who own it so far; a link of a subscription itself stays in force."""
@@ -165,11 +170,7 @@ class Takeover:
             and not (link.kind == "customer" and obj.link is not None)
         ]
         owners = list(dict.fromkeys(owner for owner, _, _ in found))
-        people: dict[str, Person] = {}
-        for start in range(0, len(owners), _BATCH):
-            batch = owners[start : start + _BATCH]
-            for owner, stored in zip(batch, self.planner.load_readers([reader_hash(o) for o in batch]), strict=True):
-                people[owner] = Person(stored.heir or owner, self._active_sources(stored, now))
+        people = dict(zip(owners, self._iterate_people(owners, now), strict=True))
         return [MovedSource(people[owner], source, plan) for owner, source, plan in found]
 
     def _load_seats(self, plans: Sequence[MemberPlan], view: StripeView) -> dict[str, dict[str, int]]:
