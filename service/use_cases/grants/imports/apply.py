@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
+from service.adapters.batches import batched
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.grants.grant_import_rows import GrantImportWriter, GrantRow, GrantVerdict
 from service.adapters.redis.grants.grants import GrantEndIndex
-from service.adapters.redis.imports.import_store import ImportManifest, ImportStore, ImportTurn
+from service.adapters.redis.imports.import_store import ImportManifest, ImportStore
 from service.adapters.redis.imports.source_writer import SourceWrite
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.readers import source_codec
@@ -54,10 +55,11 @@ class GrantChunks:
     _undone: dict[str, bool] = field(default_factory=dict, init=False)
 
     def _write(
-        self, manifest: ImportManifest, turn: ImportTurn, writes: Sequence[SourceWrite], entry: str | None, now: float
+        self, chunk: ImportChunk[GrantRow], writes: Sequence[SourceWrite], entry: str | None
     ) -> list[GrantVerdict]:
         """Write grants in the name of an audit entry, and return the verdict on each."""
-        verdicts = self.writer.write_grants(writes, turn, manifest.created_at, f"audit:{entry}", now)
+        created_at = chunk.manifest.created_at
+        verdicts = self.writer.write_grants(writes, chunk.turn, created_at, f"audit:{entry}", chunk.now)
         if "late" in verdicts:
             raise LeaseLost
         return verdicts
@@ -67,8 +69,8 @@ class GrantChunks:
     def apply(self, chunk: ImportChunk[GrantRow]) -> Counter[str]:
         """Apply a chunk. Return how often each action was taken."""
         manifest, rows, now = chunk.manifest, chunk.rows, chunk.now
-        for start in range(0, len(rows), _BATCH):
-            for place in self._write_rows(chunk, range(start, min(start + _BATCH, len(rows)))):
+        for places in batched(range(len(rows)), _BATCH):
+            for place in self._write_rows(chunk, places):
                 self._replan_and_write(chunk, place)
             self.pace.step()
         granted = [row for row in rows if row.action in GRANTING]
@@ -109,7 +111,7 @@ class GrantChunks:
             else:
                 grant = _changed_grant(state.grant, row, now)
                 writes[place] = _grant_write(row.tag.encode(), grant, row.number + 1, row.reader)
-        verdicts = self._write(manifest, chunk.turn, list(writes.values()), manifest.entry, now)
+        verdicts = self._write(chunk, list(writes.values()), manifest.entry)
         for place, verdict in zip(writes, verdicts, strict=True):
             if verdict == "erased":
                 rows[place].action = "skipped"
@@ -138,42 +140,41 @@ class GrantChunks:
         ended = {row.tag.encode() for row in granted}
         # Read again for each chunk: of two imports undone at once, at least one then knows of the other.
         self._undone.clear()
-        for start in range(0, len(granted), _BATCH):
-            counted.update(self._undo_batch(chunk, granted[start : start + _BATCH], ended))
+        for batch in batched(granted, _BATCH):
+            counted.update(self._undo_batch(chunk, batch, ended))
             self.pace.step()
         if ended:
             self.index.mark_imported(ended)
             self.recent_entitlements.forget_all(ended)
         return counted
 
-    def _undo_batch(self, chunk: ImportChunk[GrantRow], rows: list[GrantRow], ended: set[bytes]) -> list[str]:
+    def _undo_batch(self, chunk: ImportChunk[GrantRow], rows: Sequence[GrantRow], ended: set[bytes]) -> list[str]:
         """Return the result for each row that the import had applied; add to `ended` the readers who lose a grant."""
-        manifest, turn, now = chunk.manifest, chunk.turn, chunk.now
         results: list[str] = []
         for _ in range(_TRIES):
-            due, unsure = self._untouched(manifest, turn, rows)
+            due, unsure = self._untouched(chunk, rows)
             for row, state in zip(unsure, self.states.load(unsure), strict=True):
-                verdict = self._judge(manifest, row, state)
+                verdict = self._judge(chunk.manifest, row, state)
                 if verdict == "take_back":
                     due.append((row, state))
                 elif verdict is not None:
                     results.append(verdict)
             ended |= {state.tag for _, state in due}
-            rows, taken = self._take_back(manifest, turn, due, now)
+            rows, taken = self._take_back(chunk, due)
             results += ["taken_back"] * taken
             if not rows:
                 return results
         raise LeaseLost  # These readers change all the time. The next turn repeats the chunk.
 
     def _untouched(
-        self, manifest: ImportManifest, turn: ImportTurn, rows: list[GrantRow]
-    ) -> tuple[list[tuple[GrantRow, GrantState]], list[GrantRow]]:
+        self, chunk: ImportChunk[GrantRow], rows: Sequence[GrantRow]
+    ) -> tuple[list[tuple[GrantRow, GrantState]], Sequence[GrantRow]]:
         """Return new grants whose number shows that only this import wrote them, and the rows that need more reading.
 
         The last chunk always needs it, because the import may have been undone while that was being applied. So do
         extended grants: their earlier end may come from another import that was undone since.
         """
-        if turn.chunk == manifest.chunks - 1:
+        if chunk.turn.chunk == chunk.manifest.chunks - 1:
             return [], rows
         new = [row for row in rows if row.action == "new"]
         untouched: list[tuple[GrantRow, GrantState]] = []
@@ -203,17 +204,16 @@ class GrantChunks:
         return "take_back" if as_granted and not known else "left_alone"
 
     def _take_back(
-        self, manifest: ImportManifest, turn: ImportTurn, due: Sequence[tuple[GrantRow, GrantState]], now: float
+        self, chunk: ImportChunk[GrantRow], due: Sequence[tuple[GrantRow, GrantState]]
     ) -> tuple[list[GrantRow], int]:
         """Take grants back. Return the rows whose grant changed at the same moment, and how many were taken back."""
-        grants = [self._without_import(manifest, row, state, now) for row, state in due]
-        pairs = list(zip(due, grants, strict=True))
-        writes = [_grant_write(state.tag, grant, state.number + 1) for (_, state), grant in pairs]
-        verdicts = self._write(manifest, turn, writes, manifest.undo, now)
-        judged = list(zip(pairs, verdicts, strict=True))
-        ended = [(state.tag, grant) for ((_, state), grant), verdict in judged if verdict == "applied"]
+        manifest = chunk.manifest
+        ends = [(row, state, self._without_import(manifest, row, state, chunk.now)) for row, state in due]
+        writes = [_grant_write(state.tag, grant, state.number + 1) for _, state, grant in ends]
+        judged = list(zip(ends, self._write(chunk, writes, manifest.undo), strict=True))
+        ended = [(state.tag, grant) for (_, state, grant), verdict in judged if verdict == "applied"]
         self.ends.add_imported(ended, manifest.id)
-        return [row for ((row, _), _), verdict in judged if verdict in ("conflict", "merged")], len(ended)
+        return [row for (row, _, _), verdict in judged if verdict in ("conflict", "merged")], len(ended)
 
     def _without_import(self, manifest: ImportManifest, row: GrantRow, state: GrantState, now: float) -> Grant:
         """Return the grant as it is without this import."""
