@@ -19,10 +19,11 @@ from service.entrypoints.cli.imports import names_import_if_store_fails
 from service.entrypoints.responses.takeover import REASONS, describe_takeover, describe_unmapped, write_takeover
 from service.use_cases.imports.bulk_imports import PendingImport
 from service.use_cases.takeover.export_file import ExportRow, read_export
-from service.use_cases.takeover.export_formats import FORMATS
+from service.use_cases.takeover.formats import FORMATS
 from service.use_cases.takeover.formats.export_format import ExportFormat, ReadingContext
 from service.use_cases.takeover.level_map import FILE, LevelMap, propose, read_level_map
 from service.use_cases.takeover.takeover import TakeoverReport
+from service.use_cases.takeover.takeover_import import TAKEOVER_IMPORT
 
 EXPORTS = {
     "ghost": "In Ghost: Members, then Export all members.",
@@ -90,7 +91,7 @@ def _take_over(
     rows = [row for number, file in enumerate(files) for row in _read(file, number, form, context)]
     status = Status()
     if not dry_run:
-        run.service.takeover.finish_interrupted()
+        run.service.imports.finish_all()  # Of an earlier command, so that a repeat finds nothing left to write.
     found = _examine(run, form, rows, levels, status)
     refused = bool(found.comparison.loses) and not accept_losses
     import_id, outcome = None, "This was a dry run: nothing was written."
@@ -160,7 +161,7 @@ def _write(run: Invocation, found: TakeoverReport, status: Status) -> tuple[str 
         return None, "Nothing had to be written: everything is here already."
     back = f"Take it back with: paywall takeover undo {done.id}"
     with names_import_if_store_fails(done.id, f" Run the same command again then: it does what is left. {back}"):
-        service.takeover.finish(done, lambda count, of: status.report("Writing", count, of))
+        service.imports.finish(done.id, lambda count, of: status.report("Writing", count, of))
         service.takeover.store_subscriptions(found, run.now, status.report)
     return done.id, f"Taken over as {done.id}. {back}"
 
@@ -194,9 +195,9 @@ class Status:
 def undo(run: Invocation, import_id: str, reason: str) -> Output:
     """Take a take-over back: its links, grants and seats, and nothing that an admin changed since."""
     service, status = run.service, Status()
-    begun = service.takeover.undo(import_id, reason, run.actor, run.now)
+    begun = service.imports.undo(import_id, reason, run.actor, run.now, TAKEOVER_IMPORT)
     with names_import_if_store_fails(begun.id):
-        done = service.takeover.finish(begun, lambda count, of: status.report("Undoing", count, of))
+        done = service.imports.finish(begun.id, lambda count, of: status.report("Undoing", count, of))
     status.clear()
     counts = {name: done.counted[name] for name in ("taken_back", "left_alone")}
     text = f"{counts['taken_back']:,} taken back, {counts['left_alone']:,} changed since and left"

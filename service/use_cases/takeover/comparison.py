@@ -16,9 +16,12 @@ class AccessDifference:
     file: int
     line: int
     reader: str | None
-    before: bool
     after: bool
     reason: TakeoverReason
+
+    @property
+    def before(self) -> bool:
+        return not self.after
 
 
 @dataclass(slots=True)
@@ -59,7 +62,7 @@ def compare(plans: Sequence[MemberPlan], people: Mapping[str, Person], moved: Se
         if plan.reader is not None:
             by_reader.setdefault(plan.reader, []).append(plan)
         elif plan.access:
-            found.add(_difference(plan, before=True, after=False, reason=plan.skipped))
+            found.add(_difference(plan, after=False, reason=plan.skipped))
     lost = _taken_sources(moved)
     here = {person.reader: bool(person.sources - lost.get(person.reader, set())) for person in people.values()}
     # Of a reader with access in the export, the row that shows it says why it does not arrive.
@@ -70,7 +73,7 @@ def compare(plans: Sequence[MemberPlan], people: Mapping[str, Person], moved: Se
         if one.owner.sources and one.owner.sources <= lost[one.owner.reader] and one.owner.reader not in explained
     }
     for name, row in locked_out.items():
-        found.add(AccessDifference(row.file, row.line, name, True, False, "linked_to_another_reader"))
+        found.add(AccessDifference(row.file, row.line, name, False, "linked_to_another_reader"))
     for reader, rows in by_reader.items():
         if reader not in locked_out:
             _compare_reader(found, rows, here=here[reader])
@@ -96,12 +99,11 @@ def _compare_reader(found: Comparison, rows: Sequence[MemberPlan], *, here: bool
     if (giving is not None) == after:
         found.same += 1
     elif giving is not None:
-        found.add(_difference(giving, before=True, after=False, reason=giving.trouble or giving.skipped))
+        found.add(_difference(giving, after=False, reason=giving.trouble or giving.skipped))
     else:
         reason: TakeoverReason = "runs_at_stripe" if opening is not None else "has_access_here"
-        found.add(_difference(opening or rows[0], before=False, after=True, reason=reason))
+        found.add(_difference(opening or rows[0], after=True, reason=reason))
 
 
-def _difference(plan: MemberPlan, *, before: bool, after: bool, reason: TakeoverReason) -> AccessDifference:
-    reader = plan.member.reader or None
-    return AccessDifference(plan.row.file, plan.row.line, reader, before, after, reason)
+def _difference(plan: MemberPlan, *, after: bool, reason: TakeoverReason) -> AccessDifference:
+    return AccessDifference(plan.row.file, plan.row.line, plan.member.reader or None, after, reason)

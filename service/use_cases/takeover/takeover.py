@@ -21,7 +21,6 @@ from service.use_cases.imports.bulk_imports import PATIENCE, BulkImports, Pendin
 from service.use_cases.imports.csv_file import ImportSheet
 from service.use_cases.imports.kinds import PlanContext
 from service.use_cases.imports.pacing import retry_while_unavailable
-from service.use_cases.imports.runner import Progress
 from service.use_cases.subscriptions.full_sync import FullSync
 from service.use_cases.subscriptions.projections import seats_paid_for
 from service.use_cases.takeover.comparison import Comparison, MovedSource, compare
@@ -109,10 +108,6 @@ class Takeover:
         found.facts = list(view.by_id.values()) if view.complete else []
         return found
 
-    def finish_interrupted(self) -> None:
-        """Finish the imports that an earlier command has committed, so that a repeat finds nothing left to write."""
-        self.imports.finish_all()
-
     def commit(self, found: TakeoverReport, actor: Actor, now: float) -> ImportManifest | PendingImport | None:
         """Commit a take-over as one import, or request an approval where `[grants]` requires one. `None`: no change."""
         if not found.changes:
@@ -120,24 +115,16 @@ class Takeover:
         sheet = found.sheet
         return self.imports.submit(TAKEOVER_IMPORT, sheet, actor, now, digest=sheet.digest(), format=found.form.name)
 
-    def finish(self, manifest: ImportManifest, progress: Progress | None = None) -> ImportManifest:
-        """Apply a committed take-over, or wait for the process that does."""
-        return self.imports.finish(manifest.id, progress)
-
     def store_subscriptions(self, found: TakeoverReport, now: float, report: Report) -> None:
         """Store the subscriptions that Stripe has listed and that are unknown here, so that their owners have access."""
+
+        def store(facts: StripeFacts) -> None:
+            retry_while_unavailable(lambda: self.full_sync.store_listed(facts, now), PATIENCE)
+
         # Each takes a dozen writes that wait for the disk; together they share the waits.
         with ThreadPoolExecutor(_THREADS) as pool:
-            stored = pool.map(lambda facts: self._store_subscription(facts, now), found.facts)
-            for count, _ in enumerate(stored, 1):
+            for count, _ in enumerate(pool.map(store, found.facts), 1):
                 report("Storing subscriptions", count, len(found.facts))
-
-    def _store_subscription(self, facts: StripeFacts, now: float) -> None:
-        retry_while_unavailable(lambda: self.full_sync.store_listed(facts, now), PATIENCE)
-
-    def undo(self, import_id: str, reason: str, actor: Actor, now: float) -> ImportManifest:
-        """Commit the undo of a take-over. Raises: UnknownImport, UndoneImport."""
-        return self.imports.undo(import_id, reason, actor, now, kind=TAKEOVER_IMPORT)
 
     # What the store says.
 

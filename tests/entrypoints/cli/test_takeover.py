@@ -17,7 +17,7 @@ from service.adapters.redis.audit.audit import Actor
 from service.domain.errors import StoreUnavailable
 from service.entrypoints.cli import main
 from service.entrypoints.cli.imports import names_import_if_store_fails
-from service.use_cases.takeover.export_formats import FORMATS
+from service.use_cases.takeover.formats import FORMATS
 from stripe_lookalike import RunningLookalike
 from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import environment

@@ -10,7 +10,7 @@ from pathlib import Path
 from service.domain.catalogue import Catalogue
 from service.domain.times import read_time
 from service.use_cases.takeover.export_file import ExportRow, read_export
-from service.use_cases.takeover.export_formats import FORMATS
+from service.use_cases.takeover.formats import FORMATS
 from service.use_cases.takeover.formats.export_format import ReadingContext
 from service.use_cases.takeover.level_map import LevelMap, read_level_map
 from tests.policies import parse_catalogue

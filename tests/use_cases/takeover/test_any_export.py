@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service.domain.errors import WrongRows
 from service.use_cases.takeover.comparison import compare
-from service.use_cases.takeover.export_formats import FORMATS
+from service.use_cases.takeover.formats import FORMATS
 from service.use_cases.takeover.planning import MemberPlan, Person, Rules, choose_links, plan_row, settle
 from service.use_cases.takeover.stripe_view import StripeView
 from tests.use_cases.takeover.sample_exports import EXPORTS, NOW, catalogue, level_map, read_sample

@@ -19,7 +19,7 @@ from service.domain.sources import Subscription
 from service.entrypoints.responses.labels import FIELDS
 from service.use_cases.subscriptions.catch_up import CatchUpResult
 from service.use_cases.takeover.export_file import read_export
-from service.use_cases.takeover.export_formats import FORMATS
+from service.use_cases.takeover.formats import FORMATS
 from service.use_cases.takeover.formats.export_format import ReadingContext
 from service.use_cases.takeover.level_map import LevelMap
 from tests.entrypoints.http.admin.conftest import MakeStaff, granted, plain
@@ -365,7 +365,7 @@ def test_take_over_is_shown_among_the_imports(staff: MakeStaff, admin_app: InPro
     found = service.takeover.examine(FORMATS["ghost"], rows, levels, now, lambda what, done, of: None)
     done = service.takeover.commit(found, Actor("cli:ann"), now)
     assert isinstance(done, ImportManifest)
-    service.takeover.finish(done)
+    service.imports.finish(done.id)
     ann = staff()
     page = plain(ann.get(f"/import?id={done.id}"))
     assert "Links 1 Grants 1 Seats 0" in page
