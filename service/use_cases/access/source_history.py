@@ -31,7 +31,7 @@ RECORDS_READ = 200
 _BATCH = 500
 
 
-def _source_type(change: ReaderChange) -> tuple[str, str]:
+def source_type(change: ReaderChange) -> tuple[str, str]:
     """Return the type and the ID of the source that changed."""
     letter, _, name = change.field.decode().partition(":")
     return SOURCE_TYPES.get(letter, letter), name
@@ -80,7 +80,7 @@ class SourceHistory:
         first = holdings[0] if holdings else None
         return {
             "at": change.at,
-            "source": ":".join(_source_type(change)),
+            "source": ":".join(source_type(change)),
             "plans": [holding.plan for holding in holdings if holding.plan],
             "status": first.status_at(change.at) if first else "went to another reader",
             "until": first.until if first else None,
@@ -179,7 +179,7 @@ def _source_change(
     holdings: Sequence[Holding],
     records: Mapping[str, Mapping[str, Any]],
 ) -> Activity:
-    kind, name = _source_type(change)
+    kind, name = source_type(change)
     now = holdings[0] if holdings else None
     status = now.status_at(change.moment) if now else None
     earlier = was.status_at(change.moment) if was else None

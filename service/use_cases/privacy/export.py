@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from service.adapters.redis.audit.chain import AuditLog
@@ -11,7 +11,7 @@ from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import ReaderChange, Readers
 from service.domain.sources import HeldPrice
 from service.use_cases.access.reader_profile import ReaderProfile, ReaderProfiles
-from service.use_cases.access.source_history import SOURCE_TYPES
+from service.use_cases.access.source_history import source_type
 from service.use_cases.privacy.erasure import Erasure
 from service.use_cases.subscriptions.owned_groups import HeldSeat, OwnedGroup, OwnedGroups
 
@@ -74,15 +74,6 @@ class Export:
 
 
 def _exported(change: ReaderChange) -> ExportedChange:
-    letter, _, name = change.field.decode().partition(":")
     source = source_codec.decode(change.field, change.record) if change.record else None
-    fields = source.__dataclass_fields__ if source is not None else {}
-    facts = {name: _plain(getattr(source, name)) for name in fields if name != "id"}
-    return ExportedChange(change.at, SOURCE_TYPES.get(letter, letter), name, facts if source else None, change.cause)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(part) for part in value]
-    fields = getattr(value, "__dataclass_fields__", None)
-    return {name: getattr(value, name) for name in fields} if fields else value
+    facts = None if source is None else {name: value for name, value in asdict(source).items() if name != "id"}
+    return ExportedChange(change.at, *source_type(change), facts, change.cause)
