@@ -130,6 +130,15 @@ def _wrong_number(line: int, cells: list[str], header: Sequence[str]) -> RowMist
     return RowMistake(line, "row", f"has {len(cells)} columns, and must have {len(header)}: {wanted}")
 
 
+def check_cell(line: int, column: str, read_cell: Callable[[str], object], text: str) -> list[RowMistake]:
+    """Return what is wrong with a cell, which is what `read_cell` raises as a ValueError."""
+    try:
+        read_cell(text)
+    except ValueError as error:
+        return [RowMistake(line, column, str(error))]
+    return []
+
+
 def read_rows(body: bytes, mistakes: list[RowMistake]) -> Iterator[tuple[int, list[str]]]:
     """Yield each line's number and cells. Where the rest cannot be read, add a mistake and stop."""
     text = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline="")

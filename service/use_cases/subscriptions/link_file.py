@@ -11,7 +11,7 @@ import msgspec
 
 from service.domain import ids
 from service.use_cases.imports import csv_file
-from service.use_cases.imports.csv_file import CsvFormat, ImportSheet, RowMistake
+from service.use_cases.imports.csv_file import CsvFormat, ImportSheet, RowMistake, check_cell
 from service.use_cases.imports.pacing import UNPACED, Pace
 
 FORMAT = CsvFormat([("reader", "customer"), ("reader", "subscription")], 500_000, 64 * 1024 * 1024)
@@ -51,17 +51,10 @@ class _LinkValidator:
     def validate(self, line: int, cells: Sequence[str]) -> LinkEntry | list[RowMistake]:
         """Return the row of a line, or everything that is wrong with it."""
         reader, named = cells
-        found: list[RowMistake] = []
-        try:
-            ids.read_reader(reader)
-        except ValueError as error:
-            found.append(RowMistake(line, "reader", str(error)))
-        try:
-            self._read_object(named)
-        except ValueError as error:
-            found.append(RowMistake(line, self._kind, str(error)))
-        if found:
-            return found
+        wrong = check_cell(line, "reader", ids.read_reader, reader)
+        wrong += check_cell(line, self._kind, self._read_object, named)
+        if wrong:
+            return wrong
         linked = line << 64 | hash(reader) & _HASH
         first = self._first.setdefault(hash(named), linked)
         if first & _HASH != linked & _HASH:

@@ -15,7 +15,7 @@ from service.domain import grant_rules, ids
 from service.domain.catalogue import Catalogue
 from service.domain.typed_times import read_typed_time
 from service.use_cases.imports import csv_file
-from service.use_cases.imports.csv_file import CsvFormat, ImportSheet, RowMistake
+from service.use_cases.imports.csv_file import CsvFormat, ImportSheet, RowMistake, check_cell
 from service.use_cases.imports.pacing import UNPACED, Pace
 
 FORMAT = CsvFormat([("reader", "plan", "until", "reason")], most_rows=50_000, most_bytes=16 * 1024 * 1024)
@@ -57,21 +57,14 @@ class _RowValidator:
     def validate(self, line: int, cells: list[str]) -> GrantEntry | list[RowMistake]:
         """Return the row of a line, or everything that is wrong with it."""
         reader, plan, until, reason = cells
-        found: list[RowMistake] = []
-        tag = b""
-        try:
-            tag = reader_hash(ids.read_reader(reader))
-        except ValueError as error:
-            found.append(RowMistake(line, "reader", str(error)))
+        found = check_cell(line, "reader", ids.read_reader, reader)
+        tag = b"" if found else reader_hash(reader)
         if wrong := self._plan_mistake(plan[:128]):
             found.append(RowMistake(line, "plan", wrong))
         end, wrong = self._read_end(until)
         if wrong:
             found.append(RowMistake(line, "until", wrong))
-        try:
-            ids.read_reason(reason)
-        except ValueError as error:
-            found.append(RowMistake(line, "reason", str(error)))
+        found += check_cell(line, "reason", ids.read_reason, reason)
         if tag and (first := self._first_lines.setdefault((tag, plan), line)) != line:
             found.append(RowMistake(line, "reader", f"duplicate of line {first}"))
         return found or GrantEntry(line, reader, tag, plan, end, reason)
