@@ -10,7 +10,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from service.domain.catalogue import READER_METADATA, CheckoutPolicy, Plan
+from service.domain.catalogue import CheckoutPolicy, Plan
 from service.domain.errors import NoSuchObject
 from service.domain.prices import PriceTag
 from service.settings.validation import origin_of
@@ -46,7 +46,7 @@ class Sale:
     tag: PriceTag
     plan: Plan
     policy: CheckoutPolicy
-    reader_key: str = READER_METADATA[0]
+    reader_key: str
     """The metadata key that names the reader."""
 
     @property
@@ -148,12 +148,10 @@ def address_mistakes(order: Mapping[str, Any], origins: Sequence[str]) -> list[t
     found = []
     for field in ("return_url", "cancel_url"):
         url = order.get(field)
-        if not isinstance(url, str):
-            continue
-        if not is_plain_url(url):
+        if isinstance(url, str) and not is_plain_url(url):
             message = "must be a plain address: percent-encoded where not ASCII, blank, quote, brace or backslash"
             found.append((field, message))
-        elif not is_on_origin(url, origins):
+        elif isinstance(url, str) and not is_on_origin(url, origins):
             places = ", ".join(origins) or "(none is configured)"
             found.append((field, f"must be an address on one of site.origins: {places}"))
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import chain
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from service.adapters.background_thread import BackgroundThread
@@ -28,8 +27,8 @@ class PriceCache(BackgroundThread):
     def __init__(self, gateway: Gateway | None, catalogue: Catalogue) -> None:
         super().__init__("prices", self._keep_fresh)
         self._gateway, self._catalogue = gateway, catalogue
-        self._tags: Mapping[str, PriceTag] = MappingProxyType({})
-        self._of_product: Mapping[str, tuple[PriceTag, ...]] = MappingProxyType({})
+        self._tags: Mapping[str, PriceTag] = {}
+        self._of_product: Mapping[str, tuple[PriceTag, ...]] = {}
         self._pause = FIRST_PAUSE
 
     def tags(self) -> Mapping[str, PriceTag]:
@@ -63,7 +62,7 @@ class PriceCache(BackgroundThread):
         tags = self._gateway.find_prices([word for plan in plans for word in plan.prices])
         products = {product for plan in plans for product in plan.products}
         self._of_product = {product: tuple(self._gateway.list_product_prices(product)) for product in sorted(products)}
-        self._tags = MappingProxyType(tags)
+        self._tags = tags
 
     def request_refresh(self) -> None:
         """Read the prices again soon, because a price or a product changed at Stripe; after a failure, when its pause ends."""

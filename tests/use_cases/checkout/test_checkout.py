@@ -42,7 +42,8 @@ SEAT = PriceTag("price_seat_month", None, 400, "usd", "month", "prod_newsroom", 
 def sale_of(catalogue: Catalogue, tag: PriceTag, policy: CheckoutPolicy = PLAIN, **order: Any) -> Sale:
     plan = catalogue.plan_for(tag.id, tag.lookup_key, tag.product)
     assert plan is not None
-    return Sale(Order(**{"reader": "r-1", "return_url": BACK, **order}), tag, plan, policy)
+    found = Order(**{"reader": "r-1", "return_url": BACK, **order})
+    return Sale(found, tag, plan, policy, catalogue.reader_metadata[0])
 
 
 def test_first_metadata_key_of_the_policy_names_the_reader_on_every_object(
