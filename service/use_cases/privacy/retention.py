@@ -32,21 +32,18 @@ class RetentionTask:
 
     def run_for(self, now: float, seconds: float) -> int:
         """Continue for so many seconds, or start if it is due. Return how many records were deleted."""
-        if self._steps is None:
+        steps, self._steps = self._steps, None  # What fails does not continue.
+        if steps is None:
             if not self.retention.acquire_turn(UNFINISHED):
                 return 0
-            self._steps = self.iterate_steps(now)
+            steps = self.iterate_steps(now)
         started, deleted = self.timer(), 0
-        try:
-            for count in self._steps:
-                deleted += count
-                if self.timer() - started >= seconds:
-                    self.retention.postpone(UNFINISHED)
-                    return deleted
-        except BaseException:
-            self._steps = None
-            raise
-        self._steps = None
+        for count in steps:
+            deleted += count
+            if self.timer() - started >= seconds:
+                self.retention.postpone(UNFINISHED)
+                self._steps = steps
+                return deleted
         self.retention.postpone(DAILY)
         return deleted
 

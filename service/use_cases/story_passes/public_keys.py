@@ -6,6 +6,7 @@ such a release is listed: one that was created before the title was registered i
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,9 +28,7 @@ class PublicPassKeys:
     def load(self) -> dict[str, Any]:
         """Return the public keys as a JWK set. Raises: StoreUnavailable if the secret is in the store."""
         if self._has_former is None:
-            try:
+            with suppress(StoreUnavailable):  # No pass opens a story either.
                 since = self.titles.registered_at()
                 self._has_former = None if since is None else self.passes.has_listed_before(since)
-            except StoreUnavailable:  # No pass opens a story either.
-                self._has_former = None
         return self.tokens.public_keys(with_former=bool(self._has_former))
