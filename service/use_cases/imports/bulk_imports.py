@@ -61,10 +61,6 @@ class BulkImports:
     audit: AuditWriter
     approvals: Approvals
 
-    def count_open(self) -> dict[str, int]:
-        """Return how many imports are staged or unfinished, by state."""
-        return self.store.count_open()
-
     def dry_run(
         self,
         kind: str,

@@ -68,7 +68,7 @@ class StateMetrics:
             "paywall_stripe_events": {"pending": counts["pending"], "dead": counts["dead"]},
             "paywall_stripe_objects_waiting": {"refresh": counts["unread"], "fan_out": counts["unspread"]},
             "paywall_audit_entries_waiting": {"": self._audit.count_waiting()},
-            "paywall_imports": self._imports.count_open(),
+            "paywall_imports": self._imports.store.count_open(),
             "paywall_approvals_waiting": {"": len(self._approvals.list_waiting(self._clock()))},
             "paywall_second_trials": {"": self._alert_flags.list_objects("trials", 1)[0]},
             "paywall_provider_snapshot_timestamp_seconds": {one.id: state.at or 0 for one, state in providers},

@@ -82,7 +82,7 @@ class BulkFanOut:
         self, objects: Sequence[StoredObject], listed: Mapping[str, Sequence[str]], now: float, cause: str
     ) -> tuple[set[str], list[str]]:
         """Return the names of the objects that have not changed meanwhile, and what has a new report from them."""
-        found = self.owners.resolve_owners_of(objects)
+        found = self.owners.resolve_owners(objects)
         wanted = [copies_by_holder(obj, one.owner) for obj, one in zip(objects, found, strict=True)]
         revs = self.objects.save_owners(
             [

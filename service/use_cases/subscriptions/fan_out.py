@@ -94,7 +94,7 @@ class FanOut:
                 return False
             if self._changed_before(obj, obj.facts, request.now, follow_ups):
                 continue
-            found = self.owners.resolve_owner_of(obj)
+            found = self.owners.resolve_owners([obj])[0]
             reader, wanted = found.reader, copies_by_holder(obj, found.owner)
             missing, rev = self._save_holders(obj, found, wanted)
             if not rev:

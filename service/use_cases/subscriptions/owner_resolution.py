@@ -79,12 +79,8 @@ class OwnerResolver(StoreRecords):
         super().__init__(store)
         self._erased = erased
 
-    def resolve_owner_of(self, obj: StoredObject) -> ResolvedOwner:
-        """Return the owner of an object under the current ID, and who it would be without links."""
-        return self.resolve_owners_of([obj])[0]
-
-    def resolve_owners_of(self, objects: Sequence[StoredObject]) -> list[ResolvedOwner]:
-        """Return the owners of several objects in one round trip, each as `resolve_owner_of` does."""
+    def resolve_owners(self, objects: Sequence[StoredObject]) -> list[ResolvedOwner]:
+        """Return the owner of each object under the current ID, and who it would be without links, in one round trip."""
         owners = [[owner_by_claims(obj, with_links=links) for links in (True, False)] for obj in objects]
         named = list(dict.fromkeys(owner.reader for pair in owners for owner in pair if owner.reader is not None))
         readers = dict(zip(named, self.find_readers(named), strict=True))

@@ -201,7 +201,7 @@ def test_refused_snapshot_leaves_nothing_staged(bench: Bench) -> None:
     apply(bench, bench.imports(), BEFORE)
     with pytest.raises(LargestDrop):
         submit(bench, bench.imports(), BEFORE[:3], force=False)
-    assert bench.imports().count_open() == {}
+    assert bench.imports().store.count_open() == {}
     state = bench.service.provider_sources.load_snapshot_state("print")
     assert (state.refused is not None, state.at) == (True, int(bench.clock()))
     apply(bench, bench.imports(), BEFORE)
