@@ -9,6 +9,7 @@ rows a day later.
 from __future__ import annotations
 
 from service.use_cases.takeover.formats.export_format import (
+    Carrier,
     Cells,
     ExportedMember,
     ExportFormat,
@@ -48,11 +49,14 @@ def _read_row(cells: Cells, context: ReadingContext) -> ExportedMember:
     # A renewal may have come since the export; what does not renew ends.
     renews = is_recurring and status != "pending_cancel"
     is_over = until is not None and until <= context.now and not renews
+    carrier: Carrier = "grant"
+    if by_stripe:
+        carrier = "stripe" if renews or until is None else "either"
     return ExportedMember(
         reader=cells[context.reader_column],
         access=access and not is_over,
         levels=(cells["level_id"],),
-        carrier="grant" if not by_stripe else "either" if until is not None and not renews else "stripe",
+        carrier=carrier,
         customer=customer,
         subscription=subscription,
         until=until,
