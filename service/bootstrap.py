@@ -228,7 +228,13 @@ class Service(UseCases):
         self.maintenance = _maintenance(self)
         metrics.state.declare_providers(tuple(catalogue.providers))
         self.state_metrics = StateMetrics(
-            store, metrics.state, self.audit, self.imports, self.approvals, snapshots=self.snapshots, clock=clock
+            store,
+            metrics.state,
+            self.audit,
+            self.imports,
+            self.approval_workflow,
+            snapshots=self.snapshots,
+            clock=clock,
         )
         self.background_tasks = BackgroundTasks(
             [

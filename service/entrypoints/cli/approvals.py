@@ -20,7 +20,7 @@ def approvals() -> None:
 @session.uses_service
 def show(run: Invocation) -> Output:
     """List the pending approvals, newest first."""
-    found = [write_approval(one) for one in run.service.approvals.list_waiting(run.now)]
+    found = [write_approval(one) for one in run.service.approval_workflow.list_waiting(run.now)]
     return Output({"items": found}, "\n".join(map(_line, found)) or "No pending approvals.")
 
 

@@ -49,7 +49,8 @@ class ListKind:
 
 
 def _approvals(service: Service, page: Page) -> Found:
-    waiting = [(f"{one.asked_at:012d} {one.id}", one) for one in service.approvals.list_waiting(service.clock())]
+    found = service.approval_workflow.list_waiting(service.clock())
+    waiting = [(f"{one.asked_at:012d} {one.id}", one) for one in found]
     chosen, last = cut(waiting, page)
     return [write_approval(one) for one in chosen], last
 

@@ -1,4 +1,4 @@
-"""Confirm what waits for a second admin: do it once, and finish it after a crash."""
+"""What waits for a second admin: list it, confirm it, do it once, and finish it after a crash."""
 
 from __future__ import annotations
 
@@ -17,21 +17,27 @@ Outcome = Grant | ImportManifest
 
 
 class ApprovalKind(NamedTuple):
-    """What to do for one kind of approval. Both functions get the approval and the time (epoch seconds).
+    """What to do for one kind of approval. The first two functions also get the time (epoch seconds).
 
     `check` returns what prevents it now. `carry_out` can be repeated; it raises `NoLongerPossible` if it did nothing.
+    `is_moot` returns whether what it would change is gone, so that nobody has to decide about it.
     """
 
     check: Callable[[Approval, float], Mistakes]
     carry_out: Callable[[Approval, float], Outcome]
+    is_moot: Callable[[Approval], bool] = lambda approval: False
 
 
 class ApprovalWorkflow:
-    """Confirms approvals of the given kinds. Raises: StoreUnavailable from every method."""
+    """Lists and confirms approvals of the given kinds. Raises: StoreUnavailable from every method."""
 
     def __init__(self, approvals: Approvals, kinds: Mapping[str, ApprovalKind]) -> None:
         self._approvals = approvals
         self._kinds = kinds
+
+    def list_waiting(self, now: float) -> list[Approval]:
+        """Return all that wait for a decision, newest first."""
+        return [one for one in self._approvals.list_waiting(now) if not self._kinds[one.kind].is_moot(one)]
 
     def confirm(self, approval_id: str, actor: Actor, now: float) -> tuple[Approval, Outcome]:
         """Confirm an approval and carry it out. It goes on waiting if `NoLongerPossible` is raised before it is claimed.

@@ -105,7 +105,9 @@ class GrantChanges:
         """Return how grants that wait for a second admin are checked and written."""
         return {
             CREATE: ApprovalKind(lambda approval, now: self._find_mistakes(_request_in(approval), now), self._create),
-            CHANGE: ApprovalKind(self._check_change, self._change),
+            CHANGE: ApprovalKind(
+                self._check_change, self._change, lambda approval: self._find_unrevoked(approval) is None
+            ),
         }
 
     def _create(self, approval: Approval, now: float) -> Grant:
@@ -119,14 +121,18 @@ class GrantChanges:
         )
 
     def _check_change(self, approval: Approval, now: float) -> grant_rules.Mistakes:
-        try:
-            current = self._find(str(approval.reader), approval.payload["grant"])
-        except UnknownGrant:
-            return _REVOKED
-        if current.revoked_at is not None:
+        current = self._find_unrevoked(approval)
+        if current is None:
             return _REVOKED
         until = approval.payload["until"]
         return grant_rules.find_end_mistakes(self._catalogue, start=current.start, until=until, now=now)
+
+    def _find_unrevoked(self, approval: Approval) -> Grant | None:
+        try:
+            found = self._find(str(approval.reader), approval.payload["grant"])
+        except UnknownGrant:
+            return None
+        return None if found.revoked_at is not None else found
 
     def _change(self, approval: Approval, now: float) -> Grant:
         reader, asked, reason = str(approval.reader), approval.payload, approval.reason or ""

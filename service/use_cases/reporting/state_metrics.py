@@ -10,8 +10,8 @@ from service.adapters.redis.audit.audit import AuditWriter
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reporting.alert_flags import AlertStore
 from service.adapters.redis.service_state.coordination import LEADS_FOR, LeaderElection
-from service.adapters.redis.staff.approvals import Approvals
 from service.adapters.redis.stripe_objects.objects import PendingWork
+from service.use_cases.approvals.approval_workflow import ApprovalWorkflow
 from service.use_cases.imports.bulk_imports import BulkImports
 from service.use_cases.providers.snapshots import Snapshots
 
@@ -28,7 +28,7 @@ class StateMetrics:
         gauges: StateGauges,
         audit: AuditWriter,
         imports: BulkImports,
-        approvals: Approvals,
+        approvals: ApprovalWorkflow,
         *,
         snapshots: Snapshots,
         clock: Callable[[], float],

@@ -19,7 +19,7 @@ def register(context: PageContext) -> None:
 
     @context.page("GET /approvals", "viewer")
     def approvals(problem: Problem | None = None) -> Response:
-        found = [write_approval(approval) for approval in service.approvals.list_waiting(context.now)]
+        found = [write_approval(approval) for approval in service.approval_workflow.list_waiting(context.now)]
         return render("approvals.html", approvals=found[:FIRST_APPROVALS], total=len(found), problem=problem)
 
     @context.form("POST /approvals/confirm", "granter", approvals)

@@ -42,7 +42,7 @@ def register(context: PageContext) -> None:
         return render(
             "overview.html",
             alerts=alerts,
-            pending=len(service.approvals.list_waiting(now)),
+            pending=len(service.approval_workflow.list_waiting(now)),
             has={step.name: step.is_done for step in steps},
             stripe_dashboard=STRIPE_WEBHOOKS[catalogue.livemode].removesuffix("webhooks"),
             plans=catalogue.plans,

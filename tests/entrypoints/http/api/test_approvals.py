@@ -196,9 +196,16 @@ def test_approved_change_of_a_revoked_grant_is_rejected(admins: Admins) -> None:
     grant = admins.grant("r-1", until=SHORT)["id"]
     asked = change(admins, grant, None, 202)["approval"]
     admins.call_json("ann", "DELETE", f"/v1/readers/r-1/grants/{grant}?reason=over")
-    confirm(admins, "ben", asked, 409)
+    assert confirm(admins, "ben", asked, 409)["errors"] == [{"field": "grant", "message": "was revoked meanwhile"}]
     assert not has_access(admins)
     change(admins, grant, None, 409)
+
+
+def test_waiting_change_of_a_revoked_grant_is_not_listed(admins: Admins) -> None:
+    kept, revoked = (admins.grant("r-1", until=SHORT)["id"] for _ in range(2))
+    asked, _ = (change(admins, grant, None, 202) for grant in (kept, revoked))
+    admins.call_json("ann", "DELETE", f"/v1/readers/r-1/grants/{revoked}?reason=over")
+    assert admins.call_json("ben", "GET", "/v1/approvals")["items"] == [asked]
 
 
 def test_invalid_end_is_rejected_without_approval(admins: Admins) -> None:
