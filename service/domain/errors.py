@@ -218,11 +218,11 @@ class UnknownDecision(DomainError):
 
 
 class AlreadySubscribed(DomainError):
-    """The reader holds the plan with the name `plan` by a running subscription."""
+    """The reader holds the plan with the name `plan` by a running subscription: a group's, if the plan has seats."""
 
-    def __init__(self, plan: str) -> None:
+    def __init__(self, plan: str, *, has_seats: bool = False) -> None:
         super().__init__(plan)
-        self.plan = plan
+        self.plan, self.has_seats = plan, has_seats
 
 
 class NoCustomer(DomainError):

@@ -28,7 +28,7 @@ BOTH = "plan: is not known; until: is over"
         (errors.NameInUse("desk"), "desk", {"name": "desk"}),
         (errors.EnvironmentKey("desk"), "desk", {"name": "desk"}),
         (errors.LiveSubscription(["sub_1", "sub_2"]), "2 live subscriptions", {"ids": ["sub_1", "sub_2"]}),
-        (errors.AlreadySubscribed("Supporter"), "Supporter", {"plan": "Supporter"}),
+        (errors.AlreadySubscribed("Supporter"), "Supporter", {"plan": "Supporter", "has_seats": False}),
         (errors.StoreUnavailable("oom"), "oom", {"why": "oom", "cause": "oom"}),
         (errors.StoreUnavailable("open", "timeout"), "timeout", {"why": "open", "cause": "timeout"}),
         (errors.StripeUnavailable("busy"), "busy", {"why": "busy", "retry_after": 1.0}),

@@ -118,6 +118,14 @@ def _unknown_provider(error: errors.UnknownProvider) -> str:
     return f"paywall.toml has no such provider; {known}."
 
 
+def _already_subscribed(error: errors.AlreadySubscribed) -> str:
+    what = "its number of seats" if error.has_seats else "it"
+    return (
+        f"This reader already holds {error.plan} by a running subscription. "
+        f"They can change {what} where it is billed: for Stripe, open the customer portal with POST /v1/portal."
+    )
+
+
 def _live_subscription(error: errors.LiveSubscription) -> str:
     ids = ", ".join(error.ids)
     return f"A subscription pays for this reader ({ids}). End it where it is billed first, or force the erasure."
@@ -257,7 +265,7 @@ ERRORS: tuple[ErrorRow, ...] = (
     ErrorRow(
         errors.AlreadySubscribed,
         409,
-        lambda e: f"This reader already holds {e.plan} by a running subscription.",
+        _already_subscribed,
         "already-subscribed",
         "Already subscribed",
     ),

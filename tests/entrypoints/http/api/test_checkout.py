@@ -202,6 +202,18 @@ def test_subscription_of_another_provider_prevents_a_purchase(offering: InProces
     assert asked_of_stripe(control)["subscription_data"]["trial_period_days"] == "14"
 
 
+def test_refusal_of_a_held_plan_says_how_to_change_it(offering: InProcessApp) -> None:
+    for plan, order, advice in (
+        ("supporter", {}, "They can change it where it is billed"),
+        ("group", {"price": None, "plan": "group"}, "They can change its number of seats where it is billed"),
+    ):
+        path = f"/v1/readers/r-1/external/print/{plan}"
+        assert offering.call("PUT", path, {"plan": plan, "until": None}, admin=True).status_code == 200
+        answer = buying(offering, HOME, **order)
+        assert answer.status_code == 409
+        assert advice in answer.get_json()["detail"]
+
+
 def test_grant_and_pass_hinder_neither_purchase_nor_trial(offering: InProcessApp, control: Any) -> None:
     grant = {"plan": "supporter", "reason": "press", "until": None}
     assert offering.call("POST", "/v1/readers/r-1/grants", grant, admin=True).status_code == 201
