@@ -183,11 +183,12 @@ def choose_price(catalogue: Catalogue, *, plan: str | None, price: str | None, p
 
     `prices` knows the prices of a plan that has only products.
     """
-    if (plan is None) == (price is None):
-        raise NotForSale("plan", "give either plan or price")
+    if plan is not None and price is not None:
+        raise NotForSale("plan", "leave it out: price names the plan")
     if plan is not None:
         return _only_price(catalogue, plan, prices)
-    assert price is not None
+    if price is None:
+        raise NotForSale("plan", "give plan or price")
     by_product = any(sold.products for sold in catalogue.plans.values())
     if not by_product and catalogue.plan_for(price, price, None) is None:
         raise NotForSale("price", "no plan has this price")
@@ -200,7 +201,7 @@ def _only_price(catalogue: Catalogue, name: str, prices: PriceCache) -> str:
         raise NotForSale("plan", f"there is no such plan; there are {', '.join(catalogue.plans)}")
     choice = plan.prices or tuple(tag.id for tag in prices.list_prices(plan))
     if len(choice) > 1:
-        raise NotForSale("price", f"this plan has several prices, name one of {', '.join(choice)}")
+        raise NotForSale("price", f"give it instead of plan, which has several: {', '.join(choice)}")
     if not choice and plan.products:
         raise NotForSale("price", "this plan has no price of its own, name one of its product's")
     if not choice:

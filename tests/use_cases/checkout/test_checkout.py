@@ -274,23 +274,25 @@ def test_price_or_plan_with_one_price_is_enough_to_buy(prices: PriceCache, catal
 
 
 @pytest.mark.parametrize(
-    ("plan", "price", "field"),
+    ("plan", "price", "wrong"),
     [
-        (None, None, "plan"),
-        ("day_pass", "price_day", "plan"),
-        ("unheard_of", None, "plan"),
-        ("vip", None, "plan"),
-        ("supporter", None, "price"),
-        (None, "price_unheard_of", "price"),
-        (None, "price_all_month", "price"),
+        (None, None, ("plan", "give plan or price")),
+        ("day_pass", "price_day", ("plan", "leave it out: price names the plan")),
+        ("unheard_of", None, ("plan", "there is no such plan; there are supporter")),
+        ("vip", None, ("plan", "this plan is not for sale")),
+        ("supporter", None, ("price", "give it instead of plan, which has several: price_month, price_year")),
+        (None, "price_unheard_of", ("price", "unknown")),
+        (None, "price_all_month", ("price", "no plan has this price")),
     ],
 )
-def test_purchase_that_is_not_for_sale_names_the_field(
-    plan: str | None, price: str | None, field: str, prices: PriceCache, catalogue: Catalogue, strict: Any
+def test_purchase_that_is_not_for_sale_names_the_field_and_why(
+    plan: str | None, price: str | None, wrong: tuple[str, str], prices: PriceCache, catalogue: Catalogue, strict: Any
 ) -> None:
     with pytest.raises(NotForSale) as refused:
         asked_for(prices, catalogue, plan=plan, price=price)
+    field, message = wrong
     assert refused.value.field == field
+    assert refused.value.message.startswith(message)
 
 
 def test_archived_price_or_price_that_opens_nothing_is_not_sold(
