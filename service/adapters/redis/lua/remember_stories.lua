@@ -3,17 +3,14 @@
 --
 -- KEYS  1 hash: story ID → description   2 sorted set: story IDs, by when the site asked (s)            (one slot)
 -- ARGV  1 now (s)   2 seconds for which an unchanged story is not written again   3 seconds for which a story is kept
---       4 most stories kept   5… story ID, when the site asked (s), description (empty: forget the story), and so on
+--       4 most stories kept   5… story ID, when the site asked (s), description, and so on
 -- Returns how many were written
 local written, kept = 0, tonumber(ARGV[3])
 for i = 5, #ARGV, 3 do
   local story, at, description = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
   local last = redis.call('ZSCORE', KEYS[2], story)
   local recent = last and at >= tonumber(last) and at - tonumber(last) < tonumber(ARGV[2])
-  if description == '' then
-    redis.call('HDEL', KEYS[1], story)
-    redis.call('ZREM', KEYS[2], story)
-  elseif not (recent and redis.call('HGET', KEYS[1], story) == description) then
+  if not (recent and redis.call('HGET', KEYS[1], story) == description) then
     redis.call('HSET', KEYS[1], story, description)
     redis.call('ZADD', KEYS[2], ARGV[i + 1], story)
     written = written + 1

@@ -22,8 +22,6 @@ WRITTEN_EVERY = 3_600
 """Seconds for which an unchanged story is not written again."""
 MOST_STORIES = 100_000
 """The most stories kept, some 25 MB."""
-LONGEST = 8_192
-"""Bytes of a description. A longer one is not kept, nor what was said before it."""
 _MOST_LISTED = 1_000
 _BATCH = 50
 """Stories in one script: none runs long enough to delay a check."""
@@ -68,5 +66,4 @@ class KnownStories(StoreRecords):
 
 
 def _description(story: Story) -> bytes:
-    text = encode_json([SCHEMA, story.section, story.tags, story.published_at, story.parts, story.tier])
-    return text if len(text) <= LONGEST else b""
+    return encode_json([SCHEMA, story.section, story.tags, story.published_at, story.parts, story.tier])
