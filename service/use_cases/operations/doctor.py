@@ -93,7 +93,7 @@ class Doctor:
     def _store_findings(self) -> Iterator[Finding]:
         try:
             info, lost_keys = self.store.link.info(), self.erased.count_lost_keys()
-            providers = self.snapshots.list_reports(self.clock())
+            providers = list(self._provider_findings(self.clock()))
             index = self.lists.updates.compare_sample(SAMPLE) if self.lists.updates.is_built() else None
         except StoreUnavailable as error:
             yield Finding("wrong", "store", f"it cannot be reached or written now ({error.cause})")
@@ -110,11 +110,20 @@ class Doctor:
         setting = "PAYWALL_STORE_MEMORY" if self.settings.redis_url is None else "maxmemory"
         yield memory_finding(self.store.link.memory(), setting)
         yield index_finding(index)
-        for provider, is_wrong, text in providers:
-            yield Finding("wrong" if is_wrong else "good", f"providers.{provider.id}", text)
+        yield from providers
         if lost_keys:
             message = "no secret opens the key by which some erased readers were marked, so Stripe can bring them back"
             yield Finding("wrong", "secrets", f"{message}. Put the former secret behind the others in PAYWALL_SECRETS")
+
+    def _provider_findings(self, now: float) -> Iterator[Finding]:
+        for provider, is_wrong, text in self.snapshots.list_reports(now):
+            yield Finding("wrong" if is_wrong else "good", f"providers.{provider.id}", text)
+        for name, running in self.snapshots.count_orphans(now).items():
+            message = (
+                f"paywall.toml no longer has this provider, and its subscriptions still give access ({running} running)"
+            )
+            fix = f"Add [providers.{name}] again. To end them, then send a snapshot without rows, with --force"
+            yield Finding("wrong", f"providers.{name}", f"{message}. {fix}")
 
     def _stripe_findings(self) -> list[Finding]:
         if self.gateway is None:

@@ -113,6 +113,15 @@ class Snapshots:
         """Return of each provider when it last sent its snapshot, and whether that is too long ago or one was refused."""
         return [_report(provider, state, now) for provider, state in self.list_states()]
 
+    def count_orphans(self, now: float) -> dict[str, int]:
+        """Return, by provider, the running subscriptions of those that are no longer in the configuration; it takes a scan."""
+        removed = sorted(self.sources.list_providers() - self.catalogue.providers.keys())
+        running = {
+            name: sum(entry.is_running_at(now) for page in self.sources.iterate(name) for entry in page.values())
+            for name in removed
+        }
+        return {name: count for name, count in running.items() if count}
+
     def _finish_last(self, provider: str) -> str | None:
         """Return the last snapshot's import, once it is in force. Raises: SnapshotUnfinished."""
         last = self.sources.load_snapshot_state(provider).import_id

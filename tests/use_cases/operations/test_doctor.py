@@ -233,3 +233,26 @@ def test_doctor_reads_the_memory_of_the_store(make_app: MakeApp, launch: Any) ->
     found = make_app(launch(maxmemory="100mb").url).service.doctor.findings()
     (memory,) = [finding for finding in found if finding.subject == "memory"]
     assert (memory.level, "of 100 MB" in memory.message) == ("good", True)
+
+
+def test_doctor_counts_what_a_removed_provider_still_gives(make_app: MakeApp, valkey_url: str) -> None:
+    app = make_app(valkey_url)
+    for number, until in enumerate((None, "2083-01-01T00:00:00Z")):
+        path = f"/v1/readers/r-1/external/print/{number}"
+        assert app.call("PUT", path, {"plan": "supporter", "until": until}, admin=True).status_code == 200
+    removed = make_app(valkey_url, POLICY.replace("[providers.print]", "[providers.paper]"))
+    assert removed.reader("r-1")["access"]
+
+    def found() -> list[tuple[str, str]]:
+        subject = "providers.print"
+        return [(one.level, one.message) for one in removed.service.doctor.findings() if one.subject == subject]
+
+    ((level, message),) = found()
+    assert (level, "(2 running)" in message) == ("wrong", True)
+    removed.clock.at("2083-01-02T00:00:00Z")
+    ((_, message),) = found()
+    assert "(1 running)" in message
+    path, rows = "/v1/providers/print/snapshot?force=true", b"id,reader,plan,until\n"
+    sent = app.call("PUT", path, data=rows, admin=True, content_type="text/csv").get_json()
+    app.service.imports.finish(sent["id"])
+    assert found() == []

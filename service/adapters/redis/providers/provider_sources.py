@@ -79,6 +79,11 @@ def entry_of(source: External, number: int, tag: bytes) -> ProviderSource:
 class ProviderSources(StoreRecords):
     """Reads and writes the sources of providers. Raises: StoreUnavailable from every method."""
 
+    def list_providers(self) -> set[str]:
+        """Return the names of all providers that ever reported something; it scans the keys of the store."""
+        pages = self._link.scan_nodes(self.keys.provider("*", "state"))
+        return {self.keys.split(key)[0].decode().removeprefix("provider:") for page in pages for key in page}
+
     def next_number(self, provider: str) -> int:
         return int(self._link.run(NUMBER, [self.keys.provider(provider, "state")], []))
 
