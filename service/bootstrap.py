@@ -227,15 +227,7 @@ class Service(UseCases):
         self.alerts = Alerts(catalogue, processor, self.alert_flags, self.grant_ends, self.snapshots)
         self.maintenance = _maintenance(self)
         metrics.state.declare_providers(tuple(catalogue.providers))
-        self.state_metrics = StateMetrics(
-            store,
-            metrics.state,
-            self.audit,
-            self.imports,
-            self.approval_workflow,
-            snapshots=self.snapshots,
-            clock=clock,
-        )
+        self.state_metrics = _state_metrics(self)
         self.background_tasks = BackgroundTasks(
             [
                 lambda: processor.finish_postponed(clock()),
@@ -419,6 +411,18 @@ def _maintenance(service: Service) -> Maintenance:
         ),
         passes=service.passes,
         grant_ends=service.grant_ends,
+        clock=service.clock,
+    )
+
+
+def _state_metrics(service: Service) -> StateMetrics:
+    return StateMetrics(
+        service.store,
+        service.metrics.state,
+        service.audit,
+        service.imports,
+        service.approval_workflow,
+        snapshots=service.snapshots,
         clock=service.clock,
     )
 
