@@ -257,7 +257,7 @@ def read_list_page(kind: ListKind, limit: int, **given: str | float | None) -> p
     """Return the page of a list that options ask for, moments in epoch seconds; a wrong option is a usage error."""
     named = {name: value if isinstance(value, str) else times.write_time(value) for name, value in given.items()}
     try:
-        return paging.read_page(kind.name, named, kind.filters, usual=limit)
+        return kind.read_page(named, limit)
     except InvalidFields as error:
         raise click.UsageError(
             "; ".join(f"--{field.replace('_', '-')} {message}" for field, message in error.errors)

@@ -18,7 +18,7 @@ from service.entrypoints.http.inputs import wrong_names
 from service.entrypoints.http.routes import Parameter, query
 from service.entrypoints.responses.fields import ResponseSchema
 from service.entrypoints.responses.lists import ListKind
-from service.entrypoints.responses.paging import Page, read_page
+from service.entrypoints.responses.paging import Page
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Characters with which a formula begins in a spreadsheet."""
@@ -58,7 +58,7 @@ def requested_page(kind: ListKind) -> Page:
     wrong = wrong_names(("limit", "after", *kind.filters))
     named = {name for name, _ in wrong}
     given = {name: value for name, value in request.args.items() if name not in named}
-    return read_page(kind.name, given, kind.filters, wrong=wrong)
+    return kind.read_page(given, wrong=wrong)
 
 
 def respond(kind: ListKind, service: Service) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
@@ -16,7 +16,17 @@ from service.domain.sources import SourceType, Standing
 from service.domain.times import read_time
 from service.entrypoints.responses.administration import AuditRecordOut, KeyOut, write_approval
 from service.entrypoints.responses.fields import JsonObject, ResponseSchema, schema_of
-from service.entrypoints.responses.paging import FOREIGN_CURSOR, Filters, ListFilter, Listing, Page, cursor, cut
+from service.entrypoints.responses.paging import (
+    FOREIGN_CURSOR,
+    USUAL,
+    ListFilter,
+    Listing,
+    Page,
+    cursor,
+    cut,
+    place_in,
+    read_limit,
+)
 from service.entrypoints.responses.readers import GRANT_STATUSES, GrantOut, ListedReaderOut, write_grant
 from service.entrypoints.responses.reporting import ComparisonOut
 from service.entrypoints.responses.story_passes import write_pass
@@ -37,8 +47,34 @@ class ListKind:
     name: str
     find: Callable[[Service, Page], Found]
     columns: tuple[str, ...]
-    filters: Filters = field(default_factory=dict)
+    filters: Mapping[str, ListFilter] = field(default_factory=dict)
     place: str = r".*"
+
+    def read_page(
+        self, given: Mapping[str, str | None], limit: int = USUAL, wrong: Iterable[tuple[str, str]] = ()
+    ) -> Page:
+        """Return the page that these parameters ask for; others than the list's own are ignored.
+
+        `limit`: how many items, where no parameter says so. `wrong`: what is already known to be wrong.
+        Raises: `InvalidFields` with all of it.
+        """
+        errors, after = list(wrong), None
+        found: dict[str, Any] = {}
+        for name, value in given.items():
+            try:
+                if value is None:
+                    continue
+                if name == "limit":
+                    limit = read_limit(value)
+                elif name == "after":
+                    after = place_in(value, self.name)
+                elif name in self.filters:
+                    found[name] = self.filters[name].read(value)
+            except ValueError as error:
+                errors.append((name, str(error)))
+        if errors:
+            raise InvalidFields(errors)
+        return Page(limit, after, found)
 
     def load(self, service: Service, page: Page) -> Listing:
         """Return a page of the list. Raises: `InvalidFields`."""

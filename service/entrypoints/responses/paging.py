@@ -7,12 +7,10 @@ is refused.
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
-
-from service.domain.errors import InvalidFields
 
 MOST = 100
 USUAL = 50
@@ -28,9 +26,6 @@ class ListFilter(NamedTuple):
     read: Callable[[str], Any]
     """`ValueError` says what is wrong with a value."""
     schema: Mapping[str, Any] = MappingProxyType({"type": "string"})
-
-
-Filters = Mapping[str, ListFilter]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,38 +49,8 @@ class Listing:
         return {"items": self.items, "next": self.next}
 
 
-def read_page(
-    name: str,
-    given: Mapping[str, str | None],
-    filters: Filters = MappingProxyType({}),
-    *,
-    usual: int = USUAL,
-    wrong: Iterable[tuple[str, str]] = (),
-) -> Page:
-    """Return the page of the list `name` that these parameters ask for; others than its own are ignored.
-
-    `wrong`: what is already known to be wrong. Raises: `InvalidFields` with all of it.
-    """
-    errors, limit, after = list(wrong), usual, None
-    found: dict[str, Any] = {}
-    for field_name, value in given.items():
-        try:
-            if value is None:
-                continue
-            if field_name == "limit":
-                limit = _read_limit(value)
-            elif field_name == "after":
-                after = _place_in(value, name)
-            elif field_name in filters:
-                found[field_name] = filters[field_name].read(value)
-        except ValueError as error:
-            errors.append((field_name, str(error)))
-    if errors:
-        raise InvalidFields(errors)
-    return Page(limit, after, found)
-
-
-def _read_limit(text: str) -> int:
+def read_limit(text: str) -> int:
+    """Return a `limit`. Raises: `ValueError`."""
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MOST):
         raise ValueError(f"must be a whole number from 1 to {MOST}")
     return int(text)
@@ -96,7 +61,8 @@ def cursor(name: str, place: str | int | None) -> str | None:
     return None if place is None else urlsafe_b64encode(f"{name}:{place}".encode()).rstrip(b"=").decode()
 
 
-def _place_in(text: str, name: str) -> str:
+def place_in(text: str, name: str) -> str:
+    """Return the place that an `after` of the list `name` stands for. Raises: `ValueError`."""
     try:
         plain = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)).decode()
     except ValueError:

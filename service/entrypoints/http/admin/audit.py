@@ -19,7 +19,7 @@ def register(context: PageContext) -> None:
 
     @context.page("GET /audit", "viewer")
     def audit() -> Response:
-        page = requested_page(AUDIT)
+        page = requested_page(context, AUDIT)
         found = AUDIT.load(service, page)
         return render(
             "audit.html",
@@ -33,5 +33,5 @@ def register(context: PageContext) -> None:
 
     @context.page("GET /audit.csv", "viewer")
     def audit_csv() -> Response:
-        found = AUDIT.load(service, requested_page(AUDIT, limit=100))
+        found = AUDIT.load(service, requested_page(context, AUDIT, limit=100))
         return csv_file(AUDIT.columns, found.items, AUDIT.name, found.next)

@@ -19,7 +19,7 @@ def register(context: PageContext) -> None:
 
     @context.page("GET /comparisons", "viewer")
     def comparisons() -> Response:
-        found, points = COMPARISONS.load(service, requested_page(COMPARISONS)), compared_days()
+        found, points = COMPARISONS.load(service, requested_page(context, COMPARISONS)), compared_days()
         return render(
             "comparisons.html",
             summary=summarize(points),

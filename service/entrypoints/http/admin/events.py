@@ -16,7 +16,7 @@ def register(context: PageContext) -> None:
 
     @context.page("GET /events", "viewer")
     def events() -> Response:
-        page = requested_page(EVENTS)
+        page = requested_page(context, EVENTS)
         is_failed_only = "state" in page.filters
         found = EVENTS.load(service, page)
         return render("events.html", events=found.items, following=found.next, is_failed_only=is_failed_only)

@@ -23,15 +23,15 @@ def register(context: PageContext) -> None:
     @context.page("GET /why", "viewer")
     def check_access() -> Response:
         reader = reader_id(request.args.get("id"))
-        now = context.now
-        at = read_time(query_field("at"), query_field("zone"), catalogue.zone, "at", now)
+        at = read_time(context, "at", query_field("at"), query_field("zone"))
         tier, story = query_field("tier"), query_field("story") or ""
         if tier is not None and tier not in catalogue.tiers:
             raise InvalidFields([("tier", "is not a tier of the configuration")])
         try:
-            return show(explanations.explain_access(reader, story, at, now, tier=tier, verified=verified()), reader)
+            found = explanations.explain_access(reader, story, at, context.now, tier=tier, verified=verified())
         except UnknownStory as unknown:
             return render_answer(reader, story=unknown.story, unknown=problem_of(unknown).detail)
+        return show(found, reader)
 
     @context.page("GET /decision", "viewer")
     def decision() -> Response:

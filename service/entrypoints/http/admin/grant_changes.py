@@ -10,19 +10,16 @@ from typing import Any
 
 from flask import Response, request, url_for
 
-from service.domain import times
 from service.domain.errors import DomainError, InvalidFields
-from service.domain.times import write_time
+from service.domain.times import read_time, write_time
 from service.entrypoints.http import guards, idempotency
 from service.entrypoints.http.admin.page_context import Outcome, PageContext, refusal_of, render, submit_once
-from service.entrypoints.http.admin.request_inputs import form_field, read_expiry, required_reason
-from service.entrypoints.http.admin.request_inputs import read_time as read_form_time
+from service.entrypoints.http.admin.request_inputs import form_field, read_expiry, requested_page, required_reason
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.grant_changes import choose_grants
 from service.entrypoints.responses.imports import write_dry_run
 from service.entrypoints.responses.labels import APPROVAL_REQUESTED
 from service.entrypoints.responses.lists import GRANT_TABLE
-from service.entrypoints.responses.paging import read_page
 from service.use_cases.grants.imports.grant_change_kind import GRANT_CHANGES, GrantChangeEntry, WantedChange
 from service.use_cases.imports.bulk_imports import PendingImport
 from service.use_cases.imports.csv_file import ImportSheet
@@ -36,7 +33,8 @@ def register(context: PageContext) -> None:
     @context.page("POST /grants/change", "granter")
     def change_grants() -> Response:
         try:
-            change, filters, ids = _wanted(context), _filters(context), request.form.getlist("grant")
+            change, ids = _wanted(context), request.form.getlist("grant")
+            filters = requested_page(context, GRANT_TABLE, field=lambda name: form_field(f"f.{name}")).filters
             if not ids and form_field("all") is None:
                 raise InvalidFields([("grants", "tick at least one grant, or choose all that match the filters")])
             sheet = choose_grants(service, change, filters, None if form_field("all") else ids, context.now)
@@ -76,15 +74,8 @@ def _wanted(context: PageContext) -> WantedChange:
     required_reason()
     if form_field("ends") == "revoke":
         return WantedChange(None, revoke=True)
-    until = read_expiry(context.now, context.catalogue.zone)
-    return WantedChange(None if until is None else int(times.read_time(until)), revoke=False)
-
-
-def _filters(context: PageContext) -> dict[str, Any]:
-    given = {name: form_field(f"f.{name}") for name in GRANT_TABLE.filters}
-    before = read_form_time(given["ends_before"], None, context.catalogue.zone, "ends_before", context.now)
-    given["ends_before"] = write_time(before)
-    return dict(read_page(GRANT_TABLE.name, given, GRANT_TABLE.filters).filters)
+    until = read_expiry(context)
+    return WantedChange(None if until is None else int(read_time(until)), revoke=False)
 
 
 def _kept(**replaced: str) -> list[tuple[str, str]]:

@@ -29,7 +29,7 @@ def register(context: PageContext) -> None:
 
     @context.page("GET /passes", "viewer")
     def passes(problem: Problem | None = None) -> Response:
-        found = PASSES.load(service, requested_page(PASSES))
+        found = PASSES.load(service, requested_page(context, PASSES))
         return render(
             "passes.html",
             passes=found.items,
@@ -52,7 +52,7 @@ def register(context: PageContext) -> None:
             "story": form_field("story"),
             # 18 digits are refused as too large, like any longer number, which Python might refuse to convert.
             "openings": int(openings[:18]) if openings.isascii() and openings.isdigit() else openings,
-            "until": read_expiry(context.now, catalogue.zone),
+            "until": read_expiry(context),
             "reason": request.form.get("reason", ""),
         }
         data, token = check(PassIn, body), idempotency.token()

@@ -64,7 +64,7 @@ def register(context: PageContext) -> None:
     def reader() -> Response:
         if query_field("id") is None:
             return see_other(url_for("readers"))
-        at = read_time(query_field("at"), query_field("zone"), context.catalogue.zone, "at", context.now)
+        at = read_time(context, "at", query_field("at"), query_field("zone"))
         name = reader_id(request.args.get("id"))
         if at is None and not is_known(context, name):
             return _render_unknown(context, name)
@@ -106,7 +106,7 @@ def _reader_form(
 
 
 def _register_grants(context: PageContext) -> None:
-    grants, catalogue = context.service.grant_changes, context.catalogue
+    grants = context.service.grant_changes
 
     @_reader_form(context, "grant", "granter")
     def grant(reader: str) -> str:
@@ -115,7 +115,7 @@ def _register_grants(context: PageContext) -> None:
         if kind not in ("plan", "feature"):
             raise InvalidFields([("what", "choose a plan or a feature")])
         body: dict[str, Any] = {"plan": what} if kind == "plan" else {"features": [what]}
-        body |= {"until": read_expiry(now, catalogue.zone), "reason": request.form.get("reason", "")}
+        body |= {"until": read_expiry(context), "reason": request.form.get("reason", "")}
         wanted = to_grant_request(check(GrantIn, body), now)
         if form_field("sure") is None and not is_known(context, reader):
             raise InvalidFields([("reader", "is not known yet. Check the ID, and tick the box to grant anyway")])
@@ -125,7 +125,7 @@ def _register_grants(context: PageContext) -> None:
     @_reader_form(context, "extend", "granter")
     def extend(reader: str) -> str:
         now = context.now
-        body = {"until": read_expiry(now, catalogue.zone), "reason": request.form.get("reason", "")}
+        body = {"until": read_expiry(context), "reason": request.form.get("reason", "")}
         data = check(GrantChangeIn, body)
         done = grants.change(reader, form_field("grant") or "", data["until"], data["reason"], guards.actor(), now)
         return APPROVAL_REQUESTED if isinstance(done, Approval) else "Expiry date changed."

@@ -7,19 +7,11 @@ from typing import Any
 
 from flask import Response, request
 
-from service.domain.times import write_time
 from service.entrypoints.http.admin.page_context import PageContext, render
-from service.entrypoints.http.admin.request_inputs import (
-    EXPIRIES,
-    PAGE_SIZE,
-    filters_in_address,
-    query_field,
-    read_time,
-)
+from service.entrypoints.http.admin.request_inputs import EXPIRIES, filters_in_address, requested_page
 from service.entrypoints.http.lists import csv_file
 from service.entrypoints.responses.labels import SOURCES, STANDINGS, STATES
 from service.entrypoints.responses.lists import GRANT_TABLE, GRANTS_BY_END, READERS, READERS_BY_END, ListKind
-from service.entrypoints.responses.paging import Page, read_page
 from service.entrypoints.responses.readers import GRANT_STATUSES
 
 CHANGE_ENDS = (*EXPIRIES, ("revoke", "now: revoke them"))
@@ -28,7 +20,8 @@ CHANGE_ENDS = (*EXPIRIES, ("revoke", "now: revoke them"))
 
 def register(context: PageContext) -> None:
     """Add both tables, and their files."""
-    service, plans = context.service, context.catalogue.plans
+    service = context.service
+    plans = [(plan.id, plan.name) for plan in context.catalogue.plans.values()]
 
     @context.page("GET /readers/table", "viewer")
     def reader_table() -> Response:
@@ -48,13 +41,12 @@ def register(context: PageContext) -> None:
         return _csv(_grant_kind())
 
     def _table(kind: ListKind, template: str, **values: Any) -> Response:
-        page = _requested(context, kind, PAGE_SIZE)
-        found = kind.load(service, page)
+        found = kind.load(service, requested_page(context, kind))
         typed = {name: value for name, value in filters_in_address().items() if name in (*kind.filters, "sort")}
         return render(template, items=found.items, following=found.next, wanted=typed, plans=plans, **values)
 
     def _csv(kind: ListKind) -> Response:
-        found = kind.load(service, _requested(context, kind, 100))
+        found = kind.load(service, requested_page(context, kind, limit=100))
         return csv_file(kind.columns, found.items, kind.name, found.next)
 
 
@@ -64,14 +56,6 @@ def _reader_kind() -> ListKind:
 
 def _grant_kind() -> ListKind:
     return GRANTS_BY_END if request.args.get("sort") == "end" else GRANT_TABLE
-
-
-def _requested(context: PageContext, kind: ListKind, limit: int) -> Page:
-    """Return the page that the address asks for."""
-    given = {name: query_field(name) for name in (*kind.filters, "after")}
-    before = read_time(given["ends_before"], None, context.catalogue.zone, "ends_before", context.now)
-    given["ends_before"] = write_time(before)
-    return read_page(kind.name, given, kind.filters, usual=limit)
 
 
 def after_this_month(now: float, zone: tzinfo) -> str:

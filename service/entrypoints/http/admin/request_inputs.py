@@ -15,9 +15,10 @@ from service.domain.catalogue import DAY
 from service.domain.errors import InvalidFields
 from service.domain.times import write_time
 from service.domain.typed_times import read_typed_time
+from service.entrypoints.http.admin.page_context import PageContext
 from service.entrypoints.responses.fields import ReasonIn, ReasonMaybeIn, check, read_field
 from service.entrypoints.responses.lists import ListKind
-from service.entrypoints.responses.paging import Page, read_page
+from service.entrypoints.responses.paging import Page
 
 EXPIRIES = (
     ("7", "in 7 days"),
@@ -76,11 +77,14 @@ def reader_id(value: str | None, field: str = "reader") -> str:
     return checked_id(value, field, ids.read_reader)
 
 
-def requested_page(kind: ListKind, limit: int = PAGE_SIZE) -> Page:
-    """Return the part of a list that the address asks for; ignore other parameters. Raises: `InvalidFields`."""
-    return read_page(
-        kind.name, {name: query_field(name) for name in (*kind.filters, "after")}, kind.filters, usual=limit
-    )
+def requested_page(
+    context: PageContext, kind: ListKind, limit: int = PAGE_SIZE, field: Callable[[str], str | None] = query_field
+) -> Page:
+    """Return the part of a list that the address, or a form, asks for; ignore other fields. Raises: `InvalidFields`."""
+    given = {name: field(name) for name in (*kind.filters, "after")}
+    if typed := given.get("ends_before"):
+        given["ends_before"] = write_time(read_time(context, "ends_before", typed))
+    return kind.read_page(given, limit)
 
 
 def filters_in_address() -> dict[str, str]:
@@ -88,7 +92,7 @@ def filters_in_address() -> dict[str, str]:
     return {name: value for name, value in request.args.items() if name != "after" and value}
 
 
-def read_expiry(now: float, site_zone: tzinfo) -> str | None:
+def read_expiry(context: PageContext) -> str | None:
     """Return the expiry that a form chose, as the API writes times; `None` for never. Raises: `InvalidFields`."""
     chosen = request.form.get("ends", "")
     if chosen == "never":
@@ -98,17 +102,17 @@ def read_expiry(now: float, site_zone: tzinfo) -> str | None:
         if not typed:
             raise InvalidFields([("until", "choose the date on which it expires")])
         if ":" in typed:
-            return write_time(read_time(typed, request.form.get("zone"), site_zone, "until", now))
+            return write_time(read_time(context, "until", typed, request.form.get("zone")))
         try:
-            return write_time(read_typed_time(typed, now, site_zone, is_end=True))
+            return write_time(read_typed_time(typed, context.now, context.catalogue.zone, is_end=True))
         except ValueError as error:
             raise InvalidFields([("until", str(error))]) from None
     if chosen not in dict(EXPIRIES):
         raise InvalidFields([("until", "choose when it expires")])
-    return write_time(now + int(chosen) * DAY)
+    return write_time(context.now + int(chosen) * DAY)
 
 
-def read_time(typed: str | None, zone: str | None, site_zone: tzinfo, field: str, now: float) -> float | None:
+def read_time(context: PageContext, field: str, typed: str | None, zone: str | None = None) -> float | None:
     """Return a typed moment in epoch seconds; `None` if it is empty.
 
     A date is its start at the site, and a span counts from now. A time without an offset is in the browser's `zone`, or in
@@ -117,11 +121,11 @@ def read_time(typed: str | None, zone: str | None, site_zone: tzinfo, field: str
     Raises:
         InvalidFields: names `field` if this is no moment.
     """
-    text = (typed or "").strip()
+    text, site_zone = (typed or "").strip(), context.catalogue.zone
     if not text:
         return None
     with suppress(ValueError):
-        return read_typed_time(text, now, site_zone, is_end=False)
+        return read_typed_time(text, context.now, site_zone, is_end=False)
     try:
         found = datetime.fromisoformat(text)
         aware = found if found.tzinfo is not None else found.replace(tzinfo=_find_zone(zone, site_zone))

@@ -22,7 +22,6 @@ from service.entrypoints.responses.fields import JsonObject, ReasonIn
 from service.entrypoints.responses.grant_changes import choose_grants, read_change
 from service.entrypoints.responses.imports import GrantChangesDryRunOut, GrantChangesOut, write_dry_run, write_import
 from service.entrypoints.responses.lists import GRANTS
-from service.entrypoints.responses.paging import read_page
 from service.entrypoints.responses.readers import (
     GrantChangeIn,
     GrantChangesIn,
@@ -98,9 +97,7 @@ def register_changes(routes: ApiRoutes, service: Service) -> None:
 
         Revoked grants stay as they are. It is all or nothing, like an import, and can be undone.
         """
-        filters = read_page(
-            GRANTS.name, {name: request.args.get(name) for name in GRANTS.filters}, GRANTS.filters
-        ).filters
+        filters = GRANTS.read_page({name: request.args.get(name) for name in GRANTS.filters}).filters
         now, pace, change = service.clock(), Pace(), read_change(data)
         sheet, about = choose_grants(service, change, filters, data.get("grants"), now), change.about()
         if dry_run:
