@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache, partial
-from hashlib import sha256
 from typing import Any
 
 from flask import Response, current_app, jsonify, render_template, request
@@ -61,39 +60,28 @@ DESCRIPTION_KEPT = 300
 DOCS_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none'"}
 
 
-class _Page:
-    """A page that stays the same while the process lives."""
-
-    def __init__(self, text: str, content_type: str) -> None:
-        self._body = text.encode()
-        self._content_type = content_type
-        self._etag = sha256(self._body).hexdigest()[:32]
-
-    def response(self, headers: Mapping[str, str] | None = None) -> Response:
-        """Return the page, or 304 if the request's `If-None-Match` has its ETag."""
-        answer = Response(self._body, content_type=self._content_type, headers=headers)
-        answer.headers["Cache-Control"] = f"public, max-age={DESCRIPTION_KEPT}"
-        answer.set_etag(self._etag)
-        answer.make_conditional(request)
-        return answer
-
-
-def _docs(spec: dict[str, Any]) -> str:
-    return render_template("docs.html", spec=spec, pretty=partial(json.dumps, indent=2, ensure_ascii=False))
+def _cached_page(body: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a page that stays the same while the process lives, or 304 if the request's `If-None-Match` has its ETag."""
+    answer = Response(body, content_type=content_type, headers=headers)
+    answer.headers["Cache-Control"] = f"public, max-age={DESCRIPTION_KEPT}"
+    answer.add_etag()
+    answer.make_conditional(request)
+    return answer
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
     """Add the routes that take no key."""
     _register_home(routes, service)
 
+    # A page takes tens of milliseconds of a core, and needs no key: each is rendered once.
     @cache
     def description() -> dict[str, Any]:
         return describe_api(routes.app, f"{service.settings.catalogue.site_name}: paywall")
 
-    # A page takes tens of milliseconds of a core, and needs no key: each is rendered once.
-    openapi_page = cache(lambda: _Page(current_app.json.dumps(description()), "application/json"))
-    docs_page = cache(lambda: _Page(_docs(description()), "text/html; charset=utf-8"))
-    style_page = cache(lambda: _Page(render_template("docs.css"), "text/css; charset=utf-8"))
+    pretty = partial(json.dumps, indent=2, ensure_ascii=False)
+    openapi_page = cache(lambda: current_app.json.dumps(description()).encode())
+    docs_page = cache(lambda: render_template("docs.html", spec=description(), pretty=pretty).encode())
+    style_page = cache(lambda: render_template("docs.css").encode())
 
     @routes.add("GET /healthz", None, StatusOut)
     def healthz() -> JsonObject:
@@ -115,16 +103,16 @@ def register(routes: ApiRoutes, service: Service) -> None:
     @routes.add("GET /openapi.json", None, {200: ANY_JSON})
     def openapi() -> Response:
         """Return this description."""
-        return openapi_page().response()
+        return _cached_page(openapi_page(), "application/json")
 
     @routes.add("GET /docs", None, {200: HTML})
     def docs() -> Response:
         """Show this description as a page."""
-        return docs_page().response(DOCS_HEADERS)
+        return _cached_page(docs_page(), "text/html; charset=utf-8", DOCS_HEADERS)
 
     @routes.add("GET /docs.css", None, {})
     def docs_style() -> Response:
-        return style_page().response()
+        return _cached_page(style_page(), "text/css; charset=utf-8")
 
     @routes.add("GET /.well-known/jwks.json", None, JwksOut, refuses=(503,))
     def jwks() -> Response:
