@@ -1,8 +1,14 @@
-"""The words that the staff pages show for the service's codes. A code without a label is shown as it is."""
+"""The words that the staff pages show for the service's codes. A code without a label is shown by its own name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+
+def label(table: Mapping[str, str], code: object) -> str:
+    """Return the label that a table has for a code; without one, the code in words."""
+    return table.get(str(code), str(code).replace("_", " ").capitalize())
+
 
 REASONS: Mapping[str, str] = {
     "free": "Free for everyone",
@@ -130,52 +136,24 @@ VERDICTS: Mapping[str, str] = {
 """Verdict of a step → the answer to its question."""
 
 FIELDS: Mapping[str, str] = {
-    "tier": "Tier",
     "requires": "Required feature (any of)",
     "sign_in": "Opens for signed-in readers",
     "open_parts": "Parts free for everyone",
     "parts": "Requested parts",
     "held": "Entitlements",
-    "source": "Source",
-    "plan": "Plan",
     "until": "Expires",
-    "meter": "Meter",
     "limit": "Free stories",
     "used": "Read so far",
     "used_at_most": "Read by then, at most",
-    "already_counted": "Already counted",
     "counted": "Counted now",
     "resets_at": "Resets",
     "known_features": "Cached features",
     "id": "ID",
-    "features": "Features",
     "from": "Starts",
-    "status": "Status",
-    "reader": "Reader",
-    "role": "Role",
-    "story": "Story",
     "openings": "Maximum uses",
-    "subscription": "Subscription",
-    "since": "Since",
-    "rows": "Rows",
-    "new": "New",
-    "extended": "Extended",
-    "changed": "Changed",
-    "ended": "Ended",
-    "revoked": "Revoked",
-    "unchanged": "Unchanged",
-    "skipped": "Skipped",
-    "grants": "Grants",
-    "links": "Links",
-    "seats": "Seats",
-    "format": "Format",
-    "provider": "Provider",
-    "import": "Import",
     "kind": "Request",
-    "grant": "Grant",
-    "approval": "Approval",
-    "state": "State",
 }
+"""Fields of explanations, requests and audit records whose label is not their own name."""
 
 TYPED_FIELDS: Mapping[str, str] = {
     "reason": "Reason",

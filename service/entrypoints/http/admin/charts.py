@@ -15,7 +15,7 @@ from service.entrypoints.http.admin import svg
 from service.entrypoints.http.admin.colors import CONVERSION, OTHER, OUTCOMES, delivery_color, plan_color
 from service.entrypoints.http.admin.formatting import format_number
 from service.entrypoints.http.admin.svg import Series
-from service.entrypoints.responses.labels import REASONS, STATES
+from service.entrypoints.responses.labels import REASONS, STATES, label
 from service.use_cases.reporting.statistics import Point, by_week, conversion, sum_checks
 
 MOST_DAYS_DRAWN = 92
@@ -159,7 +159,7 @@ def _webhooks_chart(points: Sequence[Point], axis: _Axis) -> Chart:
     totals = sum((Counter(point.webhooks) for point in points), Counter[str]())
     series = [
         Series(
-            STATES.get(status, status.replace("_", " ").capitalize()),
+            label(STATES, status),
             [sum(point.webhooks.get(status, 0) for point in days) for days in axis.parts],
             delivery_color(status),
         )

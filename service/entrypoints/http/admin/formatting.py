@@ -11,7 +11,7 @@ import re
 import unicodedata
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_urlsafe
@@ -92,7 +92,7 @@ def _register_filters(context: PageContext) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters |= {"time": format_time, "text": format_text, "number": format_number, "value": format_value}
     for name, table in labels.TABLES.items():
-        app.template_filter(name)(lambda code, table=table: table.get(code, str(code).replace("_", " ")))
+        app.template_filter(name)(partial(labels.label, table))
 
     dashboard = "https://dashboard.stripe.com/" + ("" if catalogue.livemode else "test/")
 
@@ -193,7 +193,7 @@ def format_value(value: Any, name: str = "") -> Markup:
     if value is None or value == []:
         return Markup('<span class="quiet">{}</span>').format("no expiry" if name == "until" else "none")
     if name in _LABELED_VALUES:
-        return format_text(_LABELED_VALUES[name].get(str(value), str(value)))
+        return format_text(labels.label(_LABELED_VALUES[name], value))
     if isinstance(value, bool):
         return escape("yes" if value else "no")
     if isinstance(value, str) and _TIME.fullmatch(value):

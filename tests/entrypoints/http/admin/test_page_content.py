@@ -16,7 +16,6 @@ from service.adapters.redis.readers import source_codec
 from service.adapters.stripe.webhook import Envelope
 from service.domain.catalogue import DAY
 from service.domain.sources import Subscription
-from service.entrypoints.responses.labels import FIELDS
 from service.use_cases.subscriptions.catch_up import CatchUpResult
 from service.use_cases.takeover.export_file import read_export
 from service.use_cases.takeover.formats import FORMATS
@@ -175,11 +174,6 @@ def test_pending_approval_is_shown_in_words(staff: MakeStaff, admin_app: InProce
     assert "Access granted" not in page
     assert "Expires no expiry" in page
     wait_until(lambda: "Request Grant access" in plain(ann.get("/audit")))
-
-
-def test_each_count_of_an_import_has_a_label(admin_app: InProcessApp) -> None:
-    counts = {name for kind in admin_app.service.imports.kinds.values() for name in kind.results}
-    assert counts <= FIELDS.keys()
 
 
 def test_reader_page_at_another_time_is_labeled(staff: MakeStaff, admin_app: InProcessApp) -> None:
