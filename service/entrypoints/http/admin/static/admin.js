@@ -20,7 +20,7 @@
   settle(document);
   document.addEventListener("htmx:load", (event) => settle(event.detail.elt));
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest("input, select, textarea, [contenteditable]");
+    const typing = event.target.closest("input, select");
     if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
       const find = document.getElementById("find");
       if (find) { event.preventDefault(); find.focus(); find.select(); }
