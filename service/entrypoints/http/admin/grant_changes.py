@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, request, url_for
+from flask import Response, request
 
 from service.domain.errors import DomainError, InvalidFields
 from service.domain.times import read_time, write_time
 from service.entrypoints.http import guards, idempotency
+from service.entrypoints.http.admin.imports import outcome_of
 from service.entrypoints.http.admin.page_context import Outcome, PageContext, refusal_of, render, submit_once
 from service.entrypoints.http.admin.request_inputs import form_field, read_expiry, requested_page, required_reason
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.grant_changes import choose_grants
 from service.entrypoints.responses.imports import write_dry_run
-from service.entrypoints.responses.labels import APPROVAL_REQUESTED
 from service.entrypoints.responses.lists import GRANT_TABLE
 from service.use_cases.grants.imports.grant_change_kind import GRANT_CHANGES, GrantChangeEntry, WantedChange
-from service.use_cases.imports.bulk_imports import PendingImport
 from service.use_cases.imports.csv_file import ImportSheet
 from service.use_cases.imports.pacing import Pace
 
@@ -64,9 +63,7 @@ def register(context: PageContext) -> None:
         done = service.imports.submit(
             GRANT_CHANGES, sheet, actor, context.now, Pace(), named=named, reason=reason, **change.about()
         )
-        if isinstance(done, PendingImport):
-            return APPROVAL_REQUESTED, url_for("import_progress", id=done.manifest.id)
-        return "The change has started.", url_for("import_progress", id=done.id)
+        return outcome_of(done, "The change has started.")
 
 
 def _wanted(context: PageContext) -> WantedChange:

@@ -146,9 +146,14 @@ def _register_upload(context: PageContext) -> None:
     def start_import(kind: str, body: bytes) -> Outcome:
         chosen, now, pace = kinds[kind], context.now, Pace()
         done = _submit(context, chosen, chosen.read(body, now, pace), pace)
-        if isinstance(done, PendingImport):
-            return APPROVAL_REQUESTED, url_for("import_progress", id=done.manifest.id)
-        return "The import has started.", url_for("import_progress", id=done.id)
+        return outcome_of(done, "The import has started.")
+
+
+def outcome_of(done: ImportManifest | PendingImport, message: str) -> Outcome:
+    """Return the message after a submitted import, and the page with its progress."""
+    if isinstance(done, PendingImport):
+        return APPROVAL_REQUESTED, url_for("import_progress", id=done.manifest.id)
+    return message, url_for("import_progress", id=done.id)
 
 
 def _dry_run(

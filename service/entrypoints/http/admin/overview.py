@@ -11,7 +11,7 @@ from flask import Response, abort, url_for
 from service.adapters.redis.reporting.usage_counts import DAYS_KEPT
 from service.domain.errors import InvalidFields
 from service.entrypoints.http.admin.charts import Chart, editor_charts, percent
-from service.entrypoints.http.admin.page_context import PageContext, reader_url, render
+from service.entrypoints.http.admin.page_context import PageContext, render
 from service.entrypoints.http.admin.reader_tables import after_this_month
 from service.entrypoints.http.admin.request_inputs import query_field
 from service.entrypoints.http.admin.tiles import number_tiles
@@ -120,7 +120,7 @@ def _view(alert: Alert, livemode: bool) -> dict[str, Any]:
 
 def _example_url(alert: Alert, example: Example) -> str | None:
     if example.reader is not None:
-        return reader_url(example.reader)
+        return url_for("reader", id=example.reader)
     if alert.kind == "dead_letters":
         return url_for("event", id=example.id)
     if alert.kind == "unknown_prices":  # The buyer, who may need access until a plan has the price.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from flask import Flask, Response, g, make_response, redirect, render_template, request, url_for
+from flask import Flask, Response, g, make_response, redirect, render_template, request
 
 from service.adapters.redis.staff.idempotency import IdempotencyStore
 from service.bootstrap import Service
@@ -166,11 +166,6 @@ def delete_cookie(answer: Response, name: str, *, path: str = "/admin") -> None:
     """Delete a cookie under both of its names."""
     answer.delete_cookie(HOST_PREFIX + name, path="/", secure=True, httponly=True, samesite="Lax")
     answer.delete_cookie(name, path=path)
-
-
-def reader_url(reader: str) -> str:
-    """Return the address of a reader's page."""
-    return url_for("reader", id=reader)
 
 
 def submit_once(context: PageContext, work: Callable[[], Outcome]) -> Response:

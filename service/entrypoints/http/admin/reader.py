@@ -19,7 +19,7 @@ from service.domain.errors import InvalidFields, ListsNotReady
 from service.domain.roles import Role
 from service.domain.times import write_time
 from service.entrypoints.http import guards, idempotency
-from service.entrypoints.http.admin.page_context import Outcome, PageContext, reader_url, refusal_of, render, see_other
+from service.entrypoints.http.admin.page_context import Outcome, PageContext, refusal_of, render, see_other
 from service.entrypoints.http.admin.reader_summary import gives_something, summarize
 from service.entrypoints.http.admin.request_inputs import (
     EXPIRIES,
@@ -98,7 +98,7 @@ def _reader_form(
         @wraps(work)
         def outcome() -> Outcome:
             reader = reader_id(form_field("id"))
-            return work(reader), reader_url(reader)
+            return work(reader), url_for("reader", id=reader)
 
         return outcome
 
@@ -198,7 +198,7 @@ def _register_merges(context: PageContext) -> None:
         reason = form_field("reason")
         check(MergeIn, {"from": removed, "reason": reason})
         service.subscription_admin.merge_readers(reader, removed, guards.actor(), context.now, reason=reason)
-        return "Readers merged. Both IDs now lead to this reader.", reader_url(reader)
+        return "Readers merged. Both IDs now lead to this reader.", url_for("reader", id=reader)
 
 
 def _register_privacy(context: PageContext) -> None:
@@ -262,8 +262,8 @@ def render_reader(
 def is_known(context: PageContext, reader: str) -> bool:
     """Return whether a reader has a source, a customer, a link, a used meter or an audit record, or was merged or erased."""
     service = context.service
-    profile = ReaderOut.write(service.profiles.load_profile(reader, None, context.now))
-    if profile["sources"] or profile["customers"] or any(meter["used"] for meter in profile["meters"]):
+    profile = service.profiles.load_profile(reader, None, context.now)
+    if profile.sources or profile.customers or any(meter.used for meter in profile.meters):
         return True
     resolved = service.readers.resolve_merged(reader)
     if resolved != reader or service.erased.last_erased_at(reader, resolved):
@@ -300,25 +300,15 @@ def _find_similar(context: PageContext, reader: str) -> list[str]:
 
 
 def _grant_choices(catalogue: Catalogue) -> dict[str, Any]:
-    """Return what the form to grant access offers."""
+    """Return what the form to grant access offers: what `[grants]` allows."""
+    allowed, longest = catalogue.grants.plans, catalogue.grants.longest
+    plans = catalogue.plans.values()
     return {
-        "plans": _grantable_plans(catalogue),
-        "features": [] if catalogue.grants.plans is not None else list(catalogue.features),
-        "expiries": _allowed_expiries(catalogue),
+        "plans": [(plan.id, plan.name) for plan in plans if allowed is None or plan.id in allowed],
+        "features": list(catalogue.features) if allowed is None else [],
+        "expiries": [
+            (value, label)
+            for value, label in EXPIRIES
+            if longest is None or not (value == "never" or (value.isdigit() and int(value) * DAY > longest))
+        ],
     }
-
-
-def _grantable_plans(catalogue: Catalogue) -> list[tuple[str, str]]:
-    """Return ID and name of the plans that `[grants]` lets admins grant."""
-    allowed = catalogue.grants.plans
-    return [(plan.id, plan.name) for plan in catalogue.plans.values() if allowed is None or plan.id in allowed]
-
-
-def _allowed_expiries(catalogue: Catalogue) -> list[tuple[str, str]]:
-    """Return the choices for an expiry without those that are longer than `[grants]` allows."""
-    longest = catalogue.grants.longest
-    return [
-        (value, label)
-        for value, label in EXPIRIES
-        if longest is None or not (value == "never" or (value.isdigit() and int(value) * DAY > longest))
-    ]

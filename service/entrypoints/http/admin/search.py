@@ -16,7 +16,7 @@ from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
 from service.bootstrap import Service
 from service.domain import ids
 from service.domain.errors import UnknownDecision
-from service.entrypoints.http.admin.page_context import PageContext, reader_url, render, see_other
+from service.entrypoints.http.admin.page_context import PageContext, render, see_other
 from service.entrypoints.http.admin.request_inputs import query_field
 
 STRIPE_KINDS = {"cus": "customer", "sub": "subscription", "cs": "session"}
@@ -42,11 +42,11 @@ def register(context: PageContext) -> None:
         query = query_field("q")
         if query is None:
             return render("search.html", query=None)
-        target = _find_target(service, query, context.now)
-        if target is not None:
-            return see_other(target)
         kind = STRIPE_KINDS.get(query.partition("_")[0])
         stored = service.event_processor.objects.load(f"{kind}:{query}") if kind is not None else None
+        target = _find_target(service, query, stored, context.now)
+        if target is not None:
+            return see_other(target)
         is_known = stored is not None and _is_known(service.event_processor.objects, stored)
         error = ids.wrong_reader_id(query)
         return render(
@@ -61,22 +61,20 @@ def register(context: PageContext) -> None:
         )
 
 
-def _find_target(service: Service, query: str, now: float) -> str | None:
-    """Return the address of an ID's page; `None` for an unassigned Stripe object, and for what is not an ID."""
-    prefix = query.partition("_")[0]
+def _find_target(service: Service, query: str, stored: StoredObject | None, now: float) -> str | None:
+    """Return the address of an ID's page; `None` for a Stripe object (`stored`) without an owner, and for what is no ID."""
     for pattern, view in VIEWS:
         if pattern.fullmatch(query):
             return f"{url_for(view)}?{urlencode({'id': query})}"
     if GRANT_ID.fullmatch(query):
         return _grant_target(service.audit_log, query)
-    if prefix in STRIPE_KINDS:
-        owner = service.event_processor.objects.load(f"{STRIPE_KINDS[prefix]}:{query}").owner.reader
-        return reader_url(owner) if owner else None
+    if stored is not None:
+        return url_for("reader", id=stored.owner.reader) if stored.owner.reader else None
     if len(query) > ids.LONGEST_ID:
         with suppress(UnknownDecision):
             service.explainer.explain_decision(query, now)
             return url_for("decision", id=query)
-    return None if ids.wrong_reader_id(query) or UNSUPPORTED_ID.fullmatch(query) else reader_url(query)
+    return None if ids.wrong_reader_id(query) or UNSUPPORTED_ID.fullmatch(query) else url_for("reader", id=query)
 
 
 def _is_known(objects: Objects, stored: StoredObject) -> bool:
@@ -97,4 +95,4 @@ def _grant_target(log: AuditLog, grant: str) -> str:
     """Return the page of a grant's reader, as the audit log names them; else the grant's audit records."""
     found, _ = log.load_page(AuditFilter(target=grant), limit=1, after=None)
     reader = found[0]["reader"] if found else None
-    return reader_url(reader) if reader else url_for("audit", target=grant)
+    return url_for("reader", id=reader) if reader else url_for("audit", target=grant)

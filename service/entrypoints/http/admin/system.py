@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
 
 from flask import Response
 
@@ -52,6 +51,5 @@ def register(context: PageContext) -> None:
         return chart_file(charts(), name)
 
     def charts() -> list[Chart]:
-        today = datetime.fromtimestamp(context.now, context.catalogue.zone).date()
-        period = Period(today - timedelta(days=DEFAULT_DAYS - 1), today)
+        period = Period.last_days(DEFAULT_DAYS, context.catalogue.zone, context.now)
         return system_charts(load_period(service.usage_counters.store, period))
