@@ -27,7 +27,7 @@ from service.adapters.redis.story_passes.passes import PassRequest
 from service.adapters.stripe.webhook import Envelope
 from service.bootstrap import Service
 from service.domain.catalogue import DAY, Catalogue
-from service.entrypoints.cli import context
+from service.entrypoints.cli import session
 from service.use_cases.imports.pacing import retry_while_unavailable
 from service.use_cases.reporting.change_listeners import ObjectChangeListener
 from service.use_cases.subscriptions.event_processor import EventProcessor
@@ -289,17 +289,17 @@ def _passes(month: _Month) -> Iterator[Dated]:
 def fill_with_lookalike(service: Service) -> None:
     """Fill the service's store, and the Stripe look-alike that its settings name, if any, with the month before now."""
     base = service.settings.stripe_api_base
-    with requests.Session() as session:
-        session.trust_env = False  # the look-alike is on this machine, so ignore proxies
+    with requests.Session() as client:
+        client.trust_env = False  # the look-alike is on this machine, so ignore proxies
 
         def add(obj: Object) -> None:
             for each in complete_objects(obj):
                 body = {"object": each, "live": True}
-                session.post(f"{base}/_lookalike/object", json=body, timeout=10).raise_for_status()
+                client.post(f"{base}/_lookalike/object", json=body, timeout=10).raise_for_status()
 
         fill(service, service.clock(), add if base is not None else None)
 
 
 if __name__ == "__main__":
-    with context.service() as service:
+    with session.service() as service:
         fill_with_lookalike(service)

@@ -11,8 +11,8 @@ import orjson
 from service.adapters.redis.audit.chain import Head, parse_head
 from service.adapters.redis.audit.verification import BrokenChain, ChainVerdict
 from service.adapters.redis.client.errors import StoreError
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Invocation, Output
+from service.entrypoints.cli import session
+from service.entrypoints.cli.session import Invocation, Output
 from service.entrypoints.responses.lists import AUDIT
 
 _UNITS = {"h": 3_600, "d": 86_400}

@@ -14,8 +14,8 @@ from service.adapters.crypto import Sealer
 from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.client.errors import EmbeddedStoreError
 from service.domain.errors import StoreUnavailable
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Output
+from service.entrypoints.cli import session
+from service.entrypoints.cli.session import Output
 from service.settings.settings import Settings
 from service.use_cases.operations import backup as backups
 from service.use_cases.operations.backup import BackupSummary, BadBackup, RestoreIncomplete, StoreInUse, StoreNotEmpty

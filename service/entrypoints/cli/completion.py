@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Output
+from service.entrypoints.cli import session
+from service.entrypoints.cli.session import Output
 
 SHELLS = ("bash", "zsh", "fish")
 

@@ -8,8 +8,8 @@ import click
 
 from service.adapters.observability.logs import log
 from service.domain.errors import StoreUnavailable
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Invocation, Output
+from service.entrypoints.cli import session
+from service.entrypoints.cli.session import Invocation, Output
 from service.entrypoints.responses.lists import EVENTS
 from service.entrypoints.responses.stripe_objects import EventOut
 

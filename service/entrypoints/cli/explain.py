@@ -11,8 +11,8 @@ from service.domain.decision import NextStep
 from service.domain.errors import UnknownStory
 from service.domain.reader_sentences import reader_sentence
 from service.domain.times import write_time
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Invocation, Output
+from service.entrypoints.cli import session
+from service.entrypoints.cli.session import Invocation, Output
 from service.entrypoints.responses.access import DecisionOut
 from service.entrypoints.responses.errors import problem_of
 from service.entrypoints.responses.stories import story_text

@@ -10,9 +10,8 @@ import click
 from service.adapters.redis.imports.import_store import GRANT_IMPORT
 from service.adapters.redis.staff.approvals import Approval
 from service.domain.sources import Grant
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli import imports
-from service.entrypoints.cli.context import Invocation, Output
+from service.entrypoints.cli import imports, session
+from service.entrypoints.cli.session import Invocation, Output
 from service.entrypoints.responses.administration import write_approval
 from service.entrypoints.responses.grant_changes import choose_grants, read_change
 from service.entrypoints.responses.lists import GRANTS

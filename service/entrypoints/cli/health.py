@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Invocation, Output
+from service.entrypoints.cli import session
+from service.entrypoints.cli.session import Invocation, Output
 from service.entrypoints.responses.reporting import write_alerts
 
 MARKS = {"good": "ok   ", "note": "note ", "wrong": "WRONG"}

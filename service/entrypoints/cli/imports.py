@@ -14,8 +14,8 @@ import click
 from service.adapters.redis.imports.import_store import ImportManifest
 from service.bootstrap import Service
 from service.domain.errors import StoreUnavailable, UnknownImport, WrongRows
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Invocation, Output
+from service.entrypoints.cli import session
+from service.entrypoints.cli.session import Invocation, Output
 from service.entrypoints.responses.administration import write_submitted_import
 from service.entrypoints.responses.imports import write_dry_run, write_import, write_mistakes
 from service.use_cases.imports.bulk_imports import PendingImport

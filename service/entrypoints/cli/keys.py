@@ -10,8 +10,8 @@ from service.adapters.crypto import key_digest
 from service.adapters.redis.staff.sign_in_links import VALID_FOR, SignInLinks
 from service.domain.roles import ADMIN_ROLES
 from service.domain.times import utc
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Invocation, Output
+from service.entrypoints.cli import session
+from service.entrypoints.cli.session import Invocation, Output
 from service.entrypoints.processes.listening import local_url
 from service.entrypoints.responses.administration import KeyOut
 

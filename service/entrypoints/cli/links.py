@@ -7,9 +7,8 @@ from pathlib import Path
 import click
 
 from service.adapters.redis.stripe_objects.link_imports import LINK_IMPORT
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli import imports
-from service.entrypoints.cli.context import Invocation, Output
+from service.entrypoints.cli import imports, session
+from service.entrypoints.cli.session import Invocation, Output
 from service.use_cases.subscriptions import link_file
 
 

@@ -9,8 +9,8 @@ import click
 from service.bootstrap import Service
 from service.domain.story_passes import StoryPass
 from service.domain.times import write_time
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Invocation, Output
+from service.entrypoints.cli import session
+from service.entrypoints.cli.session import Invocation, Output
 from service.entrypoints.responses.fields import check
 from service.entrypoints.responses.lists import PASSES
 from service.entrypoints.responses.story_passes import PassIn, pass_link, write_pass

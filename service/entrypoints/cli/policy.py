@@ -12,8 +12,8 @@ import click
 import orjson
 
 from service.domain.policy_cases import Difference, find_differences
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Output
+from service.entrypoints.cli import session
+from service.entrypoints.cli.session import Output
 from service.settings.policy_file import read_folder
 from service.settings.policy_test_file import read_cases
 from service.settings.validation import Mistake

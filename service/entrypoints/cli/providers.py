@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli import imports
-from service.entrypoints.cli.context import Invocation, Output
+from service.entrypoints.cli import imports, session
+from service.entrypoints.cli.session import Invocation, Output
 from service.entrypoints.responses.imports import write_snapshot_dry_run
 from service.use_cases.providers import snapshot_file
 from service.use_cases.providers.external_sources import find_provider

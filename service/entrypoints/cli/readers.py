@@ -8,8 +8,8 @@ from typing import Any
 import click
 import orjson
 
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Invocation, Output
+from service.entrypoints.cli import session
+from service.entrypoints.cli.session import Invocation, Output
 from service.entrypoints.responses.lists import READERS
 from service.entrypoints.responses.readers import ErasedOut, ReaderOut, write_reader_export
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Invocation, Output
+from service.entrypoints.cli import session
+from service.entrypoints.cli.session import Invocation, Output
 from service.entrypoints.responses.stripe_objects import GroupOut
 from service.use_cases.subscriptions.subscription_admin import SeatGroup
 

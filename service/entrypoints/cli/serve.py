@@ -11,8 +11,8 @@ import click
 
 from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.client.errors import EmbeddedStoreError
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Output
+from service.entrypoints.cli import session
+from service.entrypoints.cli.session import Output
 from service.entrypoints.processes import supervisor
 from service.entrypoints.processes.listening import CannotServe
 from service.settings.policy_file import read_folder

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from service.domain.errors import UnknownStory
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Invocation, Output
+from service.entrypoints.cli import session
+from service.entrypoints.cli.session import Invocation, Output
 from service.entrypoints.responses.stories import story_text, write_story
 from service.use_cases.access.story_urls import read_story_id
 

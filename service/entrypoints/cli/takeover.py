@@ -13,9 +13,9 @@ import jinja2
 from service.bootstrap import Service
 from service.domain.errors import StripeUnavailable, WrongRows
 from service.domain.ids import escape_invisible
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Invocation, Output
+from service.entrypoints.cli import session
 from service.entrypoints.cli.imports import names_import_if_store_fails
+from service.entrypoints.cli.session import Invocation, Output
 from service.entrypoints.responses.takeover import REASONS, describe_takeover, describe_unmapped, write_takeover
 from service.use_cases.imports.bulk_imports import PendingImport
 from service.use_cases.takeover.export_file import ExportRow, read_export

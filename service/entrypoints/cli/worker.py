@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from service.domain.errors import StripeFailure
-from service.entrypoints.cli import context as session
-from service.entrypoints.cli.context import Output
+from service.entrypoints.cli import session
+from service.entrypoints.cli.session import Output
 from service.use_cases.subscriptions.catch_up import CatchUpResult
 from service.use_cases.subscriptions.full_sync import FullSyncResult
 

@@ -97,7 +97,7 @@ def test_loss_is_confirmed_at_a_terminal_only(answer: str, status: int) -> None:
     """Run a confirmed command on a pseudo-terminal: the answer decides, and `--yes` or a pipe asks nothing."""
     program = (
         "import click\n"
-        "from service.entrypoints.cli.context import confirms\n"
+        "from service.entrypoints.cli.session import confirms\n"
         "@click.command()\n@click.argument('name')\n@confirms('Revoke {name}?')\n"
         "def revoke(name): print('revoked', name)\n"
         "revoke()\n"
