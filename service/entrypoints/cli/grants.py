@@ -21,6 +21,8 @@ from service.use_cases.grants.imports import grant_file
 from service.use_cases.grants.imports.grant_change_kind import GRANT_CHANGES
 
 reader_option = click.option("--reader", required=True, type=session.READER_ID, help="The reader's id.")
+until_option = click.option("--until", type=session.END, help=session.END_HELP)
+no_end_option = click.option("--no-end", is_flag=True, help="No end, instead of --until.")
 
 
 @click.group()
@@ -33,8 +35,8 @@ def grants() -> None:
 @click.option("--plan", type=session.ANY_ID, help="The plan to grant.")
 @click.option("--feature", "features", multiple=True, type=session.ANY_ID, help="A single feature; may be repeated.")
 @session.required_reason_option
-@click.option("--until", type=session.END, help="The end: 2027-01-01 (that whole day), 30d, 12h or a time.")
-@click.option("--no-end", is_flag=True, help="Grant it without an end.")
+@until_option
+@no_end_option
 @click.option("--from", "from_", type=session.MOMENT, help="The start; now if it is not given.")
 @session.uses_service
 def add(run: Invocation, reader: str, no_end: bool, **fields: Any) -> Output:
@@ -49,8 +51,8 @@ def add(run: Invocation, reader: str, no_end: bool, **fields: Any) -> Output:
 @grants.command("change")
 @reader_option
 @session.required_reason_option
-@click.option("--until", type=session.END, help="The new end: 2027-01-01 (that whole day), 30d, 12h or a time.")
-@click.option("--no-end", is_flag=True, help="Let it go on without an end.")
+@until_option
+@no_end_option
 @click.argument("grant_id", metavar="ID")
 @session.uses_service
 def change(run: Invocation, reader: str, reason: str, until: float | None, no_end: bool, grant_id: str) -> Output:
@@ -131,8 +133,8 @@ def import_file(run: Invocation, file: Path | None, dry_run: bool, template: boo
 @grants.command("change-many")
 @click.argument("ids", nargs=-1, metavar="[ID]…")
 @session.required_reason_option
-@click.option("--until", type=session.END, help="The new end: 2027-01-01 (that whole day), 30d, 12h or a time.")
-@click.option("--no-end", is_flag=True, help="Let them go on without an end.")
+@until_option
+@no_end_option
 @click.option("--revoke", is_flag=True, help="Take them back.")
 @session.filter_options(GRANTS)
 @imports.dry_run_option
@@ -163,19 +165,4 @@ def change_many(
     return imports.import_sheet(run, GRANT_CHANGES, sheet, dry_run, reason=reason, **change.about())
 
 
-@grants.command("import-show")
-@click.argument("import_id", metavar="ID")
-@session.uses_service
-def show_import(run: Invocation, import_id: str) -> Output:
-    """Show how far an import is, or its undoing."""
-    return imports.show(run, import_id, GRANT_IMPORT, GRANT_CHANGES)
-
-
-@grants.command("import-undo")
-@click.argument("import_id", metavar="ID")
-@session.required_reason_option
-@session.uses_service
-@session.confirms("Undo the import {import_id}? Its readers can lose access.")
-def undo_import(run: Invocation, import_id: str, reason: str) -> Output:
-    """Undo an import: take back what it gave, and nothing that an admin changed since."""
-    return imports.undo(run, import_id, reason, GRANT_IMPORT, GRANT_CHANGES)
+imports.add_progress_commands(grants, GRANT_IMPORT, GRANT_CHANGES)

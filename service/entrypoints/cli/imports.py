@@ -85,11 +85,26 @@ def show(run: Invocation, import_id: str, *kinds: str) -> Output:
     return Output(found, f"{found['id']} is {found['state']}: {counted}{_undone(found)}")
 
 
-def undo(run: Invocation, import_id: str, reason: str, *kinds: str) -> Output:
-    """Undo an import of one of these kinds, and print what was undone."""
-    begun = run.service.imports.undo(_find(run, import_id, kinds).id, reason, run.actor, run.now)
-    found = write_import(_finished(run.service, begun))
-    return Output(found, f"{found['id']} is {found['state']}{_undone(found)}")
+def add_progress_commands(group: click.Group, *kinds: str) -> None:
+    """Add `import-show` and `import-undo`, for imports of these kinds, to a group of commands."""
+
+    @group.command("import-show")
+    @click.argument("import_id", metavar="ID")
+    @session.uses_service
+    def show_import(run: Invocation, import_id: str) -> Output:
+        """Show how far an import is, or its undo."""
+        return show(run, import_id, *kinds)
+
+    @group.command("import-undo")
+    @click.argument("import_id", metavar="ID")
+    @session.required_reason_option
+    @session.uses_service
+    @session.confirms("Undo the import {import_id}? Its readers can lose access.")
+    def undo_import(run: Invocation, import_id: str, reason: str) -> Output:
+        """Undo an import: take back what it did, and nothing that an admin changed since."""
+        begun = run.service.imports.undo(_find(run, import_id, kinds).id, reason, run.actor, run.now)
+        found = write_import(_finished(run.service, begun))
+        return Output(found, f"{found['id']} is {found['state']}{_undone(found)}")
 
 
 def _find(run: Invocation, import_id: str, kinds: Sequence[str]) -> ImportManifest:

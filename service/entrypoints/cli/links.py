@@ -34,19 +34,4 @@ def import_file(run: Invocation, file: Path | None, dry_run: bool, template: boo
     return imports.import_sheet(run, LINK_IMPORT, link_file.read(body), dry_run)
 
 
-@links.command("import-show")
-@click.argument("import_id", metavar="ID")
-@session.uses_service
-def show_import(run: Invocation, import_id: str) -> Output:
-    """Show how far an import of links is, or its undoing."""
-    return imports.show(run, import_id, LINK_IMPORT)
-
-
-@links.command("import-undo")
-@click.argument("import_id", metavar="ID")
-@session.required_reason_option
-@session.uses_service
-@session.confirms("Undo the import {import_id}? Its readers can lose access.")
-def undo_import(run: Invocation, import_id: str, reason: str) -> Output:
-    """Undo an import of links: each object has the link that it would have without the import."""
-    return imports.undo(run, import_id, reason, LINK_IMPORT)
+imports.add_progress_commands(links, LINK_IMPORT)

@@ -25,9 +25,7 @@ def passes() -> None:
 @passes.command("add")
 @click.option("--story", required=True, type=session.ANY_ID, help="The story's id.")
 @click.option("--openings", required=True, type=int, help="The maximum number of uses.")
-@click.option(
-    "--until", required=True, type=session.END, help="The end: 2027-01-01 (that whole day), 30d, 12h or a time."
-)
+@click.option("--until", required=True, type=session.END, help=session.END_HELP)
 @session.required_reason_option
 @session.uses_service
 def add(run: Invocation, story: str, openings: int, until: float, reason: str) -> Output:

@@ -224,6 +224,7 @@ MOMENT = Parsed("time", lambda text: parse_typed_time(text, is_end=False))
 """A time with an offset, a date (its start) or a span from now; `uses_service` passes epoch seconds to the command."""
 END = Parsed("time", lambda text: parse_typed_time(text, is_end=True))
 """The same, but a date means until the end of that day."""
+END_HELP = "The end: 2027-01-01 (that whole day), 30d, 12h or a time."
 REASON = Parsed("text", lambda text: read_field("reason", ids.read_reason, text))
 
 reason_option = click.option("--reason", type=REASON, help="Why; it stands in the audit log.")
@@ -231,7 +232,7 @@ required_reason_option = click.option("--reason", required=True, type=REASON, he
 limit_option = click.option(
     "--limit", type=click.IntRange(1, paging.MOST), default=paging.USUAL, show_default=True, help="How many."
 )
-after_option = click.option("--after", help="The last answer's next.")
+after_option = click.option("--after", help="The page that follows: `next` of the last answer.")
 
 
 def _type_and_help(one: paging.ListFilter) -> dict[str, Any]:
