@@ -6,7 +6,7 @@ import click
 
 from service.entrypoints.cli import session
 from service.entrypoints.cli.session import Invocation, Output
-from service.entrypoints.responses.stripe_objects import GroupOut
+from service.entrypoints.responses.groups import GroupOut
 from service.use_cases.subscriptions.subscription_admin import SeatGroup
 
 

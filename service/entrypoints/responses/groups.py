@@ -1,4 +1,4 @@
-"""Groups that their owner manages: `/v1/groups` and `/v1/invites/accept`."""
+"""Seats of group subscriptions: `/v1/subscriptions/{subscription}/seats`, `/v1/groups` and `/v1/invites/accept`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,21 @@ from marshmallow import fields
 
 from service.entrypoints.responses import fields as types
 from service.entrypoints.responses.fields import RequestSchema, ResponseSchema
-from service.entrypoints.responses.stripe_objects import SeatOut
+
+
+class SeatOut(ResponseSchema):
+    reader = fields.String(required=True)
+    since = types.UtcTime(required=True)
+
+
+class GroupOut(ResponseSchema):
+    """Written from a `SeatGroup`."""
+
+    subscription = fields.String(required=True)
+    quantity = fields.Integer(required=True)
+    used = fields.Integer(required=True)
+    seats = fields.List(fields.Nested(SeatOut), required=True)
+    removed = fields.List(fields.Nested(SeatOut), required=True)
 
 
 class OwnerIn(RequestSchema):

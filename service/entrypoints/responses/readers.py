@@ -7,6 +7,7 @@ from marshmallow import fields, validate
 from service.domain.catalogue import Catalogue
 from service.domain.sources import External, Grant
 from service.entrypoints.responses import fields as types
+from service.entrypoints.responses.access import MeterOut
 from service.entrypoints.responses.fields import JsonObject, RequestSchema, ResponseSchema
 from service.entrypoints.responses.groups import HeldSeatOut, OwnedGroupOut
 from service.use_cases.privacy.export import ReaderExport
@@ -86,13 +87,11 @@ class ExternalOut(SourceOut):
     reader = fields.String(required=True)
 
 
-class ReaderMeterOut(ResponseSchema):
-    name = fields.String(required=True)
-    limit = fields.Integer(required=True)
-    used = fields.Integer(required=True)
-    left = fields.Integer(required=True)
-    plan = fields.String(required=True, allow_none=True)
-    resets_at = types.UtcTime(required=True, allow_none=True)
+class ReaderMeterOut(MeterOut):
+    """A meter beside any request: nothing is counted."""
+
+    class Meta(MeterOut.Meta):
+        exclude = ("counted",)
 
 
 class ReaderOut(ResponseSchema):

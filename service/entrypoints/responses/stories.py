@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from marshmallow import fields, validate
 
 from service.domain.catalogue import KnownStory, TierOrigin
@@ -13,8 +11,6 @@ from service.entrypoints.responses.fields import JsonObject, ResponseSchema
 
 
 class StoryOut(ResponseSchema):
-    """Written from a `_StoryRow`."""
-
     story = fields.String(attribute="known.story.id", required=True)
     section = fields.String(attribute="known.story.section", required=True, allow_none=True)
     tags = fields.List(fields.String(), attribute="known.story.tags", required=True)
@@ -28,15 +24,9 @@ class StoryOut(ResponseSchema):
     asked_at = types.UtcTime(attribute="known.asked_at", required=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _StoryRow:
-    known: KnownStory
-    origin: TierOrigin
-
-
 def write_story(known: KnownStory, origin: TierOrigin) -> JsonObject:
     """Return what the site last said of a story, with its tier at a moment."""
-    return StoryOut.write(_StoryRow(known, origin))
+    return StoryOut.write({"known": known, "origin": origin})
 
 
 def story_text(known: KnownStory, origin: TierOrigin | None) -> str:

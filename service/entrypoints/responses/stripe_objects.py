@@ -1,4 +1,4 @@
-"""Stripe objects: links, merges, seats, `/v1/events` and webhooks."""
+"""Stripe objects: links, merges, `/v1/events` and webhooks."""
 
 from __future__ import annotations
 
@@ -32,21 +32,6 @@ class MergeIn(ReasonMaybeIn):
 class MergedOut(ResponseSchema):
     reader = fields.String(required=True)
     from_ = fields.String(required=True, data_key="from")
-
-
-class SeatOut(ResponseSchema):
-    reader = fields.String(required=True)
-    since = types.UtcTime(required=True)
-
-
-class GroupOut(ResponseSchema):
-    """Written from a `SeatGroup`."""
-
-    subscription = fields.String(required=True)
-    quantity = fields.Integer(required=True)
-    used = fields.Integer(required=True)
-    seats = fields.List(fields.Nested(SeatOut), required=True)
-    removed = fields.List(fields.Nested(SeatOut), required=True)
 
 
 class HeldOut(ResponseSchema):

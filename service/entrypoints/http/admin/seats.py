@@ -14,8 +14,7 @@ from service.entrypoints.http.admin.request_inputs import (
     require_confirmation,
 )
 from service.entrypoints.responses.errors import Problem
-from service.entrypoints.responses.groups import InviteOut
-from service.entrypoints.responses.stripe_objects import GroupOut
+from service.entrypoints.responses.groups import GroupOut, InviteOut
 
 
 def register(context: PageContext) -> None:

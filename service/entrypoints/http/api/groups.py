@@ -12,12 +12,12 @@ from service.entrypoints.responses.groups import (
     AcceptedOut,
     AcceptIn,
     CreatedInviteOut,
+    GroupOut,
     GroupsOut,
     InviteIn,
     InviteOut,
     OwnerIn,
 )
-from service.entrypoints.responses.stripe_objects import GroupOut
 
 OWNER = {
     "in": "query",

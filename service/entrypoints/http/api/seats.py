@@ -6,7 +6,7 @@ from service.bootstrap import Service
 from service.entrypoints.http import guards
 from service.entrypoints.http.routes import ApiRoutes
 from service.entrypoints.responses.fields import JsonObject, NothingIn, ReasonMaybeIn
-from service.entrypoints.responses.stripe_objects import GroupOut
+from service.entrypoints.responses.groups import GroupOut
 
 
 def register(routes: ApiRoutes, service: Service) -> None:

@@ -55,7 +55,6 @@ PROPERTIES: Mapping[str, Described] = {
     "meter": "The meter that counts this story. `null` without one, and for a reader with an entitlement.",
     "name": ("The name of the meter in `paywall.toml`.", "stories"),
     "MeterOut.plan": ("The plan whose limit is in force. `null` for the meter's own limit.", None),
-    "ReaderMeterOut.plan": ("The plan whose limit is in force. `null` for the meter's own limit.", None),
     "limit": ("How many are included in the window.", 5),
     "used": ("How many are used.", 5),
     "left": ("How many are left, at least 0.", 0),
