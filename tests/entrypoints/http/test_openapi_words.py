@@ -21,8 +21,7 @@ from service.entrypoints.http.openapi.description import (
     problem_types,
 )
 from service.entrypoints.http.openapi.examples import PROPERTIES
-from service.entrypoints.http.openapi.parameters import EXAMPLES, IN_PATH
-from service.entrypoints.http.openapi.responses import BODIES, OUTCOMES, RESPONSES
+from service.entrypoints.http.openapi.operations import BODIES, EXAMPLES, IN_PATH, OUTCOMES, RESPONSES
 from service.entrypoints.http.wsgi import web
 from service.entrypoints.responses.errors import STATUSES
 from service.settings.settings import load_settings

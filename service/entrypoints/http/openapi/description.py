@@ -13,8 +13,7 @@ from marshmallow import fields
 
 from service.entrypoints.http.openapi.curl import curl_command
 from service.entrypoints.http.openapi.examples import Examples, Spec
-from service.entrypoints.http.openapi.parameters import IN_PATH
-from service.entrypoints.http.openapi.responses import RESPONSES
+from service.entrypoints.http.openapi.operations import IN_PATH, RESPONSES
 from service.entrypoints.http.routes import IDEMPOTENCY_KEY, Answer, RouteDescription
 from service.entrypoints.responses.errors import ERRORS, STATUSES
 from service.entrypoints.responses.fields import Read, ResponseSchema

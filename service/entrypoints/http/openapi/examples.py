@@ -7,8 +7,7 @@ from typing import Any
 
 from service.entrypoints.http.lists import csv_text
 from service.entrypoints.http.openapi import access, administration, readers, reporting
-from service.entrypoints.http.openapi.parameters import EXAMPLES
-from service.entrypoints.http.openapi.responses import BODIES, OUTCOMES
+from service.entrypoints.http.openapi.operations import BODIES, EXAMPLES, OUTCOMES
 from service.entrypoints.http.openapi.samples import Described
 
 PROPERTIES: Mapping[str, Described] = {

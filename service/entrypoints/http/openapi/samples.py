@@ -15,16 +15,3 @@ SIGNED_LINK = (
     "eyJhbGciOiJFZERTQSIsImtpZCI6InRCU3R1bGlnQzk2MmJDMlQySHA3eUEiLCJ0eXAiOiJKV1QifQ.eyJqdGkiOiJzcF81M2M3ZGI2NGQ0OTNk"
     "OGEwODlkYSIsInN0b3J5Ijoic2Nob29sLWJ1c2VzIiwiZXhwIjoxNzk2NDQ2NjE0fQ.eG8TgcVoM325EjipxOm59I9uzF4q8HOcLZlUaNqJJw4"
 )
-GRANT: dict[str, Any] = {
-    "id": "gr_fc7303531234ba9eda5acd5d",
-    "reader": "r-1042",
-    "plan": "vip",
-    "features": [],
-    "reason": "Press card",
-    "from": "2026-11-29T10:15:00Z",
-    "until": "2027-06-30T22:00:00Z",
-    "status": "active",
-    "actor": "ann",
-    "created_at": "2026-11-29T10:15:00Z",
-    "import": None,
-}
