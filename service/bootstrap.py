@@ -64,8 +64,8 @@ from service.use_cases.checkout.checkout import Purchases
 from service.use_cases.checkout.price_cache import PriceCache
 from service.use_cases.checkout.trials import Trials
 from service.use_cases.grants.grant_changes import GrantChanges
-from service.use_cases.grants.imports.apply import GrantChunks, RowPlanner
-from service.use_cases.grants.imports.grant_change_kind import GrantChangeImports, GrantChangePlanner
+from service.use_cases.grants.imports.apply import GrantChunks
+from service.use_cases.grants.imports.grant_change_kind import GrantChangeImports
 from service.use_cases.grants.imports.grant_kind import GrantImports
 from service.use_cases.grants.imports.grant_states import GrantStates
 from service.use_cases.grants.imports.plan import GrantPlanner
@@ -318,21 +318,16 @@ def _imports(service: UseCases) -> BulkImports:
 def import_kinds(service: UseCases, imports: ImportStore, pace: Pace) -> list[AnyKind]:
     """Return every kind of import."""
     store, catalogue, processor = service.store, service.settings.catalogue, service.event_processor
-    writer, planner = ImportSourceWriter(store), GrantPlanner(store)
-    change_planner = GrantChangePlanner(GrantStates(store))
-
-    def chunks(planner: RowPlanner) -> GrantChunks:
-        return GrantChunks(
-            imports,
-            GrantImportWriter(writer, service.erased),
-            ReaderIndex(store),
-            planner,
-            states=GrantStates(store),
-            ends=service.grant_ends,
-            recent_entitlements=service.recent_entitlements,
-            pace=pace,
-        )
-
+    writer, states = ImportSourceWriter(store), GrantStates(store)
+    chunks = GrantChunks(
+        imports,
+        GrantImportWriter(writer, service.erased),
+        ReaderIndex(store),
+        states,
+        ends=service.grant_ends,
+        recent_entitlements=service.recent_entitlements,
+        pace=pace,
+    )
     snapshots = ProviderSnapshots(
         service.provider_sources, writer, service.erased, ReaderIndex(store), service.recent_entitlements, pace
     )
@@ -344,8 +339,8 @@ def import_kinds(service: UseCases, imports: ImportStore, pace: Pace) -> list[An
         processor.object_refresh,
     )
     links = LinkImports(LinkImportWriter(store), service.erased, fan_out, pace)
-    grants = GrantImports(catalogue, chunks(planner), planner)
-    changes = GrantChangeImports(catalogue, chunks(change_planner), change_planner)
+    grants = GrantImports(catalogue, chunks, GrantPlanner(store))
+    changes = GrantChangeImports(catalogue, chunks, states)
     return [grants, changes, links, snapshots, TakeoverImports(grants, links, SeatRows(processor))]
 
 

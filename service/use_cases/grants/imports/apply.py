@@ -8,9 +8,9 @@ what an admin has changed or revoked since, and what a later import granted unti
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Literal
 
 from service.adapters.batches import batched
 from service.adapters.recent_entitlements import RecentEntitlements
@@ -22,7 +22,7 @@ from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.readers import source_codec
 from service.domain.sources import Grant
 from service.use_cases.grants.imports.grant_states import GrantState, GrantStates
-from service.use_cases.imports.kinds import ImportChunk, LeaseLost
+from service.use_cases.imports.kinds import ImportChunk, LeaseLost, PlanContext
 from service.use_cases.imports.pacing import Pace
 
 GRANTING = ("new", "extended", "changed", "revoked")
@@ -33,11 +33,8 @@ _BATCH = 200
 """Rows processed at a time."""
 _TRIES = 50
 
-
-class RowPlanner(Protocol):
-    """Plans rows again whose grants have changed since."""
-
-    def replan(self, rows: Sequence[GrantRow], import_id: str, now: float) -> list[GrantRow]: ...
+Replan = Callable[[Sequence[GrantRow], PlanContext], list[GrantRow]]
+"""Plans rows again whose grants have changed since."""
 
 
 @dataclass
@@ -47,7 +44,6 @@ class GrantChunks:
     store: ImportStore
     writer: GrantImportWriter
     index: ReaderIndex
-    planner: RowPlanner
     states: GrantStates
     ends: GrantEndIndex
     recent_entitlements: RecentEntitlements
@@ -66,12 +62,12 @@ class GrantChunks:
 
     # Apply.
 
-    def apply(self, chunk: ImportChunk[GrantRow]) -> Counter[str]:
+    def apply(self, chunk: ImportChunk[GrantRow], replan: Replan) -> Counter[str]:
         """Apply a chunk. Return how often each action was taken."""
         manifest, rows, now = chunk.manifest, chunk.rows, chunk.now
         for places in batched(range(len(rows)), _BATCH):
             for place in self._write_rows(chunk, places):
-                self._replan_and_write(chunk, place)
+                self._replan_and_write(chunk, place, replan)
             self.pace.step()
         granted = [row for row in rows if row.action in GRANTING]
         self.ends.add_imported([(row.tag.encode(), _indexed_grant(manifest, row, now)) for row in granted], manifest.id)
@@ -119,13 +115,14 @@ class GrantChunks:
                 conflicts.append(place)
         return sorted(conflicts)
 
-    def _replan_and_write(self, chunk: ImportChunk[GrantRow], place: int) -> None:
+    def _replan_and_write(self, chunk: ImportChunk[GrantRow], place: int, replan: Replan) -> None:
         """Plan a row again whose plan does not fit: this import has written it before a crash, or another has."""
         rows, manifest = chunk.rows, chunk.manifest
+        context = PlanContext(manifest.id, chunk.now, about=manifest.about)
         for _ in range(_TRIES):
             if self.states.was_written(rows[place], manifest.entry):
                 return
-            (rows[place],) = self.planner.replan([rows[place]], manifest.id, chunk.now)
+            (rows[place],) = replan([rows[place]], context)
             chunk.save()  # What an undo needs is stored before the grant is written.
             if not self._write_rows(chunk, [place]):
                 return

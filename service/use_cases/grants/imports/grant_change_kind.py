@@ -69,51 +69,26 @@ def sheet_of(chosen: Sequence[tuple[str, str | None]]) -> ImportSheet[GrantChang
 
 
 @dataclass(frozen=True)
-class GrantChangePlanner:
-    """Plans changes of grants. Raises: StoreUnavailable."""
-
-    states: GrantStates
-
-    def plan(self, rows: Sequence[GrantRow], change: WantedChange) -> None:
-        """Set the actions of rows, by what the store holds of their grants now."""
-        for row, state in zip(rows, self.states.load(rows), strict=True):
-            _plan_row(row, state, change)
-
-    def replan(self, rows: Sequence[GrantRow], import_id: str, now: float) -> list[GrantRow]:
-        for row in rows:
-            self.plan([row], WantedChange(row.until, row.action == "revoked"))
-        return list(rows)
-
-
-def _plan_row(row: GrantRow, state: GrantState, change: WantedChange) -> None:
-    grant = state.grant
-    row.action, row.until = "unchanged", change.until
-    if grant is None or grant.revoked_at is not None or (not change.revoke and grant.until == change.until):
-        return
-    row.action = "revoked" if change.revoke else "changed"
-    row.tag, row.number, row.old, row.plan = state.tag.decode(), state.number, grant.until, grant.plan
-
-
-@dataclass(frozen=True)
 class GrantChangeImports(GrantRowImports[GrantChangeEntry]):
     """Changes of many grants. `[grants] confirm_above` decides which extensions need a second admin."""
 
-    planner: GrantChangePlanner
+    states: GrantStates
 
     name = GRANT_CHANGES
     results = ("changed", "revoked", "unchanged")
 
     def plan(self, sheet: ImportSheet[GrantChangeEntry], context: PlanContext) -> Iterator[PlannedLine[GrantRow]]:
-        change = _change_in(context)
         for batch in sheet.batches():
             rows = [GrantRow(reader_hash(e.reader).decode(), "unchanged", e.grant, 0, None, None, None) for e in batch]
-            self.planner.plan(rows, change)
-            for entry, row in zip(batch, rows, strict=True):
+            for entry, row in zip(batch, self.replan(rows, context), strict=True):
                 yield PlannedLine(entry.line, row)
                 context.pace.step()
 
     def replan(self, rows: Sequence[GrantRow], context: PlanContext) -> list[GrantRow]:
-        self.planner.plan(rows, _change_in(context))
+        """Set the actions of rows, by what the store holds of their grants now."""
+        change = _change_in(context)
+        for row, state in zip(rows, self.states.load(rows), strict=True):
+            _plan_row(row, state, change)
         return list(rows)
 
     def second_admin_rule(self, now: float) -> SecondAdminRule:
@@ -136,3 +111,12 @@ class ExtensionsNeedingSecondAdmin(GrantsNeedingSecondAdmin):
 def _change_in(context: PlanContext) -> WantedChange:
     until = context.about.get("until")
     return WantedChange(None if until is None else int(read_time(until)), bool(context.about.get("revoke")))
+
+
+def _plan_row(row: GrantRow, state: GrantState, change: WantedChange) -> None:
+    grant = state.grant
+    row.action, row.until = "unchanged", change.until
+    if grant is None or grant.revoked_at is not None or (not change.revoke and grant.until == change.until):
+        return
+    row.action = "revoked" if change.revoke else "changed"
+    row.tag, row.number, row.old, row.plan = state.tag.decode(), state.number, grant.until, grant.plan

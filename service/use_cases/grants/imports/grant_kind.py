@@ -31,7 +31,7 @@ class GrantRowImports(ImportKind[Entry, GrantRow]):
     row_type = GrantRow
 
     def apply(self, chunk: ImportChunk[GrantRow]) -> Mapping[str, int]:
-        return self.chunks.apply(chunk)
+        return self.chunks.apply(chunk, self.replan)
 
     def undo(self, chunk: ImportChunk[GrantRow]) -> Mapping[str, int]:
         return self.chunks.undo(chunk)
@@ -57,7 +57,7 @@ class GrantImports(GrantRowImports[GrantEntry]):
         return self.planner.plan(sheet, context)
 
     def replan(self, rows: Sequence[GrantRow], context: PlanContext) -> list[GrantRow]:
-        return self.planner.replan(rows, context.import_id, context.now)
+        return self.planner.replan(rows, context)
 
     def redact_reasons(self, rows: Sequence[GrantRow], names: Sequence[str]) -> int:
         redacted = 0

@@ -64,11 +64,11 @@ class GrantPlanner:
             return PlannedReader(tag, None, stored_sources(reply))
         return self.load_readers([reader_hash(heir)])[0]._replace(heir=heir)
 
-    def replan(self, rows: Sequence[GrantRow], import_id: str, now: float) -> list[GrantRow]:
+    def replan(self, rows: Sequence[GrantRow], context: PlanContext) -> list[GrantRow]:
         planned = []
         for row, found in zip(rows, self.load_readers([row.tag.encode() for row in rows]), strict=True):
             entry = GrantEntry(0, row.reader, found.tag, row.plan or "", row.until, row.reason or "")
-            planned.append(_plan_entry(entry, found, import_id, now))
+            planned.append(_plan_entry(entry, found, context.import_id, context.now))
         return planned
 
 
