@@ -94,7 +94,7 @@ def fill(service: Service, now: float, add_to_stripe: AddToStripe | None = None)
     """
     gateway = service.gateway if add_to_stripe is not None else None
     catalogue = service.settings.catalogue
-    listener = ObjectChangeListener(catalogue, service.alert_flags, service.clock)
+    listener = ObjectChangeListener(catalogue, service.alert_store, service.clock)
     processor = EventProcessor(
         service.store, service.readers, catalogue, erased=service.erased, gateway=gateway, listener=listener
     )

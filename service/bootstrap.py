@@ -133,8 +133,8 @@ class Adapters:
         self.audit_verifier = AuditVerifier(store, self.audit_log, sign_audit)
         self.audit_erasure = AuditErasure(store, self.audit, self.audit_log, sign_audit)
         self.usage_counters = UsageCounters(UsageStore(store), metrics, catalogue.zone, clock)
-        self.alert_flags, self.grant_ends = AlertStore(store), GrantEndIndex(store)
-        self.trials = Trials(catalogue, ReaderHistory(store), self.alert_flags)
+        self.alert_store, self.grant_ends = AlertStore(store), GrantEndIndex(store)
+        self.trials = Trials(catalogue, ReaderHistory(store), self.alert_store)
         self.readers = Readers(store, ReaderChangeListener(self.usage_counters, self.grant_ends, self.trials))
         self.reader_lists = ReaderLists(catalogue, store, self.readers, clock, report=logs.report_worker_trouble)
         self.erased = ErasedReaders(store, partial(secrets.sealer_with_stored, ERASURE))
@@ -167,11 +167,11 @@ class UseCases(Adapters):
             erased=self.erased,
             gateway=self.gateway,
             known=self.recent_entitlements,
-            listener=ObjectChangeListener(catalogue, self.alert_flags, clock),
+            listener=ObjectChangeListener(catalogue, self.alert_store, clock),
             report=logs.report_stripe_trouble,
             trace=untraced if tracing is None else tracing.job,
         )
-        self.deliveries = DeliveryReceiver(processor, self.usage_counters, self.alert_flags)
+        self.deliveries = DeliveryReceiver(processor, self.usage_counters, self.alert_store)
         self.subscription_admin = SubscriptionAdmin(processor, self.audit, Merges(store, readers, catalogue))
         invitation_tokens = InvitationTokens(partial(self.secrets.signing_keys, "invitation"))
         self.owned_groups = OwnedGroups(processor, self.subscription_admin, Invitations(store), invitation_tokens)
@@ -224,7 +224,7 @@ class Service(UseCases):
             self.erased,
             on_broken=logs.report_broken_audit_chain,
         )
-        self.alerts = Alerts(catalogue, processor, self.alert_flags, self.grant_ends, self.snapshots)
+        self.alerts = Alerts(catalogue, processor, self.alert_store, self.grant_ends, self.snapshots)
         self.maintenance = _maintenance(self)
         metrics.state.declare_providers(tuple(catalogue.providers))
         self.state_metrics = _state_metrics(self)

@@ -11,10 +11,10 @@ from service.domain.sources import HeldPrice, Item, Subscription
 class Trials:
     """Knows which plans readers held by a subscription, under any merged ID. Raises: StoreUnavailable."""
 
-    def __init__(self, catalogue: Catalogue, past: ReaderHistory, notes: AlertStore) -> None:
+    def __init__(self, catalogue: Catalogue, past: ReaderHistory, alert_store: AlertStore) -> None:
         self._catalogue = catalogue
         self._past = past
-        self._notes = notes
+        self._alert_store = alert_store
 
     def has_held(self, reader: str, plan: str) -> bool:
         """Return whether the reader ever held the plan by a subscription that was trialing or active."""
@@ -33,7 +33,7 @@ class Trials:
         others = [h for h in self._past.held_prices(reader) if h.subscription != trial.id and self._plan_of(h) in plans]
         is_first = all((trial.created, trial.id) < (other.created, other.subscription) for other in others)
         second = {other.subscription for other in others} if is_first else {trial.id}
-        self._notes.add_objects("trials", [f"subscription:{name}" for name in second], now)
+        self._alert_store.add_objects("trials", [f"subscription:{name}" for name in second], now)
 
     def _plan_of(self, line: Item | HeldPrice) -> str | None:
         plan = self._catalogue.plan_for(line.price, line.lookup_key, line.product)

@@ -173,19 +173,19 @@ class Alerts:
         self,
         catalogue: Catalogue,
         processor: EventProcessor,
-        notes: AlertStore,
+        alert_store: AlertStore,
         ends: GrantEndIndex,
         snapshots: Snapshots,
     ) -> None:
         self._catalogue = catalogue
         self._processor = processor
-        self._notes = notes
+        self._alert_store = alert_store
         self._ends = ends
         self._snapshots = snapshots
 
     def current(self, now: float) -> list[Alert]:
         """Return every kind of alert in a fixed order; the count is 0 if there is none."""
-        flags = self._notes.load_flags()
+        flags = self._alert_store.load_flags()
         clock = _from_flag("clock", _recent(flags.get("clock"), now, FLAG_SHOWN_FOR), "clock")
         return [
             self._dead_letters(),
@@ -203,18 +203,18 @@ class Alerts:
         ]
 
     def _dead_letters(self) -> Alert:
-        count, latest = self._notes.list_dead_events(EXAMPLES)
+        count, latest = self._alert_store.list_dead_events(EXAMPLES)
         return Alert("dead_letters", count, [Example(event, at=at) for event, at in latest])
 
     def _unknown_prices(self) -> Alert:
-        found = self._notes.list_prices()
+        found = self._alert_store.list_prices()
         stored = self._processor.objects.load_all([bought.name for bought in found])
         left = [
             bought
             for bought, obj in zip(found, stored, strict=True)
             if obj.facts is not None and bought in unknown_prices(obj.name, obj.facts, self._catalogue)
         ]
-        self._notes.remove_prices([bought for bought in found if bought not in left])
+        self._alert_store.remove_prices([bought for bought in found if bought not in left])
         examples = [Example(b.price, text=f"product {b.product or '-'}, in {b.name}") for b in left[:EXAMPLES]]
         return Alert("unknown_prices", len(left), examples)
 
@@ -229,7 +229,7 @@ class Alerts:
 
     def _current_objects(self, alert: ObjectAlert, now: float) -> tuple[int, list[OwnedFacts]]:
         """Return how many objects the alert can concern, and the latest that it does concern."""
-        count, names = self._notes.list_objects(alert, _CHECKED)
+        count, names = self._alert_store.list_objects(alert, _CHECKED)
         left = self._remove_resolved_of(alert, names, now)
         return count - len(names) + len(left), left
 
@@ -240,7 +240,7 @@ class Alerts:
             reader, facts = stored.owner.reader, stored.facts
             if facts is not None and self._concerns(alert, reader, facts, now):
                 left[stored.name] = reader, facts
-        self._notes.remove_objects(alert, [name for name in names if name not in left])
+        self._alert_store.remove_objects(alert, [name for name in names if name not in left])
         return list(left.values())
 
     def _concerns(self, alert: ObjectAlert, reader: str | None, facts: StripeFacts, now: float) -> bool:
@@ -250,9 +250,9 @@ class Alerts:
 
     def remove_resolved(self, now: float) -> None:
         """Remove resolved and expired entries from the lists; the worker calls this hourly."""
-        self._notes.trim()
+        self._alert_store.trim()
         for alert in get_args(ObjectAlert):
-            for names in self._notes.iterate_objects(alert):
+            for names in self._alert_store.iterate_objects(alert):
                 self._remove_resolved_of(alert, names, now)
 
     def _grants_ending(self, now: float) -> Alert:
@@ -287,7 +287,7 @@ class Alerts:
         return Alert("snapshot_refused", len(refused), refused[:EXAMPLES])
 
     def _store_memory(self) -> Alert:
-        memory = self._notes.store_memory()
+        memory = self._alert_store.store_memory()
         examples = [Example("maxmemory", text=f"{memory.share:.0%} of {memory.limit / 2**20:,.0f} MB is in use")]
         return Alert("store_memory", int(memory.is_filling), examples if memory.is_filling else [])
 
@@ -295,21 +295,21 @@ class Alerts:
 
     def record_catch_up(self, found: CatchUpResult, now: float) -> None:
         """Record the result of a catch-up."""
-        self._notes.raise_flag("caught_up", found.listed, "", now)
+        self._alert_store.raise_flag("caught_up", found.listed, "", now)
         if found.late:
-            before = _recent(self._notes.load_flags().get("event_gap"), now, FLAG_SHOWN_FOR)
+            before = _recent(self._alert_store.load_flags().get("event_gap"), now, FLAG_SHOWN_FOR)
             count = found.late + (before.count if before else 0)
-            self._notes.raise_flag("event_gap", count, "found by the catch-up", now)
+            self._alert_store.raise_flag("event_gap", count, "found by the catch-up", now)
 
     def record_full_sync(self, found: FullSyncResult, now: float) -> None:
         """Record the result of a full sync."""
         if not found.drift:
-            self._notes.clear_flag("drift")
+            self._alert_store.clear_flag("drift")
             return
         counts = Counter(drift.what for drift in found.drift)
         uncorrected = sum(not drift.corrected for drift in found.drift)
         summary = ", ".join(f"{count} {what}" for what, count in counts.items())
-        self._notes.raise_flag("drift", len(found.drift), f"{summary}; {uncorrected} not corrected", now)
+        self._alert_store.raise_flag("drift", len(found.drift), f"{summary}; {uncorrected} not corrected", now)
 
 
 def _recent(flag: AlertFlag | None, now: float, within: float) -> AlertFlag | None:

@@ -31,10 +31,10 @@ CLOCK_TOLERANCE = 60
 class DeliveryReceiver:
     """Hands deliveries of Stripe to the processor, and counts them with their delay."""
 
-    def __init__(self, processor: EventProcessor, usage_counters: UsageCounters, notes: AlertStore) -> None:
+    def __init__(self, processor: EventProcessor, usage_counters: UsageCounters, alert_store: AlertStore) -> None:
         self._processor = processor
         self._usage_counters = usage_counters
-        self._notes = notes
+        self._alert_store = alert_store
 
     def receive_event(self, envelope: Envelope, now: float) -> DeliveryResult:
         """Record a verified event as `EventProcessor.receive_event` does, and count it. Raises: `StoreUnavailable`."""
@@ -46,13 +46,13 @@ class DeliveryReceiver:
         behind = envelope.created - now
         if behind > CLOCK_TOLERANCE:
             with suppress(StoreUnavailable):
-                self._notes.raise_flag("clock", round(behind), f"at least {round(behind)} s behind", now)
+                self._alert_store.raise_flag("clock", round(behind), f"at least {round(behind)} s behind", now)
         return receipt
 
     def note_late(self, seconds: int, now: float) -> None:
         """Note that a delivery was refused although Stripe signed it, so long ago by our clock."""
         with suppress(StoreUnavailable):
-            self._notes.raise_flag("clock", seconds, f"{seconds} s ahead, or deliveries arrive as late", now)
+            self._alert_store.raise_flag("clock", seconds, f"{seconds} s ahead, or deliveries arrive as late", now)
 
 
 class ReaderChangeListener:
@@ -109,16 +109,16 @@ def gives_access(source: Subscription) -> bool:
 class ObjectChangeListener:
     """Listens to changes of Stripe objects, for prices without a plan and payments without a reader."""
 
-    def __init__(self, catalogue: Catalogue, notes: AlertStore, clock: Callable[[], float]) -> None:
+    def __init__(self, catalogue: Catalogue, alert_store: AlertStore, clock: Callable[[], float]) -> None:
         self._catalogue = catalogue
-        self._notes = notes
+        self._alert_store = alert_store
         self._clock = clock
 
     def object_applied(self, name: str, facts: StripeFacts, now: float) -> None:
         """Record the purchased prices that are in no plan."""
         for bought in unknown_prices(name, facts, self._catalogue):
             with suppress(StoreUnavailable):
-                self._notes.add_price(bought, now)
+                self._alert_store.add_price(bought, now)
 
     def owners_saved(self, saved: Sequence[tuple[StoredObject, Owner]]) -> None:
         """Record payments without a reader; remove those that have one now."""
@@ -126,8 +126,8 @@ class ObjectChangeListener:
         found = [seen.name for seen, owner in saved if owner.reader is not None and seen.owner.reader is None]
         unassigned = [(seen.name, seen.facts) for seen, owner in saved if owner.reader is None]
         with suppress(StoreUnavailable):
-            self._notes.remove_objects("ownerless", found)
-            self._notes.add_objects(
+            self._alert_store.remove_objects("ownerless", found)
+            self._alert_store.add_objects(
                 "ownerless",
                 [name for name, facts in unassigned if facts and is_paid_for(facts, self._catalogue, now)],
                 now,

@@ -42,7 +42,7 @@ class StateMetrics:
         self._clock = clock
         self._leader = LeaderElection(store, LEADS_FOR)
         self._pending_work = PendingWork(store)
-        self._alert_flags = AlertStore(store)
+        self._alert_store = AlertStore(store)
         self._next = 0.0
         self._heartbeat = 0.0
 
@@ -58,7 +58,7 @@ class StateMetrics:
         renewed = self._leader.seconds_since_renewal()
         if renewed is not None:
             self._heartbeat = at - renewed
-        caught_up = self._alert_flags.load_flags().get("caught_up")
+        caught_up = self._alert_store.load_flags().get("caught_up")
         providers = self._snapshots.list_states()
         return {
             "paywall_state_timestamp_seconds": {"": at},
@@ -70,7 +70,7 @@ class StateMetrics:
             "paywall_audit_entries_waiting": {"": self._audit.count_waiting()},
             "paywall_imports": self._imports.store.count_open(),
             "paywall_approvals_waiting": {"": len(self._approvals.list_waiting(self._clock()))},
-            "paywall_second_trials": {"": self._alert_flags.list_objects("trials", 1)[0]},
+            "paywall_second_trials": {"": self._alert_store.list_objects("trials", 1)[0]},
             "paywall_provider_snapshot_timestamp_seconds": {one.id: state.at or 0 for one, state in providers},
             "paywall_provider_snapshot_expected_seconds": {one.id: one.expected_every or 0 for one, _ in providers},
             "paywall_provider_snapshot_refused": {one.id: int(state.refused is not None) for one, state in providers},

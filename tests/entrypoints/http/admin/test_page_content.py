@@ -154,7 +154,7 @@ def test_unsupported_stripe_ids_show_advice(staff: MakeStaff, query: str) -> Non
 def test_alerts_link_to_stripe_or_command(staff: MakeStaff, admin_app: InProcessApp) -> None:
     alerts = admin_app.service.alerts
     alerts.record_catch_up(CatchUpResult(listed=5, missed=2, prices=False, late=2), admin_app.clock())
-    admin_app.service.alert_flags.raise_flag("clock", 90, "at least 90 s behind", admin_app.clock())
+    admin_app.service.alert_store.raise_flag("clock", 90, "at least 90 s behind", admin_app.clock())
     page = staff().get("/").text
     assert 'href="https://dashboard.stripe.com/test/webhooks"' in page
     assert "<code>paywall doctor</code>" in page
