@@ -14,10 +14,9 @@ from service.adapters.stripe.events import HANDLED_TYPES
 from service.adapters.stripe.gateway import Account, Gateway, WebhookEndpoint
 from service.domain.catalogue import Catalogue
 from service.domain.prices import PriceTag
-from service.use_cases.operations.doctor import StripeState, stripe_findings
+from service.use_cases.operations.doctor import StripeState, memory_finding, stripe_findings, version_findings
 from service.use_cases.operations.findings import GUIDE, SECTIONS, Finding
 from service.use_cases.operations.store_advisories import known_vulnerabilities
-from service.use_cases.operations.store_findings import memory_finding, version_findings
 from stripe_lookalike import RunningLookalike
 from tests.in_process_app import MakeApp
 from tests.running_service import POLICY
