@@ -2,16 +2,19 @@
 
 A row is computed from the reader's records at the present moment, so it can be repeated and needs no order. The index is out
 of date when a reader was written, when a reader changes by themselves, and when the policy has changed: the plan of a price
-is not stored. It is built anew once a day as well: a process of an earlier release marks no reader as changed.
+is not stored. It is built anew once a day as well: a process of an earlier release marks no reader as changed. Of all
+processes, the one that holds the turn does this in a thread.
 """
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from service.adapters.background_thread import BackgroundThread
 from service.adapters.batches import batched
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_index.index_rebuild import ReaderIdSearch
@@ -24,6 +27,7 @@ from service.adapters.redis.reader_index.partition import (
 )
 from service.adapters.redis.reader_index.reader_index import IndexState, MarkKind, ReaderIndex, index_partition_of
 from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.service_state.coordination import LeaderElection
 from service.domain.catalogue import DAY, Catalogue
 from service.domain.errors import StoreUnavailable
 from service.domain.reader_states import ReaderState, summarize_holdings
@@ -36,6 +40,12 @@ PARTITIONS_A_STEP = 16
 MARKS_A_STEP = 100_000
 """Readers that are indexed together: a partition costs the same for one of them and for many."""
 _TRIES = 50
+ROUND = 0.7
+"""Seconds between two rounds: the contract allows two from a change until it is listed."""
+TURN = 1.0
+"""Seconds after which the turn of a dead process expires."""
+LONG_IMPORT = 10.0
+"""Seconds after which the readers of an import are indexed although it goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +193,65 @@ class IndexUpdates:
         differing = [name for name in names if not _same(rows[name], indexed.get(name))]
         state = self._index.load_state()
         return IndexComparison(len(names), differing, state.unnamed if state is not None else 0)
+
+
+class _Stopped(Exception):
+    """The process ends; another one builds the index."""
+
+
+class IndexTask(BackgroundThread):
+    """One per process. It also builds the index where it is missing, old, or of another policy."""
+
+    def __init__(self, updates: IndexUpdates, turn: LeaderElection, report: Callable[[str, str], None]) -> None:
+        super().__init__("reader-index", self._round)
+        self._updates = updates
+        self._turn = turn
+        self._report = report
+        self._next_settling = 0.0
+        self._policy_compared = False
+        self._imported = 0
+        self._imported_since = time.monotonic()
+
+    def _round(self) -> float:
+        try:
+            if self._turn.acquire():
+                self._update()
+        except (StoreUnavailable, _Stopped):
+            pass  # The next round, or another process, repeats what was not finished.
+        except Exception as error:  # A failed round must not end the thread.
+            self._report("index_failed", type(error).__name__)
+        return ROUND
+
+    def _update(self) -> None:
+        if self._updates.is_due(compare_policy=not self._policy_compared):
+            self._updates.rebuild(self._between_steps)
+        # Later on another policy is that of a process that started later, and has built the index for its own.
+        self._policy_compared = True
+        self._updates.settle(self._keep_turn, imported=self._import_pauses())
+
+    def _import_pauses(self) -> bool:
+        """Return whether no import has changed readers since the last round, or one goes on for long.
+
+        Each round that indexes them writes most partitions of the index.
+        """
+        before, self._imported = self._imported, self._updates.count_imported()
+        now = time.monotonic()
+        if self._imported <= before or now - self._imported_since >= LONG_IMPORT:
+            self._imported, self._imported_since = 0, now
+            return True
+        return False
+
+    def _keep_turn(self) -> None:
+        if self.is_stopping:
+            raise _Stopped
+        self._turn.acquire()
+
+    def _between_steps(self) -> None:
+        """Index what changes while the index is built."""
+        self._keep_turn()
+        if time.monotonic() >= self._next_settling:
+            self._updates.settle(self._keep_turn, imported=False)
+            self._next_settling = time.monotonic() + ROUND
 
 
 def state_of(sources: Sequence[Source], catalogue: Catalogue, now: float) -> ReaderState | None:

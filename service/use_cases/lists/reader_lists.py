@@ -24,8 +24,7 @@ from service.domain.catalogue import Catalogue
 from service.domain.errors import ListsNotReady
 from service.domain.reader_states import ReaderState
 from service.domain.sources import Grant
-from service.use_cases.lists.index_task import TURN, IndexTask
-from service.use_cases.lists.index_updates import IndexUpdates, state_of
+from service.use_cases.lists.index_updates import TURN, IndexTask, IndexUpdates, state_of
 
 MOST_BY_END = 101
 """Readers by their ends that a page needs at most, with the first of the next page."""
