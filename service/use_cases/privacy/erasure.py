@@ -6,7 +6,7 @@ finishes what a crash interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from service.adapters.recent_entitlements import RecentEntitlements
@@ -93,17 +93,8 @@ class Erasure:
                     found.append(source.id)
         return found
 
-    def erase(
-        self,
-        reader: str,
-        reason: str,
-        actor: Actor,
-        now: float,
-        *,
-        force: bool = False,
-        step: Callable[[], None] | None = None,
-    ) -> ErasureResult:
-        """Erase a reader, under every ID that they had. `step` is called between two pages. Raises: `LiveSubscription`.
+    def erase(self, reader: str, reason: str, actor: Actor, now: float, *, force: bool = False) -> ErasureResult:
+        """Erase a reader, under every ID that they had. Raises: `LiveSubscription`.
 
         If nothing is kept of an ID, only its mark and the audit record are written, because the ID can be any word of a reason.
         """
@@ -119,7 +110,7 @@ class Erasure:
         # After what waits, so that nothing is written again.
         kept = [stored.source for stored in self.readers.load_all(ids.reader)]
         self.provider_sources.remove_reader([source for source in kept if isinstance(source, External)], ids.tags)
-        step = step or Pace().step
+        step = Pace().step
         erased = self.eraser.erase(ids.tags, ids.names if is_known else (), step)
         if not is_known and (counts["import_rows"] or any(erased.values())):
             is_known = True
