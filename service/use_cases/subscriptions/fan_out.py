@@ -20,7 +20,6 @@ from service.adapters.redis.stripe_objects.seats import Seats
 from service.domain.catalogue import Catalogue
 from service.domain.decision import Entitlements, Held, resolve_entitlements
 from service.domain.sources import Source, end_order
-from service.domain.stripe_facts import StripeFacts
 from service.use_cases.subscriptions.owner_resolution import (
     OwnerResolver,
     ResolvedOwner,
@@ -92,7 +91,7 @@ class FanOut:
                 return True
             if obj.number(b"behind"):  # Its copies are newer than it is; only a read from Stripe can decide.
                 return False
-            if self._changed_before(obj, obj.facts, request.now, follow_ups):
+            if self._changed_before(obj, request.now, follow_ups):
                 continue
             found = self.owners.resolve_owners([obj])[0]
             reader, wanted = found.reader, copies_by_holder(obj, found.owner)
@@ -106,9 +105,9 @@ class FanOut:
                 return done
         return False
 
-    def _changed_before(self, obj: StoredObject, facts: StripeFacts | None, now: float, follow_ups: FollowUps) -> bool:
+    def _changed_before(self, obj: StoredObject, now: float, follow_ups: FollowUps) -> bool:
         """Do what has to precede the choice of the owner. Return whether that has changed the object."""
-        if facts is None:
+        if (facts := obj.facts) is None:
             return False
         if self.related.add_to_customer(obj, facts, now):
             return True

@@ -112,11 +112,10 @@ class SubscriptionAdmin:
         entry = audit_entry(
             actor, "link", now=now, reader=heir, target=target, before=before, after=after, reason=reason
         )
-        with self._audit.recording(tag_of(name), entry) as signed:
+        with self.recording_at(name, entry, now) as signed:
             owner = processor.objects.link_to_reader(name, heir, now, signed)
             if stored.facts is None:
                 processor.refresh_soon(name, now)
-            processor.fan_out_soon([name], now, f"audit:{entry['id']}")
         return LinkResult(heir, owner.reader)
 
     def unlink_from_reader(
@@ -143,10 +142,9 @@ class SubscriptionAdmin:
         entry = audit_entry(
             actor, "unlink", now=now, reader=heir.reader, target=ref.id, before={"reader": heir.reader}, reason=reason
         )
-        with self._audit.recording(tag_of(ref.name), entry) as signed:
+        with self.recording_at(ref.name, entry, now) as signed:
             if not processor.objects.unlink_from_reader(stored, now, signed):
                 raise NotLinked
-            processor.fan_out_soon([ref.name], now, f"audit:{entry['id']}")
 
     def _is_missing_at_stripe(self, ref: ObjectRef) -> bool:
         """Return whether Stripe answers that it does not know an object; `False` also while it cannot be asked."""
@@ -265,7 +263,7 @@ class SubscriptionAdmin:
 
     @contextmanager
     def recording_at(self, name: str, entry: dict[str, Any], now: float) -> Iterator[bytes]:
-        """Yield the signed entry for a change of seats, and fan the object out after it."""
+        """Yield the signed entry for a change of an object, and fan the object out after it."""
         with self._audit.recording(tag_of(name), entry) as signed:
             yield signed
             self._processor.fan_out_soon([name], now, f"audit:{entry['id']}")
