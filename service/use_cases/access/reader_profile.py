@@ -107,16 +107,16 @@ class ReaderProfiles:
 
     def load_summary(self, reader: str, now: float) -> AccountSummary:
         """Return what the reader's own account page shows now; of a merged reader, what the reader who stays holds."""
-        kept = self._readers.load_active(self._readers.resolve_merged(reader))
-        holdings = [h for one in kept if one.source is not None for h in one.source.holdings(self._catalogue)]
+        sources = self._readers.load_active(self._readers.resolve_merged(reader))
+        holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
         held = resolve_entitlements(holdings, self._catalogue.features, now)
         active = [holding for holding in holdings if holding.is_active_at(now)]
         plans = []
         for plan in self._catalogue.plans.values():
-            if sources := [holding for holding in active if holding.plan == plan.id]:
-                ends = [self._visible_end(holding) for holding in sources]
+            if opening := [holding for holding in active if holding.plan == plan.id]:
+                ends = [self._visible_end(holding) for holding in opening]
                 until = None if None in ends else max(end for end in ends if end is not None)
-                plans.append(HeldPlan(plan.id, plan.name, until, any(holding.renews for holding in sources)))
+                plans.append(HeldPlan(plan.id, plan.name, until, any(holding.renews for holding in opening)))
         return AccountSummary(list(held.by_feature), plans)
 
     def _visible_end(self, holding: Holding) -> int | None:
@@ -129,7 +129,7 @@ class ReaderProfiles:
         # The contract writes whole seconds, so a moment of the current second is not past.
         if at < int(now):
             return self.past.sources_at(reader, at)
-        return [kept.source for kept in self._readers.load_all(reader) if kept.source is not None]
+        return self._readers.load_all(reader)
 
     def _meters(self, reader: str, held: Entitlements, at: float) -> list[MeterStanding]:
         uses = self.load_meter_uses(list(self._catalogue.meters.values()), reader, at)

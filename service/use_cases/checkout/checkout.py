@@ -135,9 +135,9 @@ class Purchases:
 
     def _refuse_holder(self, reader: str, plan: Plan, now: float) -> None:
         """Raises: `AlreadySubscribed` if a source that prevents a purchase gives the plan now."""
-        for kept in self._readers.load_active(self._readers.resolve_merged(reader)):
-            if kept.source is not None and self._prevents_purchase(kept.source, plan, now):
-                raise AlreadySubscribed(plan.name, has_seats=plan.seats)
+        sources = self._readers.load_active(self._readers.resolve_merged(reader))
+        if any(self._prevents_purchase(source, plan, now) for source in sources):
+            raise AlreadySubscribed(plan.name, has_seats=plan.seats)
 
     def _review(self, gateway: Gateway, sale: Sale, now: float, payer: str | None) -> int | None:
         """Return the days of trial. Raises: `AlreadySubscribed`.

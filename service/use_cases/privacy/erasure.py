@@ -85,8 +85,7 @@ class Erasure:
     def _list_running(self, ids: ReaderIds, now: float) -> list[str]:
         """Return the IDs of the reader's subscriptions, also gifts and other providers', that run. A seat is the group's."""
         found = []
-        for kept in self.readers.load_active(ids.reader):
-            source = kept.source
+        for source in self.readers.load_active(ids.reader):
             if isinstance(source, External) or (isinstance(source, Subscription) and source.role != "seat"):
                 holdings = source.holdings(self.catalogue)
                 if any(h.standing_at(now) in (Standing.GOOD, Standing.GRACE) for h in holdings):
@@ -108,8 +107,8 @@ class Erasure:
         self._forget(ids)
         counts |= self._forget_waiting(ids, ids.names if is_known else ())
         # After what waits, so that nothing is written again.
-        kept = [stored.source for stored in self.readers.load_all(ids.reader)]
-        self.provider_sources.remove_reader([source for source in kept if isinstance(source, External)], ids.tags)
+        external = [source for source in self.readers.load_all(ids.reader) if isinstance(source, External)]
+        self.provider_sources.remove_reader(external, ids.tags)
         step = Pace().step
         erased = self.eraser.erase(ids.tags, ids.names if is_known else (), step)
         if not is_known and (counts["import_rows"] or any(erased.values())):
@@ -130,9 +129,8 @@ class Erasure:
             self.audit.flush_outbox(tag)
 
     def _count(self, ids: ReaderIds) -> dict[str, int]:
-        sources = self.readers.load_all(ids.reader)
         return {
-            "sources": sum(kept.source is not None for kept in sources),
+            "sources": len(self.readers.load_all(ids.reader)),
             "changes": len(self.readers.load_history(ids.reader)),
             "customers": len(self.readers.list_customers(ids.reader)),
         }
@@ -147,7 +145,7 @@ class Erasure:
     def _forget(self, ids: ReaderIds) -> None:
         """Delete what names the reader outside their own keys, as long as those still lead to it."""
         self.groups.withdraw_all_of(ids.names)
-        grants = [kept.source for kept in self.readers.load_all(ids.reader) if isinstance(kept.source, Grant)]
+        grants = [source for source in self.readers.load_all(ids.reader) if isinstance(source, Grant)]
         for tag in ids.tags:
             self.ends.remove_reader(tag, grants)
             self.usage.forget_reader(tag)

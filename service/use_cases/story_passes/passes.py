@@ -96,7 +96,7 @@ class ReaderGifts:
         return self._gifts.claim(reader, pass_id, month, most, now)
 
     def _most(self, reader: str, now: float) -> int:
-        sources = [kept.source for kept in self._readers.load_active(reader) if kept.source is not None]
+        sources = self._readers.load_active(reader)
         holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
         return gifts_per_month(holdings, self._catalogue, now)
 

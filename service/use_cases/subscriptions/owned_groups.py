@@ -167,8 +167,8 @@ class OwnedGroups:
 
     def list_held_seats(self, reader: str) -> list[HeldSeat]:
         """Return the seats of a reader, by subscription."""
-        kept = [one.field.decode() for one in self._processor.readers.load_all(reader) if one.source is not None]
-        names = sorted(f"subscription:{field[2:]}" for field in kept if field.startswith("t:"))
+        subscriptions = [one for one in self._processor.readers.load_all(reader) if isinstance(one, Subscription)]
+        names = sorted(f"subscription:{one.id}" for one in subscriptions if one.role == "seat")
         objects = self._processor.objects.load_all(names)
         accepted = self._invitations.list_accepted(names, reader)
         return [
@@ -191,9 +191,8 @@ class OwnedGroups:
         processor, heir = self._processor, self._processor.owners.find_reader(owner).reader
         owned = {name for name in processor.readers.list_owned_objects(heir) if name.startswith("subscription:")}
         # A gift is not listed with its owner, because the payer's customer is not theirs; its source is.
-        kept = [one.source for one in processor.readers.load_all(heir)]
-        gifts = [one for one in kept if isinstance(one, Subscription) and one.role == "gift"]
-        owned |= {f"subscription:{gift.id}" for gift in gifts}
+        subscriptions = [one for one in processor.readers.load_all(heir) if isinstance(one, Subscription)]
+        owned |= {f"subscription:{one.id}" for one in subscriptions if one.role == "gift"}
         found = processor.objects.load_all(list(owned))
         mine = [obj for obj in found if obj.owner.reader and reader_hash(obj.owner.reader) == reader_hash(heir)]
         return sorted(mine, key=lambda obj: (obj.facts.created if obj.facts else 0, obj.name))

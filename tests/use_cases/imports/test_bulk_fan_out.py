@@ -12,6 +12,7 @@ import pytest
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.imports.import_store import ImportManifest
 from service.adapters.redis.readers.history import ReaderHistory
+from service.adapters.redis.readers.source_codec import field_of
 from service.adapters.redis.stripe_objects.link_imports import LINK_IMPORT
 from service.domain.sources import Subscription
 from service.use_cases.imports.bulk_imports import BulkImports
@@ -180,8 +181,8 @@ def test_what_happens_amid_a_bulk_link_is_not_lost(
     title.import_links(links, title.bench.imports(title.bench.link(meanwhile)))
     service, objects = title.bench.service, title.bench.service.event_processor.objects
     active = {name: service.readers.load_active(name) for name in READERS}
-    held = {name: {kept.field for kept in kepts if kept.source} for name, kepts in active.items()}
-    (renewed,) = [kept.source for kept in active["r-1"] if kept.field == b"s:sub_1"]
+    held = {name: set(map(field_of, sources)) for name, sources in active.items()}
+    (renewed,) = [source for source in active["r-1"] if field_of(source) == b"s:sub_1"]
     assert isinstance(renewed, Subscription)
     assert renewed.items[0].end == NOW + 40 * DAY
     assert (held["r-7"], held["r-2"] >= ({b"p:cs_1"} if links is CUSTOMERS else {b"s:sub_7"})) == (set(), True)

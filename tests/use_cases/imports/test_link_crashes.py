@@ -46,7 +46,7 @@ def ids(bench: Bench) -> list[str]:
 def state(bench: Bench) -> list[tuple[bool, list[str]]]:
     """Return the access and the customers of each reader."""
     readers = bench.service.readers
-    return [(any(kept.source for kept in readers.load_active(name)), readers.list_customers(name)) for name in READERS]
+    return [(bool(readers.load_active(name)), readers.list_customers(name)) for name in READERS]
 
 
 def run_import(bench: Bench, imports: BulkImports, rows: list[str]) -> ImportManifest:

@@ -58,7 +58,7 @@ def running(bench: Bench) -> list[str]:
     """Return the rows of what readers hold now."""
     found = []
     for number in range(10):
-        sources = [kept.source for kept in bench.service.readers.load_all(f"r-{number}")]
+        sources = bench.service.readers.load_all(f"r-{number}")
         found += [
             f"{source.id.removeprefix('print:')},r-{number},{source.plan},"
             for source in sources

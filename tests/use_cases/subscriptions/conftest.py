@@ -230,8 +230,8 @@ class Stage:
 
     def held(self, reader: str, now: float) -> Held:
         """Return features with their ends."""
-        kept = self.readers.load_active(self.readers.resolve_merged(reader))
-        holdings = [holding for one in kept if one.source for holding in one.source.holdings(self.catalogue)]
+        sources = self.readers.load_active(self.readers.resolve_merged(reader))
+        holdings = [holding for source in sources for holding in source.holdings(self.catalogue)]
         found = resolve_entitlements(holdings, self.catalogue.features, now).by_feature
         return {name: holding.until for name, holding in found.items()}
 

@@ -81,7 +81,7 @@ def test_webhook_is_acknowledged_in_time_while_stripe_hangs(
     control.ask("DELETE", "/faults")
     ScheduledJobs(processor).run_due(now, everything=True)
     check(stage, processor, story)
-    assert all(kept.source.confirmed for kept in stage.readers.load_active(story["reader"]))
+    assert all(source.confirmed for source in stage.readers.load_active(story["reader"]))
 
 
 @pytest.mark.parametrize("what", [{"customer": "cus_unknown"}, {"subscription": "sub_unknown"}])

@@ -96,7 +96,7 @@ class Run:
         assert (counts["pending"], counts["unread"], counts["unspread"], counts["dead"]) == (0, 0, 0, 0)
         states = {entry.state for entry in stage.make().ledger.load_page(100)[0]}
         assert states <= {"applied", "stale", "ignored"}
-        assert all(kept.source.confirmed for kept in stage.readers.load_all(self.story["reader"]) if kept.source)
+        assert all(source.confirmed for source in stage.readers.load_all(self.story["reader"]))
 
 
 def play(stage: Any, stepped: Stepped, story: dict[str, Any], seed: int, *, smooth: bool) -> None:

@@ -12,6 +12,7 @@ from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.keys import owner_mark, reader_hash
 from service.adapters.redis.readers import meters
+from service.adapters.redis.readers.source_codec import field_of
 from service.domain.catalogue import Story
 from service.domain.errors import CannotMerge
 from service.domain.sources import Grant
@@ -60,7 +61,7 @@ def two(stage: Any, make: Any, admin: Any) -> None:
 
 
 def fields(stage: Any, reader: str) -> set[bytes]:
-    return {kept.field for kept in stage.readers.load_all(reader) if kept.source}
+    return set(map(field_of, stage.readers.load_all(reader)))
 
 
 ALL = {b"s:sub_1", b"p:cs_1", b"t:sub_g", b"g:gr_1"}

@@ -16,8 +16,8 @@ def held(stage: Any, at: int = NOW + 10) -> Any:
 
 
 def stored_pass(stage: Any) -> Any:
-    (kept,) = stage.readers.load_all("r-1")
-    return kept.source
+    (source,) = stage.readers.load_all("r-1")
+    return source
 
 
 def test_pass_starts_when_first_reported_paid(stage: Any, make: Any) -> None:

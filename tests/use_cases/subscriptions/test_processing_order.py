@@ -72,8 +72,8 @@ def test_read_older_than_the_deletion_does_not_undo_it(stage: Any, make: Any, ru
     stage.stripe.put(ended["data"]["object"])
     run_jobs(NOW + 9_000)
     assert stage.processor.pending_work.count()["unread"] == 0
-    (kept,) = stage.readers.load_all("r-1")
-    assert (kept.source.status, kept.source.confirmed) == ("canceled", True)
+    (source,) = stage.readers.load_all("r-1")
+    assert (source.status, source.confirmed) == ("canceled", True)
 
 
 def test_read_older_than_the_payment_does_not_delay_the_pass(stage: Any, make: Any) -> None:

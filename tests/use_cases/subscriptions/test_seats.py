@@ -29,8 +29,8 @@ def test_assigned_seat_opens_and_removed_seat_locks(stage: Any, make: Any, admin
     given = admin.assign_seat("sub_1", "r-5", ADMIN, NOW + 1)
     assert (given.quantity, readers(given.seats), given.seats[0].since) == (2, ["r-5"], NOW + 1)
     assert stage.held("r-5", NOW + 2) == {"notebook": NOW + 12 * DAY}
-    (kept,) = stage.readers.load_active("r-5")
-    assert (kept.field, kept.source.since) == (b"t:sub_1", NOW + 1)
+    (seat,) = stage.readers.load_active("r-5")
+    assert (seat.role, seat.id, seat.since) == ("seat", "sub_1", NOW + 1)
     taken = admin.release_seat("sub_1", "r-5", ADMIN, NOW + 3)
     assert taken.seats == ()
     assert stage.held("r-5", NOW + 4) == {}

@@ -14,8 +14,8 @@ BOTH = ["notebook", "no_ads"]
 
 
 def source(stage: Any, reader: str = "r-1") -> Any:
-    (kept,) = stage.readers.load_all(reader)
-    return kept.source
+    (found,) = stage.readers.load_all(reader)
+    return found
 
 
 def test_payload_counts_unconfirmed_and_is_confirmed_later(stage: Any, make: Any, run_jobs: Any) -> None:

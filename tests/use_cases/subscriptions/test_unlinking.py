@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.readers.source_codec import field_of
 from service.domain.errors import InvalidFields, NotLinked
 from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
 from tests.stepped_link import Failure, Killed
@@ -34,7 +35,7 @@ def state_of(stage: Any) -> dict[str, Any]:
     """Return what every reader holds, from which sources, and their customers."""
     found = {}
     for reader in READERS:
-        fields = sorted(kept.field for kept in stage.readers.load_active(reader) if kept.source)
+        fields = sorted(map(field_of, stage.readers.load_active(reader)))
         found[reader] = (stage.held(reader, NOW + DAY), fields, stage.readers.list_customers(reader))
     return found
 

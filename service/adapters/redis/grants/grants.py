@@ -113,7 +113,7 @@ class Grants:
 
     def list_for_reader(self, reader: str) -> list[Grant]:
         """Return all grants of a reader, newest first, including expired ones."""
-        found = [kept.source for kept in self._readers.load_all(reader) if isinstance(kept.source, Grant)]
+        found = [source for source in self._readers.load_all(reader) if isinstance(source, Grant)]
         return sorted(found, key=lambda grant: (grant.created_at, grant.id), reverse=True)
 
     def find(self, reader: str, grant_id: str) -> Grant:

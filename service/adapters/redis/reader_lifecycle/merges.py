@@ -15,6 +15,7 @@ from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.readers import ALIAS, MERGED_MARKS, Readers
+from service.adapters.redis.readers.source_codec import field_of
 from service.adapters.redis.records import StoreRecords, decode_list, encode_json
 from service.adapters.redis.story_passes.passes import GiftAllowances, carry_openings
 from service.domain.catalogue import Catalogue
@@ -111,16 +112,13 @@ class Merges(StoreRecords):
 
     def write_tombstones(self, merge: Merge, now: float) -> None:
         """Replace what `carry_over` copied by tombstones; the copies of Stripe objects follow with their fan-out."""
-        for kept in self._readers.load_all(merge.gone):
+        active, past = self._readers.load_active_and_past(merge.gone)
+        for kept in (*active, *past):
             if kept.source is not None and kept.field[:1].decode() not in STRIPES:
                 self._readers.write_tombstone(merge.gone, kept.field, kept.number + 1, now=now, cause="merge")
 
     def list_stripe_objects(self, reader: str) -> list[str]:
         """Return the names of the Stripe objects of which this reader holds copies."""
         kinds = {"s": "subscription", "f": "subscription", "t": "subscription", "p": "session", "e": "entitlements"}
-        names = []
-        for kept in self._readers.load_all(reader):
-            letter, _, name = kept.field.decode().partition(":")
-            if letter in kinds and kept.source is not None:
-                names.append(f"{kinds[letter]}:{name}")
-        return list(dict.fromkeys(names))
+        fields = [field_of(source).decode().partition(":") for source in self._readers.load_all(reader)]
+        return list(dict.fromkeys(f"{kinds[letter]}:{name}" for letter, _, name in fields if letter in kinds))

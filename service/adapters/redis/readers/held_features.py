@@ -9,6 +9,5 @@ from service.domain.decision import Held, resolve_entitlements
 
 def load_held(readers: Readers, catalogue: Catalogue, reader: str, now: float) -> Held:
     """Return the features that a reader holds, with their ends. Raises: StoreUnavailable."""
-    sources = [kept.source for kept in readers.load_active(reader) if kept.source is not None]
-    holdings = [holding for source in sources for holding in source.holdings(catalogue)]
+    holdings = [holding for source in readers.load_active(reader) for holding in source.holdings(catalogue)]
     return resolve_entitlements(holdings, catalogue.features, now).held

@@ -144,19 +144,19 @@ class Readers(StoreRecords):
         key = self.keys.reader(reader_hash(reader))
         return key, (b"HGETALL", key)
 
-    def load_active(self, reader: str) -> list[StoredSource]:
+    def load_active(self, reader: str) -> list[Source]:
         """Return the sources that can still open something."""
-        return stored_sources(self._link.read([self.read_command(reader)])[0])
+        return _sources_in(self._link.read([self.read_command(reader)])[0])
 
     def load_active_and_past(self, reader: str) -> tuple[list[StoredSource], list[StoredSource]]:
-        """Return the sources that can still open something, and those that have ended."""
+        """Return the sources that can still open something, and those that have ended, with their tombstones."""
         active, ended = self._read_each(b"HGETALL", self._records(reader_hash(reader)))
         return stored_sources(active), stored_sources(ended)
 
-    def load_all(self, reader: str) -> list[StoredSource]:
+    def load_all(self, reader: str) -> list[Source]:
         """Return all sources, the active ones first."""
-        active, ended = self.load_active_and_past(reader)
-        return active + ended
+        active, ended = self._read_each(b"HGETALL", self._records(reader_hash(reader)))
+        return _sources_in(active) + _sources_in(ended)
 
     def find_grants(self, places: Sequence[tuple[bytes, bytes]]) -> list[Grant | None]:
         """Return the grant of each ID, of the reader with each hash; `None` where it is gone."""
@@ -176,9 +176,7 @@ class Readers(StoreRecords):
         keys = [key for tag in map(reader_hash, readers) for key in self._records(tag)]
         replies = iter(self._read_each(b"HGETALL", keys))
         return [
-            []
-            if merged_into(active) is not None
-            else [kept.source for row in (active, past) for kept in stored_sources(row) if kept.source is not None]
+            [] if merged_into(active) is not None else _sources_in(active) + _sources_in(past)
             for active, past in zip(replies, replies, strict=True)
         ]
 
@@ -322,6 +320,11 @@ def stored_sources(reply: Any) -> list[StoredSource]:
         for field, record in field_pairs(reply)
         if field[1:2] == b":"
     ]
+
+
+def _sources_in(reply: Any) -> list[Source]:
+    """Return the sources of an HGETALL reply, without tombstones."""
+    return [stored.source for stored in stored_sources(reply) if stored.source is not None]
 
 
 def merged_into(reply: Any) -> str | None:
