@@ -46,7 +46,8 @@ def refuse(run: Invocation, approval_id: str, reason: str | None) -> Output:
 
 
 def _line(approval: dict[str, Any]) -> str:
-    wants = ", ".join("no end" if value is None else f"{name} {value}" for name, value in approval["wants"].items())
+    wanted = approval["wants"].items()
+    wants = ", ".join("no end" if value is None else f"{name} {session.in_words(value)}" for name, value in wanted)
     whom = f" for {approval['reader']}" if approval["reader"] else ""
     why = f": {approval['reason']}" if approval["reason"] else ""
     return f"{approval['approval']}  {approval['kind']}{whom}: {wants}  ({approval['asked_by']}{why})"

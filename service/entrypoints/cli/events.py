@@ -40,7 +40,7 @@ def _line(event: dict[str, Any]) -> str:
 def show(run: Invocation, event: str) -> Output:
     """Show one event, with the entitlements that it changed."""
     found = EventOut.write(run.service.subscription_admin.find_event(event))
-    return Output(found, "\n".join(f"{name}: {value}" for name, value in found.items()))
+    return Output(found, "\n".join(f"{name}: {session.in_words(value)}" for name, value in found.items()))
 
 
 @events.command("replay")

@@ -79,7 +79,7 @@ def _as_text(found: Explanation, catalogue: Catalogue) -> str:
         values = {
             name: value for name, value in step["values"].items() if value not in (None, [], {}) and name != "changes"
         }
-        text = ", ".join(f"{name} {_value(value)}" for name, value in values.items())
+        text = ", ".join(f"{name} {session.in_words(value)}" for name, value in values.items())
         lines.append(f"  {step['step']}: {step['verdict']}" + (f"  [{text}]" if text else ""))
         lines += [f"    {_change(change)}" for change in changes or ()]
     return "\n".join(lines)
@@ -91,15 +91,6 @@ def _next_step(step: NextStep) -> str:
     if step.step == "subscribe":
         return f"buying {' or '.join(step.plans or ())}"
     return "verifying the address" if step.step == "verify" else f"waiting until {write_time(step.until)}"
-
-
-def _value(value: Any) -> str:
-    """Return a value of a step for one line: a feature with its end, a list with blanks between its parts."""
-    if isinstance(value, list):
-        return " ".join(_value(part) for part in value)
-    if isinstance(value, dict) and "feature" in value:
-        return f"{value['feature']} (until {value['until'] or 'no end'})"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _change(change: dict[str, Any]) -> str:

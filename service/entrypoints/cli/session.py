@@ -269,3 +269,16 @@ def list_output(found: paging.Listing, line: Callable[[dict[str, Any]], str], em
     """Return the output of a page of a list: a line for each item, or `empty`."""
     lines = [line(item) for item in found.items] + ([f"More: --after {found.next}"] if found.next else [])
     return Output(found.as_json(), "\n".join(lines) or empty)
+
+
+def in_words(value: Any) -> str:
+    """Return a value of JSON for a line of text: a feature with its end, a list with blanks between its parts."""
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, list):
+        return " ".join(in_words(part) for part in value)
+    if isinstance(value, dict) and "feature" in value:
+        return f"{value['feature']} (until {value['until'] or 'no end'})"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {in_words(part)}" for name, part in value.items())
+    return str(value).lower() if isinstance(value, bool) else str(value)
