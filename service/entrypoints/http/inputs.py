@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from typing import Any
 
@@ -122,12 +122,9 @@ def load(schema: type[Schema], *, optional: bool = False, further: Check | None 
     return check(schema, value, further)
 
 
-def reason(schema: type[Schema], *, also: Collection[str] = ()) -> str | None:
-    """Return a `reason` from the body or from `?reason=`; the schema applies to both.
-
-    `also`: other parameters that the route takes.
-    """
-    given = query_values("reason", *also).get("reason")
+def reason(schema: type[Schema], query: Mapping[str, str]) -> str | None:
+    """Return a `reason` from the body or from `?reason=`; the schema applies to both."""
+    given = query.get("reason")
     if given is None:
         found: str | None = load(schema, optional=True).get("reason")
         return found
@@ -151,9 +148,9 @@ def query_values(*names: str) -> dict[str, str]:
     return request.args.to_dict()
 
 
-def flag(name: str, *also: str) -> bool:
-    """Return a parameter that is true or false, and false by default; the route takes `also` besides."""
-    given = query_values(name, *also).get(name, "false")
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """Return a parameter that is true or false, and false by default. Raises: `InvalidFields`."""
+    given = query.get(name, "false")
     if given not in ("true", "false"):
         raise InvalidFields([(name, "must be true or false")])
     return given == "true"
@@ -190,9 +187,10 @@ def with_inputs(
 
     @wraps(view)
     def read(**given: Any) -> Any:
-        given |= {name: flag(name, *known) for name in flags}
+        query = query_values(*known) if flags or reason_by else {}
+        given |= {name: flag(query, name) for name in flags}
         if reason_by is not None:
-            given["reason"] = reason(reason_by, also=known)
+            given["reason"] = reason(reason_by, query)
         elif body is NothingIn:
             load(NothingIn, optional=True)
         elif body is not None:

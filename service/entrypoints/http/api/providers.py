@@ -59,7 +59,8 @@ def register(routes: ApiRoutes, service: Service) -> None:
         `largest_drop` is refused, unless it is forced.
         """
         find_provider(catalogue, provider)  # An unknown provider is a 404, whatever else is wrong with the request.
-        dry_run, force = inputs.flag("dry_run", "force"), inputs.flag("force", "dry_run")
+        query = inputs.query_values("dry_run", "force")
+        dry_run, force = inputs.flag(query, "dry_run"), inputs.flag(query, "force")
         body, now, pace = inputs.csv_file(snapshot_file.FORMAT.most_bytes), service.clock(), Pace()
         sheet = snapshot_file.read(body, catalogue, now, pace)
         if dry_run:
