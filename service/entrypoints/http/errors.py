@@ -13,6 +13,7 @@ from service.adapters.observability.logs import log, where
 from service.adapters.observability.metrics import Metrics
 from service.domain.errors import DomainError, NoSuchObject, StripeRefused
 from service.entrypoints.responses.errors import MOST_ERRORS, Problem, problem_of, shown_name
+from service.entrypoints.responses.imports import write_mistakes
 
 RETRY_AFTER = {429: "60", 503: "1"}
 
@@ -23,7 +24,7 @@ def response(problem: Problem) -> Response:
         {"field": shown_name(field), "message": message} for field, message in problem.errors[:MOST_ERRORS]
     ]
     if problem.rows:
-        errors = [{"line": line, "field": field, "message": message} for line, field, message in problem.rows]
+        errors = write_mistakes(problem.rows)
     body = {
         "type": f"urn:paywall:problem:{problem.kind}",
         "title": problem.title,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
 from marshmallow import fields
@@ -16,7 +16,7 @@ from service.entrypoints.responses.fields import JsonObject, ResponseSchema
 from service.use_cases.grants.imports.grant_change_kind import GRANT_CHANGES, GrantChangeImports
 from service.use_cases.grants.imports.grant_kind import GrantImports
 from service.use_cases.imports.bulk_imports import DryRun
-from service.use_cases.imports.csv_file import ImportSheet, RowMistake
+from service.use_cases.imports.csv_file import ImportSheet
 from service.use_cases.imports.kinds import AnyKind
 from service.use_cases.providers.snapshot_file import SnapshotSheet
 from service.use_cases.providers.snapshot_kind import SNAPSHOT, ProviderSnapshots
@@ -120,7 +120,7 @@ def write_import(manifest: ImportManifest) -> JsonObject:
 
 def write_dry_run(kind: str, sheet: ImportSheet[Any], found: DryRun, **more: Any) -> JsonObject:
     """Return what an import would do, and the mistakes in its file; `more` is what the kind's answer has besides."""
-    errors = sorted(sheet.mistakes, key=_LINE)
+    errors = sorted(sheet.mistakes, key=attrgetter("line"))
     row = {"id": None, "state": "staged", "sheet": sheet, "counts": found.counts, "errors": errors, **more}
     return DRY_RUN_SCHEMAS[kind].write(row)
 
@@ -133,8 +133,5 @@ def write_snapshot_dry_run(sheet: SnapshotSheet, done: SnapshotDryRun) -> JsonOb
 
 
 def write_mistakes(rows: Sequence[tuple[int, str, str]]) -> list[JsonObject]:
-    """Return the mistakes in a file, by line."""
-    return [MistakeOut.write(RowMistake(*row)) for row in sorted(rows, key=_LINE)]
-
-
-_LINE = itemgetter(0)
+    """Return the mistakes in a file."""
+    return [{"line": line, "field": field, "message": message} for line, field, message in rows]
