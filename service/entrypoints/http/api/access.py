@@ -27,17 +27,18 @@ def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
     """Add the routes that the website calls."""
     access_check, count, note = service.access_check, service.usage_counters.count_answer, service.stories.note
     tiers = access_check.catalogue.tiers
-    unknown = f"there is no such tier; there are {', '.join(tiers)}"
+    no_tier = f"there is no such tier; there are {', '.join(tiers)}"
 
-    def unknown_tiers(stories: dict[str, object]) -> list[tuple[str, str]]:
-        """Return the tiers, as sent, that the catalogue does not have; the schema rejects what cannot be a tier's name."""
+    def find_mistakes(body: JsonObject) -> list[tuple[str, str]]:
+        """Return the tiers, as sent, that the catalogue lacks, and a stray `verified`; the schemas reject all else."""
+        batch = body.get("stories")
+        stories = {f"stories.{place}": story for place, story in enumerate(batch if isinstance(batch, list) else ())}
+        stories["story"] = body.get("story")
         named = {f"{place}.tier": story.get("tier") for place, story in stories.items() if isinstance(story, dict)}
-        return [(place, unknown) for place, tier in named.items() if isinstance(tier, str) and tier not in tiers]
+        unknown = [(place, no_tier) for place, tier in named.items() if isinstance(tier, str) and tier not in tiers]
+        return unknown + stray_verified(body)
 
-    def check(body: JsonObject) -> list[tuple[str, str]]:
-        return unknown_tiers({"story": body.get("story")}) + stray_verified(body)
-
-    @routes.add("POST /v1/access", "site", AccessOut, body=AccessIn, check=check)
+    @routes.add("POST /v1/access", "site", AccessOut, body=AccessIn, check=find_mistakes)
     def access(data: JsonObject) -> JsonObject:
         """Decide whether a reader sees the full story or the upsell box, and why."""
         question = question_of(data)
@@ -49,10 +50,7 @@ def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
             service.comparisons.compare(incumbent, answer, written["decision_id"])
         return written
 
-    def check_batch(body: JsonObject) -> list[tuple[str, str]]:
-        return unknown_tiers(_placed(body.get("stories"))) + stray_verified(body)
-
-    @routes.add("POST /v1/access/batch", "site", BatchOut, body=BatchIn, check=check_batch)
+    @routes.add("POST /v1/access/batch", "site", BatchOut, body=BatchIn, check=find_mistakes)
     def batch(data: JsonObject) -> JsonObject:
         """Decide for up to 100 stories at once, each as if asked alone without counting."""
         questions = questions_of(data)
@@ -81,8 +79,3 @@ def register_decisions(routes: ApiRoutes, service: Service) -> None:
         if known is None:
             raise UnknownStory(story)
         return write_story(known, service.settings.catalogue.tier_origin(known.story, now))
-
-
-def _placed(stories: object) -> dict[str, object]:
-    """Return a batch's stories by their places in it, if they were sent as a list."""
-    return {f"stories.{place}": story for place, story in enumerate(stories if isinstance(stories, list) else ())}

@@ -6,7 +6,7 @@ from service.bootstrap import Service
 from service.domain.errors import InvalidFields
 from service.domain.ids import read_reader
 from service.entrypoints.http import guards, idempotency, inputs
-from service.entrypoints.http.routes import ApiRoutes
+from service.entrypoints.http.routes import ApiRoutes, query
 from service.entrypoints.responses.fields import JsonObject, read_field
 from service.entrypoints.responses.groups import (
     AcceptedOut,
@@ -19,13 +19,8 @@ from service.entrypoints.responses.groups import (
     OwnerIn,
 )
 
-OWNER = {
-    "in": "query",
-    "name": "owner",
-    "required": True,
-    "description": "The reader whose groups these are.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 128, "example": "r-1042"},
-}
+ID = {"type": "string", "minLength": 1, "maxLength": 128, "example": "r-1042"}
+OWNER = {**query("owner", "The reader whose groups these are.", ID), "required": True}
 SEAT = "/v1/groups/<subscription>/seats/<reader>"
 
 
