@@ -165,7 +165,7 @@ def main(service: Service, routes: Web) -> NoReturn:
     call_once_on(SHUTDOWN_SIGNALS, server.signal_handler_interrupt)
     _announce(settings)
     server.serve(target_loader=lambda *_: load(service, routes), wrap_loader=False)
-    exit_now(0)
+    exit_now()
 
 
 def _announce(settings: Settings) -> None:

@@ -27,4 +27,4 @@ def main(service: Service) -> None:
     service.worker.run()
     if served:
         service.close()
-        exit_now(0)
+        exit_now()

@@ -156,17 +156,22 @@ def format_time(at: float | str | None, missing: str = "no expiry") -> Markup:
 
 @lru_cache(maxsize=4_096)
 def _format_time(at: int | str) -> Markup:
-    when = datetime.fromisoformat(at) if isinstance(at, str) else datetime.fromtimestamp(min(at, LAST_SECOND), UTC)
-    plain = f"{when.day} {when:%b} {when.year}, {when:%H:%M} UTC"
-    return Markup('<time datetime="{}">{}</time>').format(f"{when:%Y-%m-%dT%H:%M:%S}Z", plain)
+    when = _datetime(at)
+    return Markup('<time datetime="{}">{} {:%b %Y, %H:%M} UTC</time>').format(
+        f"{when:%Y-%m-%dT%H:%M:%S}Z", when.day, when
+    )
 
 
 def format_day(at: float | str) -> Markup:
     """Return the day of a moment in UTC; the page's script shows it in the browser's zone, with the time as its title."""
-    when = datetime.fromisoformat(at) if isinstance(at, str) else datetime.fromtimestamp(min(at, LAST_SECOND), UTC)
-    return Markup('<time datetime="{}" class="day">{} {} {}</time>').format(
-        f"{when:%Y-%m-%dT%H:%M:%S}Z", when.day, f"{when:%b}", when.year
+    when = _datetime(at)
+    return Markup('<time datetime="{}" class="day">{} {:%b %Y}</time>').format(
+        f"{when:%Y-%m-%dT%H:%M:%S}Z", when.day, when
     )
+
+
+def _datetime(at: float | str) -> datetime:
+    return datetime.fromisoformat(at) if isinstance(at, str) else datetime.fromtimestamp(min(at, LAST_SECOND), UTC)
 
 
 def format_text(value: object) -> Markup:

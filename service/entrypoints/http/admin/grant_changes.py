@@ -75,13 +75,12 @@ def _wanted(context: PageContext) -> WantedChange:
     return WantedChange(None if until is None else int(read_time(until)), revoke=False)
 
 
-def _kept(**replaced: str) -> list[tuple[str, str]]:
-    """Return the fields of the form, for the one that follows; a chosen end is a time there."""
+def _kept(until: str | None = None) -> list[tuple[str, str]]:
+    """Return the fields of the form, for the one that follows; there the end is a time, or "" for none."""
     kept = [
         (name, value) for name, value in request.form.items(multi=True) if name not in ("token", "once", "go", "zone")
     ]
-    if not replaced or dict(kept).get("ends") == "revoke":
+    if until is None or dict(kept).get("ends") == "revoke":
         return kept
-    end = replaced["until"]
     rest = [(name, value) for name, value in kept if name not in ("ends", "until")]
-    return [*rest, ("ends", "date" if end else "never"), ("until", end)]
+    return [*rest, ("ends", "date" if until else "never"), ("until", until)]
