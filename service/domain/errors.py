@@ -3,7 +3,7 @@
 `service/entrypoints/responses/errors.py` holds one row for each: its status, problem type, title and message.
 
 DomainError
-├── InvalidFields           fields of a request are wrong; NotForSale, FileTooLarge and WrongRows are of their own kind
+├── InvalidFields           fields of a request are wrong; FileTooLarge and WrongRows are of their own kind
 ├── Unknown…                nothing has that ID
 ├── …                       the request does not fit the current state
 └── unavailable: StoreUnavailable, NewerSchema, StripeFailure (StripeUnavailable, StripeRefused, NoSuchObject)
@@ -29,15 +29,6 @@ class InvalidFields(DomainError):
     def __init__(self, errors: Iterable[tuple[str, str]]) -> None:
         self.errors = list(errors)
         super().__init__("; ".join(f"{field}: {message}" for field, message in self.errors))
-
-
-class NotForSale(DomainError):
-    """A plan or a price cannot be bought: `field` is wrong because of `message`."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field, self.message = field, message
-        self.errors = [(field, message)]
 
 
 class FileTooLarge(DomainError):

@@ -18,7 +18,6 @@ BOTH = "plan: is not known; until: is over"
     [
         (errors.InvalidFields(iter(TWO)), BOTH, {"errors": TWO}),
         (errors.NoLongerPossible(TWO), BOTH, {"errors": TWO}),
-        (errors.NotForSale("plan", "is free"), "is free", {"field": "plan", "errors": [("plan", "is free")]}),
         (errors.FileTooLarge("16 MiB"), "16 MiB", {"most": "16 MiB"}),
         (errors.LargestDrop(3, 4, 0.5), "3 of 4 would end", {"ending": 3, "running": 4, "share": 0.5}),
         (errors.UnknownProvider(["print"]), "1 providers", {"known": ["print"]}),

@@ -150,7 +150,6 @@ _STRIPE_REFUSED = ("stripe-refused", "Stripe refused the request")
 
 ERRORS: tuple[ErrorRow, ...] = (
     ErrorRow(errors.InvalidFields, 422, _summary),
-    ErrorRow(errors.NotForSale, 422, _summary),
     ErrorRow(errors.FileTooLarge, 413, lambda e: f"The file has more than {e.most}; import it in parts."),
     ErrorRow(errors.WrongRows, 422, _wrong_rows, "wrong-rows", "Rows are wrong"),
     ErrorRow(errors.UnknownGrant, 404, "This reader has no grant with this ID."),

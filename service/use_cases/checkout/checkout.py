@@ -10,9 +10,9 @@ from service.adapters.redis.readers.readers import Readers
 from service.domain.catalogue import Catalogue, Plan
 from service.domain.errors import (
     AlreadySubscribed,
+    InvalidFields,
     NoCustomer,
     NoSuchObject,
-    NotForSale,
     StripeUnavailable,
     UnknownSession,
 )
@@ -59,17 +59,17 @@ class Purchases:
         self._refresh = refresh
 
     def open_checkout(self, order: Order, now: float) -> str:
-        """Return the address of a Checkout page. Raises: `NotForSale`, `AlreadySubscribed`, `InvalidFields`."""
+        """Return the address of a Checkout page. Raises: `InvalidFields`, `AlreadySubscribed`."""
         name = choose_price(self._catalogue, plan=order.plan, price=order.price, prices=self._prices)
         if order.plan is not None:
             self._refuse_holder(order.reader, self._catalogue.plans[order.plan], now)
         gateway = self._stripe()
         tag = self._prices.find(name)
         if tag is None:
-            raise NotForSale("price", "Stripe does not know this price")
+            raise InvalidFields([("price", "Stripe does not know this price")])
         sold = find_sold_plan(self._catalogue, tag)
         if wrong := _quantity_mistake(order.quantity, sold):
-            raise NotForSale("quantity", wrong)
+            raise InvalidFields([("quantity", wrong)])
         self._refuse_holder(order.reader, sold, now)
         customer = next(iter(self._customers(order.reader)), None)
         sale = Sale(order, tag, sold, self._catalogue.checkout, self._catalogue.reader_metadata[0])
@@ -113,7 +113,7 @@ class Purchases:
         if isinstance(plan, str | None) and isinstance(price, str | None):
             try:
                 choose_price(self._catalogue, plan=plan, price=price, prices=self._prices)
-            except NotForSale as error:
+            except InvalidFields as error:
                 wrong += error.errors
         named = self._catalogue.plans.get(plan) if isinstance(plan, str) else None
         sold = named or (self._catalogue.plan_for(price, price, None) if isinstance(price, str) else None)
@@ -179,43 +179,43 @@ def _quantity_mistake(quantity: object, plan: Plan) -> str | None:
 
 
 def choose_price(catalogue: Catalogue, *, plan: str | None, price: str | None, prices: PriceCache) -> str:
-    """Return the price to sell: its ID, or its name in the configuration. Raises: NotForSale.
+    """Return the price to sell: its ID, or its name in the configuration. Raises: InvalidFields.
 
     `prices` knows the prices of a plan that has only products.
     """
     if plan is not None and price is not None:
-        raise NotForSale("plan", "leave it out: price names the plan")
+        raise InvalidFields([("plan", "leave it out: price names the plan")])
     if plan is not None:
         return _only_price(catalogue, plan, prices)
     if price is None:
-        raise NotForSale("plan", "give plan or price")
+        raise InvalidFields([("plan", "give plan or price")])
     by_product = any(sold.products for sold in catalogue.plans.values())
     if not by_product and catalogue.plan_for(price, price, None) is None:
-        raise NotForSale("price", "no plan has this price")
+        raise InvalidFields([("price", "no plan has this price")])
     return price  # Only Stripe knows the prices of a product.
 
 
 def _only_price(catalogue: Catalogue, name: str, prices: PriceCache) -> str:
     plan = catalogue.plans.get(name)
     if plan is None:
-        raise NotForSale("plan", f"there is no such plan; there are {', '.join(catalogue.plans)}")
+        raise InvalidFields([("plan", f"there is no such plan; there are {', '.join(catalogue.plans)}")])
     choice = plan.prices or tuple(tag.id for tag in prices.list_prices(plan))
     if len(choice) > 1:
-        raise NotForSale("price", f"give it instead of plan, which has several: {', '.join(choice)}")
+        raise InvalidFields([("price", f"give it instead of plan, which has several: {', '.join(choice)}")])
     if not choice and plan.products:
-        raise NotForSale("price", "this plan has no price of its own, name one of its product's")
+        raise InvalidFields([("price", "this plan has no price of its own, name one of its product's")])
     if not choice:
-        raise NotForSale("plan", "this plan is not for sale")
+        raise InvalidFields([("plan", "this plan is not for sale")])
     return choice[0]
 
 
 def find_sold_plan(catalogue: Catalogue, tag: PriceTag) -> Plan:
-    """Return the plan that this price buys. Raises: NotForSale."""
+    """Return the plan that this price buys. Raises: InvalidFields."""
     sold = catalogue.plan_for(tag.id, tag.lookup_key, tag.product)
     if sold is None:
-        raise NotForSale("price", "no plan has this price")
+        raise InvalidFields([("price", "no plan has this price")])
     if not tag.active:
-        raise NotForSale("price", "this price is no longer sold at Stripe")
+        raise InvalidFields([("price", "this price is no longer sold at Stripe")])
     if not tag.recurring and not sold.pass_hours:
-        raise NotForSale("price", "this price is paid once, and its plan has no pass_hours")
+        raise InvalidFields([("price", "this price is paid once, and its plan has no pass_hours")])
     return sold
