@@ -155,11 +155,6 @@ class Decision:
     next: tuple[NextStep, ...] = ()
 
     @property
-    def open(self) -> bool:
-        """Return whether the locked parts are open. A story whose parts are all free is shown in full without that."""
-        return self.reason in OPEN_REASONS or (self.degraded and self.show == "full")
-
-    @property
     def until(self) -> int | None:
         """Return when the source that opens the story ends; `None`: no source opens it, or it has no end."""
         return self.source.until if self.source is not None else None
