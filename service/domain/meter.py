@@ -222,8 +222,10 @@ class MeterUse:
         return merge_counted(self.policy, self.reader.read, self.visitor.read)
 
     def _later(self, tally: Tally | None, moment: int) -> Tally | None:
-        if tally is None or not self.policy.rolling:
-            return None if tally is None else EMPTY_TALLY
+        if tally is None:
+            return None
+        if not self.policy.rolling:
+            return EMPTY_TALLY
         read = {story: at for story, at in tally.read.items() if moment < at + self.policy.length}
         if tally.joined_until is not None and moment < tally.joined_until:
             return Tally(read, tally.joined, tally.joined_until)

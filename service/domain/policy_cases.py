@@ -119,7 +119,7 @@ def situation_of(case: PolicyCase, catalogue: Catalogue) -> Situation:
     """Return the situation that a case describes."""
     holdings = [_holding(held, catalogue) for held in case.plans]
     tier = catalogue.tier_of(case.story, case.at)
-    names = {tier.meter, *catalogue.later_meters(case.story, case.at)} - {None}
+    names = {tier.meter, *catalogue.later_meters(case.story, case.at)}
     counted_in = case.meter or tier.meter
     identity = Identity.ANONYMOUS
     if case.reader_read is not None:

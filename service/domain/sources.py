@@ -273,7 +273,10 @@ class Pass:
         """Return one holding: the plan's features, for its `pass_hours` from the payment."""
         plan = self.plan_in(catalogue)
         hours = plan.pass_hours if plan else None
-        status = "refunded" if self.refunded else "disputed" if self.disputed else "paid"
+        status = "paid"
+        if self.refunded or self.disputed:
+            status = "refunded" if self.refunded else "disputed"
+        base = Standing.GOOD if status == "paid" else Standing.ENDED
         return (
             Holding(
                 type="gift" if self.gift else "pass",
@@ -282,7 +285,7 @@ class Pass:
                 features=plan.features if plan and hours else (),
                 meters=plan.meters if plan and hours else (),
                 status=status,
-                base=Standing.GOOD if status == "paid" and hours else Standing.ENDED if hours else Standing.NONE,
+                base=base if hours else Standing.NONE,
                 reason=Reason.GIFT if self.gift else Reason.PASS,
                 start=self.paid_at,
                 until=self.paid_at + hours * HOUR if hours else None,
@@ -392,7 +395,7 @@ class External:
                 base=Standing.GOOD if self.ended_at is None else Standing.ENDED,
                 reason=Reason.SUBSCRIPTION,
                 start=self.start,
-                until=min((end for end in (self.until, self.ended_at) if end is not None), default=None),
+                until=min(self.until, self.ended_at, key=end_order),
             ),
         )
 
