@@ -125,29 +125,6 @@ def merge_counted(policy: MeterPolicy, own: Mapping[bytes, int], joining: Mappin
     return {**joining, **{story: max(at, joining.get(story, at)) for story, at in own.items()}}
 
 
-def meter_standing(
-    policy: MeterPolicy,
-    limit: MeterLimit,
-    read: Mapping[bytes, int],
-    story: bytes,
-    window: MeterWindow,
-    *,
-    counted: bool = False,
-) -> MeterStanding:
-    """Return how many free stories are used, whether this one is among them, and when the meter next resets."""
-    resets = resets_at(policy, read, window)
-    return MeterStanding(
-        policy.name, limit.stories, len(read), story in read, resets, counted, limit.plan, limit.changes_at
-    )
-
-
-def resets_at(policy: MeterPolicy, read: Mapping[bytes, int], window: MeterWindow) -> int | None:
-    """Return the calendar window's end; in a rolling window when the oldest story stops counting, `None` if none counts."""
-    if not policy.rolling:
-        return window.end
-    return min(read.values()) + policy.length if read else None
-
-
 @dataclass(slots=True)
 class MeterUse:
     """The stories that count in a meter for whoever asks about `story`: a reader with their visitor, or a visitor alone.
@@ -174,7 +151,11 @@ class MeterUse:
             freed = visitor.joined_until
             if freed is not None and (limit.changes_at is None or freed < limit.changes_at):
                 limit = limit._replace(changes_at=freed)
-        return meter_standing(self.policy, limit, self._read(), self.story, self.window, counted=counted)
+        read = self._read()
+        resets, is_read = self._resets_at(read), self.story in read
+        return MeterStanding(
+            self.policy.name, limit.stories, len(read), is_read, resets, counted, limit.plan, limit.changes_at
+        )
 
     def for_new_reader(self) -> MeterUse:
         """Return the use of a reader who is new and signs in in the same browser."""
@@ -213,6 +194,12 @@ class MeterUse:
         for read in reads:
             ends = sorted([at + self.policy.length for at in read.values()])
             yield from (ends[-limit] for limit in limits if 0 < limit <= len(ends))
+
+    def _resets_at(self, read: Mapping[bytes, int]) -> int | None:
+        """Return the calendar window's end; in a rolling window when the oldest story stops counting, if there is one."""
+        if not self.policy.rolling:
+            return self.window.end
+        return min(read.values()) + self.policy.length if read else None
 
     def _read(self) -> Mapping[bytes, int]:
         if self.reader is None:

@@ -20,8 +20,6 @@ from service.domain.meter import (
     MeterUse,
     MeterWindow,
     Tally,
-    meter_standing,
-    resets_at,
     window_at,
 )
 
@@ -191,6 +189,14 @@ def test_rolling_window_is_the_time_a_story_read_now_counts(now: int, days: int)
     assert drop_expired(policy, {b"s": now}, now + days * DAY) == {}
 
 
+def standing(
+    policy: MeterPolicy, read: Mapping[bytes, int], window: MeterWindow, *, story: bytes = b"s", limit: int = 3
+) -> MeterStanding:
+    found = MeterUse(policy, window, story, Tally(read), None).standing(MeterLimit(limit))
+    assert found is not None
+    return found
+
+
 READ = st.dictionaries(st.binary(min_size=1, max_size=2), st.integers(NOW - 40 * DAY, NOW), max_size=8)
 
 
@@ -201,7 +207,7 @@ def test_rolling_window_frees_each_story_after_its_own_length(
     policy = rolling()
     counting = drop_expired(policy, read, NOW)
     assert counting == {story: at for story, at in read.items() if NOW - at < 30 * DAY}
-    frees = resets_at(policy, counting, window_at(policy, NOW))
+    frees = standing(policy, counting, window_at(policy, NOW)).resets_at
     assert (frees is None) is (not counting)
     if frees is not None:
         assert frees > NOW
@@ -215,8 +221,10 @@ def test_meter_opens_while_stories_are_left_or_story_was_counted(
 ) -> None:
     policy = rolling() if window == "rolling" else calendar("month", ZoneInfo("America/New_York"))
     at = window_at(policy, NOW)
-    now = meter_standing(policy, MeterLimit(limit), read, story, at)
-    assert now == MeterStanding("stories", limit, len(read), story in read, resets_at(policy, read, at))
+    now = standing(policy, read, at, story=story, limit=limit)
+    oldest_ends = min((read_at + policy.length for read_at in read.values()), default=None)
+    resets_at = oldest_ends if window == "rolling" else at.end
+    assert now == MeterStanding("stories", limit, len(read), story in read, resets_at)
     assert now.opens is (story in read or len(read) < limit)
     assert now.left == max(0, limit - len(read))
     assert now.would_count is (story not in read and len(read) < limit)
@@ -227,7 +235,7 @@ def test_calendar_window_resets_at_its_end_whatever_was_read() -> None:
     policy = calendar("month", ZoneInfo("America/New_York"))
     window = window_at(policy, datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp())
     end = int(datetime(2026, 12, 1, 5, tzinfo=UTC).timestamp())
-    assert resets_at(policy, {}, window) == resets_at(policy, {b"s": 0}, window) == end
+    assert [standing(policy, read, window).resets_at for read in ({}, {b"s": 0})] == [end, end]
 
 
 def test_empty_tally_has_no_reads_and_no_joined_visitor() -> None:

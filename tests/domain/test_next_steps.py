@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from service.domain.catalogue import Catalogue, MeterPolicy, Offer, Plan, Rule, Story, Tier
 from service.domain.decision import NO_ENTITLEMENTS, Decision, Identity, NextStep, decide, resolve_entitlements
-from service.domain.meter import MeterLimit, MeterUse, Tally, merge_counted, meter_standing, window_at
+from service.domain.meter import MeterLimit, MeterUse, Tally, merge_counted, window_at
 from service.domain.next_steps import MOST_REMEMBERED, MOST_TAGS_AND_PARTS, Situation, StepMemory, next_steps
 from service.domain.sources import Grant, Holding, Reason, Standing
 from service.domain.story_passes import pass_holding
@@ -144,7 +144,8 @@ class World:
                 if visitor.joined in (None, self.mark):
                     read = merge_counted(policy, read, visitor.read)
             if self.signed_in or (self.visitor is not None and limit):
-                meter = meter_standing(policy, MeterLimit(limit), read, STORY, window_at(policy, now))
+                counted = MeterUse(policy, window_at(policy, now), STORY, Tally(read), None)
+                meter = counted.standing(MeterLimit(limit))
         held = resolve_entitlements([*self.holdings(), *bought], FEATURES, now)
         story_pass = self.story_pass if self.signed_in or self.visitor is not None else None
         decision = decide(

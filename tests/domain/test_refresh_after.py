@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from service.domain.catalogue import DAY, HOUR, Catalogue, MeterPolicy, Plan, Rule, Story, Tier
 from service.domain.decision import Decision, Identity, decide, decide_degraded, resolve_entitlements
-from service.domain.meter import MeterLimit, meter_standing, window_at
+from service.domain.meter import MeterLimit, MeterUse, Tally, window_at
 from service.domain.sources import Grant, Item, Pass, Source, StripeEntitlements, Subscription
 from tests.domain.test_meter import drop_expired
 
@@ -118,7 +118,7 @@ class World:
             policy, window = METERS[tier.meter], window_at(METERS[tier.meter], now)
             counting = {mark: at for mark, at in self.read.items() if at >= window.start}
             read = drop_expired(policy, self.read, now) if policy.rolling else counting
-            meter = meter_standing(policy, MeterLimit(policy.readers), read, b"s", window)
+            meter = MeterUse(policy, window, b"s", Tally(read), None).standing(MeterLimit(policy.readers))
         return decide(self.story, tier, held, meter, now=now, catalogue=catalogue)
 
     def outage(self, now: float) -> Decision:
