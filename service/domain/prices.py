@@ -1,4 +1,4 @@
-"""Stripe prices as the upsell box shows them, and whether buying one is a subscription or a single payment."""
+"""Stripe prices: as they are on sale, and what is kept of those that a reader's subscriptions had."""
 
 from __future__ import annotations
 
@@ -23,3 +23,15 @@ class PriceTag:
     @property
     def recurring(self) -> bool:
         return self.interval is not None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPrice:
+    """A price that a reader's subscription had after it started: what is kept of it for good, so that no trial comes twice."""
+
+    price: str
+    lookup_key: str | None
+    product: str | None
+    subscription: str
+    created: int
+    """When the subscription was created (epoch seconds)."""

@@ -236,18 +236,6 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldPrice:
-    """A price that a reader's subscription had after it started: what is kept of it for good, so that no trial comes twice."""
-
-    price: str
-    lookup_key: str | None
-    product: str | None
-    subscription: str
-    created: int
-    """When the subscription was created (epoch seconds)."""
-
-
-@dataclass(frozen=True, slots=True)
 class Pass:
     """A one-time payment that starts at `paid_at`. A full refund, or an open or lost dispute, ends it."""
 

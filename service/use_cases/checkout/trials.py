@@ -5,7 +5,8 @@ from __future__ import annotations
 from service.adapters.redis.readers.history import ReaderHistory
 from service.adapters.redis.reporting.alert_flags import AlertStore
 from service.domain.catalogue import Catalogue
-from service.domain.sources import HeldPrice, Item, Subscription
+from service.domain.prices import HeldPrice
+from service.domain.sources import Item, Subscription
 
 
 class Trials:

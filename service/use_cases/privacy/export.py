@@ -9,7 +9,7 @@ from typing import Any
 from service.adapters.redis.audit.chain import AuditLog
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import ReaderChange, Readers
-from service.domain.sources import HeldPrice
+from service.domain.prices import HeldPrice
 from service.use_cases.access.reader_profile import ReaderProfile, ReaderProfiles
 from service.use_cases.access.source_history import source_type
 from service.use_cases.privacy.erasure import Erasure

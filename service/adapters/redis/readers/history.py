@@ -14,7 +14,8 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import ReaderChange, field_pairs, unpack_change
 from service.adapters.redis.records import StoreRecords
-from service.domain.sources import STARTED, HeldPrice, Source
+from service.domain.prices import HeldPrice
+from service.domain.sources import STARTED, Source
 
 
 class ReaderHistory(StoreRecords):

@@ -22,7 +22,8 @@ from typing import Any, Literal
 
 from service.adapters.redis.records import decode_list, encode_json
 from service.domain.errors import NewerSchema
-from service.domain.sources import External, Grant, HeldPrice, Item, Pass, Source, StripeEntitlements, Subscription
+from service.domain.prices import HeldPrice
+from service.domain.sources import External, Grant, Item, Pass, Source, StripeEntitlements, Subscription
 
 SCHEMA = 1
 
