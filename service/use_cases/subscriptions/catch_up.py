@@ -22,13 +22,14 @@ LATE = 300
 """Seconds after which a listed event that was never delivered is a gap in the deliveries, not a race."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CatchUpResult:
     """How many events Stripe listed, and how many of them were unknown or unfinished."""
 
-    listed: int
-    missed: int
-    prices: bool
+    listed: int = 0
+    missed: int = 0
+    prices: bool = False
+    """Whether prices of the offer have changed."""
     late: int = 0
     """Missed events that should have been delivered long ago; always 0 for the first catch-up."""
     left: int = 0
@@ -44,26 +45,26 @@ class CatchUp:
     def catch_up(self, gateway: StripeApi, now: float, *, dry_run: bool = False) -> CatchUpResult:
         """List, record and process events. With `dry_run` only count what would be processed."""
         cursor = self._processor.pending_work.load_moment(CURSOR)
-        newest, listed, missed, prices, late, left = cursor or 0, 0, 0, False, 0, 0
+        found, newest = CatchUpResult(), cursor or 0
         names: dict[str, None] = {}
         for envelope in gateway.list_events_since(None if cursor is None else cursor - OVERLAP):
             event = self._processor.to_inbox_event(envelope)
-            listed, newest = listed + 1, max(newest, envelope.created)
+            found.listed, newest = found.listed + 1, max(newest, envelope.created)
             if dry_run:
-                missed += self._processor.inbox.find_state(event.name, event.id) in (None, "pending")
+                found.missed += self._processor.inbox.find_state(event.name, event.id) in (None, "pending")
                 continue
             recorded = self._processor.inbox.record(event, now, mode="list", lease=False)
-            prices = prices or (event.why == FOR_PRICES and recorded.before is None)
+            found.prices |= event.why == FOR_PRICES and recorded.before is None
             if recorded.number:
-                missed += 1
-                late += recorded.before is None and cursor is not None and now - envelope.created > LATE
+                found.missed += 1
+                found.late += recorded.before is None and cursor is not None and now - envelope.created > LATE
                 names[event.name] = None
             if len(names) >= BATCH:
-                left += self._refresh(names, now)
-        left += self._refresh(names, now)
+                found.left += self._refresh(names, now)
+        found.left += self._refresh(names, now)
         if newest and not dry_run:
             self._processor.pending_work.save_moment(CURSOR, newest)
-        return CatchUpResult(listed, missed, prices, late, left)
+        return found
 
     def _refresh(self, names: dict[str, None], now: float) -> int:
         """Refresh the objects of recorded events. Return how many could not be read, and wait for the worker."""
