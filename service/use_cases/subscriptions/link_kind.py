@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from service.adapters.batches import batched
 from service.adapters.redis.client.keys import reader_hash
@@ -43,7 +44,7 @@ class LinkImports(ImportKind[LinkEntry, LinkRow]):
         for batch in sheet.batches():
             rows = [LinkRow("unchanged", entry.name, entry.reader) for entry in batch]
             due = [row for row, entry in zip(rows, batch, strict=True) if not entry.again]
-            retry_while_unavailable(lambda due=due: self._plan_rows(due))  # type: ignore[misc]  # binds the loop's rows
+            retry_while_unavailable(partial(self._plan_rows, due))
             for entry, row in zip(batch, rows, strict=True):
                 yield PlannedLine(entry.line, row)
                 context.pace.step()

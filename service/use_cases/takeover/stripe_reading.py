@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from itertools import islice
 
@@ -97,7 +98,7 @@ class StripeReading:
     def iterate_stored(self, links: Collection[StripeLink]) -> Iterator[tuple[StripeLink, StoredObject]]:
         """Yield each subscription that is stored here and that a link covers."""
         for batch in batched(sorted(links), _BATCH):
-            yield from retry_while_unavailable(lambda batch=batch: self._load_stored(batch))  # type: ignore[misc]  # binds the loop's batch
+            yield from retry_while_unavailable(partial(self._load_stored, batch))
 
     def _load_stored(self, links: Sequence[StripeLink]) -> list[tuple[StripeLink, StoredObject]]:
         pairs = [(f"subscription:{link.id}", link) for link in links if link.kind == "subscription"]
