@@ -68,7 +68,7 @@ from service.use_cases.grants.imports.apply import GrantChunks
 from service.use_cases.grants.imports.grant_change_kind import GrantChangeImports
 from service.use_cases.grants.imports.grant_kind import GrantImports
 from service.use_cases.grants.imports.grant_states import GrantStates
-from service.use_cases.grants.imports.plan import GrantPlanner
+from service.use_cases.grants.imports.imported_readers import ImportedReaders
 from service.use_cases.imports.bulk_imports import BulkImports
 from service.use_cases.imports.kinds import AnyKind
 from service.use_cases.imports.pacing import Pace
@@ -339,7 +339,7 @@ def import_kinds(service: UseCases, imports: ImportStore, pace: Pace) -> list[An
         processor.object_refresh,
     )
     links = LinkImports(LinkImportWriter(store), service.erased, fan_out, pace)
-    grants = GrantImports(catalogue, chunks, GrantPlanner(store))
+    grants = GrantImports(catalogue, chunks, ImportedReaders(store))
     changes = GrantChangeImports(catalogue, chunks, states)
     return [grants, changes, links, snapshots, TakeoverImports(grants, links, SeatRows(processor))]
 
@@ -365,7 +365,7 @@ def _takeover(service: Service) -> Takeover:
     return Takeover(
         catalogue=settings.catalogue,
         imports=service.imports,
-        planner=GrantPlanner(service.store),
+        readers=ImportedReaders(service.store),
         reading=StripeReading(service.gateway, processor.objects, progress, account),
         full_sync=FullSync(processor),
     )

@@ -16,7 +16,7 @@ from service.domain.catalogue import Catalogue
 from service.domain.errors import InvalidFields
 from service.domain.ids import wrong_reader_id
 from service.domain.stripe_facts import StripeFacts
-from service.use_cases.grants.imports.plan import GrantPlanner
+from service.use_cases.grants.imports.imported_readers import ImportedReaders
 from service.use_cases.imports.bulk_imports import PATIENCE, BulkImports, PendingImport
 from service.use_cases.imports.csv_file import ImportSheet
 from service.use_cases.imports.kinds import PlanContext
@@ -81,7 +81,7 @@ class Takeover:
 
     catalogue: Catalogue
     imports: BulkImports
-    planner: GrantPlanner
+    readers: ImportedReaders
     reading: StripeReading
     full_sync: FullSync
 
@@ -141,7 +141,7 @@ class Takeover:
     def _iterate_people(self, readers: Sequence[str], now: float) -> Iterator[Person]:
         """Yield the person of each reader, after merges."""
         for batch in batched(readers, _BATCH):
-            for reader, found in zip(batch, self.planner.load_readers([reader_hash(r) for r in batch]), strict=True):
+            for reader, found in zip(batch, self.readers.load([reader_hash(r) for r in batch]), strict=True):
                 sources = (one.source for one in found.sources if one.source is not None)
                 holdings = (holding for source in sources for holding in source.holdings(self.catalogue))
                 active = frozenset(holding.key for holding in holdings if holding.is_active_at(now))

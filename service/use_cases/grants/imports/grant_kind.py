@@ -1,9 +1,14 @@
-"""The kind of import `grants`: each row grants a plan to a reader."""
+"""The kind of import `grants`: each row grants a plan to a reader.
+
+A row *extends* an active grant of its plan that ends earlier. It creates a *new* grant where none is active, beside any that
+is scheduled, expired or revoked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TypeVar
 
 from service.adapters.redis.grants.grant_import_rows import GrantRow
@@ -12,10 +17,11 @@ from service.adapters.redis.readers.id_mentions import without_names
 from service.domain import grant_rules
 from service.domain.catalogue import Catalogue
 from service.domain.grant_rules import Mistakes
+from service.domain.sources import Grant, end_order
 from service.use_cases.grants.imports.apply import GrantChunks
 from service.use_cases.grants.imports.grant_file import GrantEntry
-from service.use_cases.grants.imports.plan import GrantPlanner
-from service.use_cases.imports.csv_file import ImportSheet
+from service.use_cases.grants.imports.imported_readers import ImportedReader, ImportedReaders
+from service.use_cases.imports.csv_file import ImportSheet, RowMistake
 from service.use_cases.imports.kinds import ImportChunk, ImportKind, PlanContext, PlannedLine, SecondAdminRule
 
 Entry = TypeVar("Entry")
@@ -48,16 +54,34 @@ class GrantRowImports(ImportKind[Entry, GrantRow]):
 class GrantImports(GrantRowImports[GrantEntry]):
     """Imports of grants. `[grants] confirm_above` decides which of them need a second admin."""
 
-    planner: GrantPlanner
+    readers: ImportedReaders
 
     name = GRANT_IMPORT
     results = ("new", "extended", "unchanged")
 
     def plan(self, sheet: ImportSheet[GrantEntry], context: PlanContext) -> Iterator[PlannedLine[GrantRow]]:
-        return self.planner.plan(sheet, context)
+        """Yield the line and the planned row of each entry.
+
+        Where two entries turn out to be of the same reader by a merge, add a mistake to the sheet instead.
+        """
+        first_lines: dict[tuple[bytes, str], int] = {}
+        for batch in sheet.batches():
+            for entry, found in zip(batch, self.readers.load([e.tag for e in batch]), strict=True):
+                first = first_lines.setdefault((found.tag, entry.plan), entry.line)
+                if first != entry.line:
+                    message = f"is by a merge the same reader as in line {first}, with the same plan"
+                    sheet.mistakes.append(RowMistake(entry.line, "reader", message))
+                    continue
+                yield PlannedLine(entry.line, _plan_entry(entry, found, context))
+                context.pace.step()
 
     def replan(self, rows: Sequence[GrantRow], context: PlanContext) -> list[GrantRow]:
-        return self.planner.replan(rows, context)
+        found = self.readers.load([row.tag.encode() for row in rows])
+        entries = [
+            GrantEntry(0, row.reader, one.tag, row.plan or "", row.until, row.reason or "")
+            for row, one in zip(rows, found, strict=True)
+        ]
+        return [_plan_entry(entry, one, context) for entry, one in zip(entries, found, strict=True)]
 
     def redact_reasons(self, rows: Sequence[GrantRow], names: Sequence[str]) -> int:
         redacted = 0
@@ -77,6 +101,32 @@ class GrantImports(GrantRowImports[GrantEntry]):
             for plan, until in granted
         ]
         return list(dict.fromkeys(mistake for mistakes in found for mistake in mistakes))
+
+
+def _plan_entry(entry: GrantEntry, found: ImportedReader, context: PlanContext) -> GrantRow:
+    tag = found.tag
+    active = [
+        (one.source, one.number)
+        for one in found.sources
+        if isinstance(one.source, Grant)
+        and one.source.plan == entry.plan
+        and one.source.status_at(context.now) == "active"
+    ]
+    reader = found.heir or entry.reader
+    row = GrantRow(tag.decode(), "unchanged", None, 0, None, entry.plan, entry.until, entry.reason, reader)
+    if not active:
+        row.action, row.grant = "new", _grant_id(context.import_id, tag, entry.plan)
+        return row
+    grant, number = max(active, key=lambda pair: end_order(pair[0].until))
+    if end_order(entry.until) > end_order(grant.until):
+        row.action, row.grant, row.number, row.old = "extended", grant.id, number, grant.until
+    return row
+
+
+def _grant_id(import_id: str, tag: bytes, plan: str) -> str:
+    """Return the ID of a row's grant: always the same, so that a repeat finds the grant."""
+    named = b"%b:%b:%b" % (import_id.encode(), tag, plan.encode())
+    return "gr_" + blake2b(named, digest_size=10, person=b"grant").hexdigest()
 
 
 @dataclass
