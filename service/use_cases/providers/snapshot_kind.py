@@ -1,9 +1,5 @@
 """The kind of import `snapshot`: a provider's whole set. What differs from the set so far is applied, and the rest ends.
 
-    row      [id, action, number, reader, plan, until, start, runs, ends]
-    action   "new" | "changed" | "ended" | "unchanged" | "skipped" (the reader was erased, or a newer report stands)
-    reader   the ID in the file; `None` if the subscription is missing from it, and when the row is done
-
 The number is drawn before the plan is made. Reports with higher numbers came later, and stand. So each write can be repeated,
 and a report that arrives while a snapshot is applied wins.
 """
@@ -56,8 +52,10 @@ class SnapshotRow(msgspec.Struct, array_like=True):
 
     id: str
     action: Literal["new", "changed", "ended", "unchanged", "skipped"]
+    """It is skipped if the reader was erased, or a newer report stands."""
     number: int
     reader: str | None
+    """The ID in the file; `None` if the subscription is missing from it, and when the row is done."""
     plan: str
     until: int | None
     start: int
