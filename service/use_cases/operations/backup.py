@@ -35,7 +35,7 @@ from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
 from service.adapters.redis.embedded.folder_lock import FolderLock
-from service.adapters.redis.service_state.coordination import LEADS_FOR
+from service.adapters.redis.service_state.coordination import LEADS_FOR, LeaderElection
 from service.adapters.redis.service_state.secrets import Secrets
 from service.adapters.redis.service_state.snapshot import Snapshot, SnapshotPart
 from service.domain.errors import StoreUnavailable
@@ -238,8 +238,8 @@ def patient_store(address: Address, keys: Keys) -> Iterator[Store]:
 
 def _await_no_worker(store: Store) -> None:
     """Wait for the lease of a worker that was killed, which lasts some seconds. Raises: `StoreInUse`."""
-    leader, started = store.keys.shared("leader"), time.monotonic()
-    while store.link.call(leader, b"EXISTS", leader):
+    leader, started = LeaderElection(store, LEADS_FOR), time.monotonic()
+    while leader.seconds_since_renewal() is not None:
         if time.monotonic() - started > LEADS_FOR + 1:
             raise StoreInUse
         threading.Event().wait(_POLL)
