@@ -41,7 +41,6 @@ class Maintenance:
     passes: Passes
     grant_ends: GrantEndIndex
     clock: Callable[[], float]
-    timer: Callable[[], float] = time.monotonic
     _next_count: float = field(default=0.0, init=False)
     _next_clean_up: float = field(default=0.0, init=False)
     _counting: Iterator[None] | None = field(default=None, init=False)
@@ -61,7 +60,7 @@ class Maintenance:
     def run_due(self, has_time: Callable[[], bool]) -> None:
         """Do what is due, as long as `has_time` returns true."""
         self.usage_counters.tick()
-        started = self.timer()
+        started = time.monotonic()
         if started >= self._next_clean_up:
             self.clean_up()
             self._next_clean_up = started + CLEAN_UP_EVERY

@@ -27,7 +27,6 @@ class RetentionTask:
     verifier: AuditVerifier
     erased: ErasedReaders
     on_broken: Callable[[int], None] = lambda seq: None
-    timer: Callable[[], float] = time.monotonic
     _steps: Iterator[int] | None = field(default=None, init=False)
 
     def run_for(self, now: float, seconds: float) -> int:
@@ -37,10 +36,10 @@ class RetentionTask:
             if not self.retention.acquire_turn(UNFINISHED):
                 return 0
             steps = self.iterate_steps(now)
-        started, deleted = self.timer(), 0
+        started, deleted = time.monotonic(), 0
         for count in steps:
             deleted += count
-            if self.timer() - started >= seconds:
+            if time.monotonic() - started >= seconds:
                 self.retention.postpone(UNFINISHED)
                 self._steps = steps
                 return deleted

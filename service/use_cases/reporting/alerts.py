@@ -294,7 +294,6 @@ class Alerts:
     # Recorded by the worker.
 
     def record_catch_up(self, found: CatchUpResult, now: float) -> None:
-        """Record the result of a catch-up."""
         self._alert_store.raise_flag("caught_up", found.listed, "", now)
         if found.late:
             before = _recent(self._alert_store.load_flags().get("event_gap"), now, FLAG_SHOWN_FOR)
@@ -302,7 +301,6 @@ class Alerts:
             self._alert_store.raise_flag("event_gap", count, "found by the catch-up", now)
 
     def record_full_sync(self, found: FullSyncResult, now: float) -> None:
-        """Record the result of a full sync."""
         if not found.drift:
             self._alert_store.clear_flag("drift")
             return
