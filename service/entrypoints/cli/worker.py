@@ -43,7 +43,7 @@ def _work_once() -> None:
         "audit": done.audit,
         "merges": done.merges,
         "catch_up": _encoded(done.caught_up),
-        "sweep": _encoded(done.swept),
+        "sweep": _encoded(done.full_sync),
         "left": done.left,
         "trouble": done.trouble,
     }

@@ -45,7 +45,7 @@ class RoundResult:
     audit: int = 0
     merges: int = 0
     caught_up: CatchUpResult | None = None
-    swept: FullSyncResult | None = None
+    full_sync: FullSyncResult | None = None
     """`None`: it was not due."""
     left: int = 0
     """Objects that are still to be read from Stripe."""
@@ -83,7 +83,7 @@ class Worker:
         self._catch_up = CatchUp(processor)
         self._leader = leader
         self._scheduled_jobs = ScheduledJobs(processor)
-        self._sweep = FullSync(processor)
+        self._full_sync = FullSync(processor)
         self._maintenance = maintenance
         self._clock = clock
         self._prices_changed = prices_changed
@@ -91,8 +91,8 @@ class Worker:
         self._timer = timer
         self._next_catch_up = self._next_trim = self._next_sync = self._next_look_ahead = 0.0
         self._clock_ahead = math.inf
-        self._sweeping: Iterator[None] | None = None
-        self._swept = FullSyncResult()
+        self._sync_steps: Iterator[None] | None = None
+        self._synced = FullSyncResult()
         self._stop = threading.Event()
         self._is_leader = threading.Event()
 
@@ -144,9 +144,9 @@ class Worker:
         """
         now = self._clock()
         caught_up, trouble = self._try_catch_up()
-        swept = None
-        if trouble is None and self._sweep.is_due(now):
-            swept, trouble = self._try("sweep_failed", self.full_sync)
+        synced = None
+        if trouble is None and self._full_sync.is_due(now):
+            synced, trouble = self._try("sweep_failed", self.full_sync)
         unread = set(self._processor.pending_work.list_to_refresh(float("inf")))
         merges, is_unreachable = self._admin.finish_merges(now), trouble == UNREACHABLE
         objects = self._scheduled_jobs.run_due(now, everything=True, stripe_unavailable=is_unreachable)
@@ -155,7 +155,7 @@ class Worker:
         self._maintenance.run_all()
         unread &= set(self._processor.pending_work.list_to_refresh(float("inf")))
         left = len(unread) if self._processor.gateway is not None else 0
-        return RoundResult(objects, audit, merges, caught_up, swept, left, trouble)
+        return RoundResult(objects, audit, merges, caught_up, synced, left, trouble)
 
     def catch_up(self, *, dry_run: bool = False) -> CatchUpResult | None:
         """Catch up with Stripe's events; return `None` without a key. Raises: `StripeFailure`, `StoreUnavailable`."""
@@ -171,7 +171,7 @@ class Worker:
         """Compare every object with Stripe's; return `None` without a key. Raises: `StripeFailure`, `StoreUnavailable`."""
         if self._processor.gateway is None:
             return None
-        found = self._sweep.sync_all(self._processor.gateway, self._clock(), dry_run=dry_run)
+        found = self._full_sync.sync_all(self._processor.gateway, self._clock(), dry_run=dry_run)
         if not dry_run:
             self._maintenance.record_full_sync(found)
         return found
@@ -219,17 +219,17 @@ class Worker:
         gateway, now = self._processor.gateway, self._clock()
         if gateway is None or started < self._next_sync:
             return
-        if self._sweeping is None:
-            if not self._sweep.is_due(now):
+        if self._sync_steps is None:
+            if not self._full_sync.is_due(now):
                 return
-            self._swept = FullSyncResult()
-            self._sweeping = self._sweep.sync_steps(gateway, now, self._swept)
+            self._synced = FullSyncResult()
+            self._sync_steps = self._full_sync.sync_steps(gateway, now, self._synced)
         try:
             while self._has_time(started):
-                if next(self._sweeping, self) is self:
-                    self._sweeping = None
-                    self._maintenance.record_full_sync(self._swept)
+                if next(self._sync_steps, self) is self:
+                    self._sync_steps = None
+                    self._maintenance.record_full_sync(self._synced)
                     return
         except StripeFailure as failure:
-            self._sweeping, self._next_sync = None, started + SYNC_AGAIN_AFTER
+            self._sync_steps, self._next_sync = None, started + SYNC_AGAIN_AFTER
             self._report("sweep_failed", failure.why)

@@ -201,7 +201,7 @@ def test_full_sync_runs_once_a_day(stage: Any, make: Any, worker: Worker, clock:
     for number, (hours, swept) in enumerate(((0, True), (23, False), (24, True))):
         clock.now = NOW + hours * HOUR
         stage.stripe.put(make.subscription(f"sub_{number}", reader=f"r-{number}", end=NOW + 40 * DAY))
-        assert (worker.run_once().swept is not None) == swept
+        assert (worker.run_once().full_sync is not None) == swept
         assert (set(stage.held(f"r-{number}", clock.now)) == BOTH) == swept
 
 
@@ -402,9 +402,9 @@ def test_full_sync_is_due_if_the_last_one_lies_in_the_future(
     stage: Any, make: Any, worker: Worker, clock: Clock
 ) -> None:
     clock.now = NOW + 40 * DAY
-    assert worker.run_once().swept is not None
+    assert worker.run_once().full_sync is not None
     clock.now = float(NOW)
-    assert worker.run_once().swept is not None
+    assert worker.run_once().full_sync is not None
 
 
 def test_running_worker_works_until_stopped(stage: Any, make: Any, admin: Any, clock: Clock, until: Any) -> None:
