@@ -15,11 +15,11 @@ from service.adapters.redis.audit.audit import Actor, audit_entry
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.stripe_objects.objects import StoredObject
 from service.adapters.redis.stripe_objects.seats import (
-    AcceptVerdict,
     CreateVerdict,
     Invitation,
     Invitations,
     Seat,
+    SeatVerdict,
     seats_of,
 )
 from service.domain.errors import (
@@ -152,13 +152,15 @@ class OwnedGroups:
         after = {"subscription": subscription, "since": write_time(now), "invite": claims.id}
         entry = audit_entry(actor, "seat.give", now=now, reader=heir, target=subscription, after=after)
         with self._admin.recording_at(f"subscription:{subscription}", entry, now) as signed:
-            verdict: AcceptVerdict = "retry"
+            verdict: SeatVerdict = "retry"
             while verdict == "retry":
                 try:
                     obj, quantity = self._load_running(subscription, now)
                 except (UnknownSubscription, EndedSubscription):
                     raise UnknownInvitation from None
-                verdict = self._invitations.accept(obj.name, obj.rev, quantity, heir, claims.id, now=now, audit=signed)
+                verdict = self._processor.seats.assign(
+                    obj.name, obj.rev, quantity, heir, now=now, audit=signed, invitation=claims.id
+                )
             if verdict == "closed":
                 raise UnknownInvitation
             if verdict == "full":

@@ -224,7 +224,7 @@ class SubscriptionAdmin:
             verdict: SeatVerdict = "retry"
             while verdict == "retry":
                 obj, quantity = self.load_group(subscription, now)
-                verdict = self._processor.seats.assign(obj.name, obj.rev, quantity, heir, now, signed)
+                verdict = self._processor.seats.assign(obj.name, obj.rev, quantity, heir, now=now, audit=signed)
             if verdict == "full":
                 raise SeatsFull
         return self.load_seats(subscription, now)

@@ -48,7 +48,7 @@ class SeatRows:
         while verdict == "retry":
             obj = processor.objects.load(name)
             paid = seats_paid_for(obj.facts, processor.catalogue) if obj.facts else row.quantity
-            verdict = processor.seats.assign(name, obj.rev, paid or 0, heir, manifest.created_at, b"")
+            verdict = processor.seats.assign(name, obj.rev, paid or 0, heir, now=manifest.created_at, audit=b"")
         return verdict == "given" or (verdict == "again" and _is_ours(obj, heir, manifest))
 
     def undo(self, rows: Sequence[SeatRow], manifest: ImportManifest, now: float) -> Counter[str]:

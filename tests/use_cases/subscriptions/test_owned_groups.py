@@ -254,10 +254,12 @@ def race(stage: Any, rounds: int, at_once: AtOnce) -> None:
         rev = stored.objects.load(name).rev
         assert invitations.create(name, rev, 1, last, NOW) == "created"
 
-        def ask(reader: int, number: int = number) -> str:
+        def ask(reader: int, number: int = number) -> Any:
             while True:
                 rev = stored.objects.load(name).rev
-                answer = invitations.accept(name, rev, 1, f"r-{number}-{reader}", f"inv_{number}", now=NOW, audit=b"{}")
+                answer = stored.seats.assign(
+                    name, rev, 1, f"r-{number}-{reader}", now=NOW, audit=b"{}", invitation=f"inv_{number}"
+                )
                 if answer != "retry":
                     return answer
 

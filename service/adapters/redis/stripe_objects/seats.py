@@ -17,16 +17,15 @@ from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects.objects import StoredObject, ms, scores, tag_of
 
 ASSIGN, RELEASE, TRIM, MOVE = load("assign_seat"), load("release_seat"), load("trim_seats"), load("move_seat")
-CREATE, WITHDRAW, ACCEPT = load("create_invitation"), load("withdraw_invitation"), load("accept_invitation")
+CREATE, WITHDRAW = load("create_invitation"), load("withdraw_invitation")
 
 INVITATIONS_KEPT = 86_400
 """Seconds for which the list of invitations is kept beyond the last end. Only the end decides, by the service's clock."""
 MOST_REMOVED = 1_000
 """The most readers remembered as having lost a seat."""
 
-SeatVerdict = Literal["given", "again", "full", "retry"]
+SeatVerdict = Literal["given", "again", "held", "closed", "full", "retry"]
 CreateVerdict = Literal["created", "full", "retry"]
-AcceptVerdict = Literal["given", "again", "held", "closed", "full", "retry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +48,13 @@ class Seats(StoreRecords):
     Raises: StoreUnavailable from every method.
     """
 
-    def assign(self, name: str, rev: int, quantity: int, reader: str, now: float, audit: bytes) -> SeatVerdict:
-        """Assign a seat if one is free. `retry`: the subscription has changed since the quantity was computed."""
-        keys = [*self._keys_of(name), self.keys.outbox(tag_of(name))]
-        verdict, _ = self._link.run(ASSIGN, keys, [rev, quantity, reader, ms(now), name, audit])
+    def assign(
+        self, name: str, rev: int, quantity: int, reader: str, *, now: float, audit: bytes, invitation: str = ""
+    ) -> SeatVerdict:
+        """Assign a seat if one is free; with an invitation if that is open. Returns the verdict of `lua/assign_seat.lua`."""
+        own = self.keys
+        keys = [*self._keys_of(name), own.outbox(tag_of(name)), own.invitations(name), own.accepted_invitations(name)]
+        verdict = self._link.run(ASSIGN, keys, [rev, quantity, reader, ms(now), name, audit, invitation])
         return cast(SeatVerdict, verdict.decode())
 
     def release(self, name: str, reader: str, now: float, audit: bytes) -> bool:
@@ -107,16 +109,6 @@ class Invitations(StoreRecords):
         """Withdraw an open invitation; a repeat changes nothing. Returns `None` if it was used, has ended or is unknown."""
         until = self._link.run(WITHDRAW, [self.keys.invitations(name)], [invitation, ms(now)])
         return None if until is None else Invitation(invitation, until // 1000)
-
-    def accept(
-        self, name: str, rev: int, quantity: int, reader: str, invitation: str, *, now: float, audit: bytes
-    ) -> AcceptVerdict:
-        """Assign the seat of an invitation. Returns the verdict of `lua/accept_invitation.lua`."""
-        own, queue, outbox = self.keys, self.keys.fan_out_queue(partition_of(name)), self.keys.outbox(tag_of(name))
-        keys = [own.stripe_object(name), own.seats(name), own.removed_seats(name), queue, outbox]
-        keys += [own.invitations(name), own.accepted_invitations(name)]
-        arguments = (rev, quantity, reader, ms(now), name, audit, invitation)
-        return cast(AcceptVerdict, self._link.run(ACCEPT, keys, arguments).decode())
 
     def list_open(self, names: Sequence[str], now: float) -> list[list[Invitation]]:
         """Return the open invitations of each subscription, the first to end first, in one round trip."""
