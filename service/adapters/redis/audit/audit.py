@@ -271,7 +271,7 @@ class AuditWriter(StoreRecords):
         self._link.pipeline(commands)
 
 
-REPLACE_FIELD = load("replace_audited_field")
+REPLACE_FIELD = load("replace_field")
 
 
 class AuditedHash(StoreRecords):

@@ -160,9 +160,7 @@ class ProviderSources(StoreRecords):
     def replace_last_snapshot(self, provider: str, seen: str | None, import_id: str) -> bool:
         """Make an import the last snapshot if `seen` still is; else another one came between."""
         key = self.keys.provider(provider, "state")
-        if seen is None:
-            return bool(self._call(b"HSETNX", key, b"import", import_id))
-        return bool(self._link.run(FIELD, [key], ["import", seen, import_id]))
+        return bool(self._link.run(FIELD, [key], ["import", seen or "", import_id]))
 
     def save_snapshot_time(self, provider: str, now: float) -> None:
         """Record that a snapshot was committed."""
