@@ -38,7 +38,7 @@ from service.domain.stripe_facts import ObjectRef, StripeFacts
 
 BEGIN, APPLY, WRITE_RELATED = load("begin_object_read"), load("apply_object"), load("write_related_fact")
 SAVE_OWNER, RECORD_COPIES = load("save_object_owner"), load("record_copies")
-REQUEST_FAN_OUT, LINK, UNLINK = load("request_fan_out"), load("link_object"), load("unlink_object")
+REQUEST_FAN_OUT, LINK = load("request_fan_out"), load("link_object")
 
 LEASE = 8.0
 """Seconds for which one process reads an object alone, so that a burst of events costs one or two reads."""
@@ -240,16 +240,17 @@ class Objects(StoreRecords):
 
     def link_to_reader(self, name: str, reader: str, now: float, audit: bytes) -> Owner:
         """Link an object to a reader by an admin's decision, with its audit entry. Returns the owner before."""
-        queue, outbox = self.keys.fan_out_queue(partition_of(name)), self.keys.outbox(tag_of(name))
-        keys = [self.keys.stripe_object(name), queue, outbox]
-        _, owner = self._link.run(LINK, keys, [reader, ms(now), name, audit])
-        return facts_codec.unpack_owner(owner)
+        return self._set_link(name, reader, "", now, audit)[1]
 
     def unlink_from_reader(self, seen: StoredObject, now: float, audit: bytes) -> bool:
         """Remove the link of an object, with its audit entry. Returns `False` if the link has changed meanwhile."""
-        queue, outbox = self.keys.fan_out_queue(partition_of(seen.name)), self.keys.outbox(tag_of(seen.name))
-        keys = [self.keys.stripe_object(seen.name), queue, outbox]
-        return bool(self._link.run(UNLINK, keys, [seen.link or "", ms(now), seen.name, audit]))
+        return self._set_link(seen.name, "", seen.link or "", now, audit)[0]
+
+    def _set_link(self, name: str, reader: str, removed: str, now: float, audit: bytes) -> tuple[bool, Owner]:
+        queue, outbox = self.keys.fan_out_queue(partition_of(name)), self.keys.outbox(tag_of(name))
+        keys = [self.keys.stripe_object(name), queue, outbox]
+        has_changed, owner = self._link.run(LINK, keys, [reader, ms(now), name, audit, removed])
+        return bool(has_changed), facts_codec.unpack_owner(owner)
 
     def save_owner(self, seen: StoredObject, owner: Owner, unlinked: Owner, holders: Sequence[str]) -> int:
         """Save the owner, the owner without links, and who is about to hold a copy.
