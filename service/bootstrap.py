@@ -27,8 +27,7 @@ from service.adapters.redis.client.store import Store
 from service.adapters.redis.client.traced_link import TracedLink
 from service.adapters.redis.grants.grant_import_rows import GrantImportWriter
 from service.adapters.redis.grants.grants import GrantEndIndex, Grants
-from service.adapters.redis.imports.import_store import ImportStore
-from service.adapters.redis.imports.source_writer import ImportSourceWriter
+from service.adapters.redis.imports.import_store import ImportSourceWriter, ImportStore
 from service.adapters.redis.providers.provider_sources import ProviderSources
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.reader_lifecycle.erasure import Eraser

@@ -17,7 +17,7 @@ import msgspec
 from service.adapters.batches import batched
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.client.keys import reader_hash
-from service.adapters.redis.imports.source_writer import ImportSourceWriter, SourceWrite
+from service.adapters.redis.imports.import_store import ImportSourceWriter, SourceWrite
 from service.adapters.redis.providers.provider_sources import (
     PARTITIONS_A_READ,
     ProviderSource,

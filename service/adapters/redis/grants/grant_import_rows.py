@@ -14,8 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from service.adapters.redis.imports.import_store import ImportTurn
-from service.adapters.redis.imports.source_writer import ImportSourceWriter, SourceVerdict, SourceWrite
+from service.adapters.redis.imports.import_store import ImportSourceWriter, ImportTurn, SourceVerdict, SourceWrite
 from service.adapters.redis.readers.erased_readers import ErasedReaders
 
 GrantVerdict = SourceVerdict | Literal["erased"]

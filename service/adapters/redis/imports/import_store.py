@@ -1,4 +1,4 @@
-"""Imports in the store: rows staged in chunks, one key that commits, a lease on the work, and what an undo needs.
+"""Imports in the store: rows staged in chunks, one key that commits, a lease on the work, and the writes of sources under it.
 
 All of an import lies in one slot, with an audit outbox of its own. A chunk is sealed, because a row names its reader. What a
 row holds depends on the kind of the import. When a chunk is done, only what an undo needs stays, without IDs of readers.
@@ -21,13 +21,14 @@ from service.adapters.crypto import Sealer
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.keys import import_tag
-from service.adapters.redis.client.scripts import load
+from service.adapters.redis.client.scripts import ScriptCall, load
 from service.adapters.redis.client.store import Store
-from service.adapters.redis.readers.readers import field_pairs
+from service.adapters.redis.readers.readers import HISTORY_ENTRIES, Rule, field_pairs, pack_change
 from service.adapters.redis.records import StoreRecords, encode_json
 from service.domain.errors import NewerSchema
 
 ACQUIRE_TURN, COMMIT, REWRITE_CHUNK = load("acquire_import_turn"), load("commit_import"), load("rewrite_import_chunk")
+WRITE_SOURCES = load("write_import_sources")
 
 GRANT_IMPORT = "grants"
 """The kind of an import that names none: a former release knew no other."""
@@ -37,8 +38,11 @@ STAGED_FOR = 31 * 86_400
 """Seconds for which an uncommitted import is kept: a second admin has 30 days to approve it."""
 KEPT_FOR = 400 * 86_400
 """Seconds for which an import can be shown and undone."""
+SOURCES_A_SCRIPT = 20
+"""Sources written by one script: more of them delay access checks, fewer cost more flushes to disk."""
 
 State = Literal["staged", "applying", "done", "undoing", "undone"]
+SourceVerdict = Literal["applied", "conflict", "stale", "merged", "late"]
 COUNTED = ("skipped", "taken_back", "left_alone")
 """Results that imports of every kind count, besides those that were planned."""
 
@@ -237,3 +241,39 @@ class ImportStore(StoreRecords):
 
     def _sealed(self, rows: Sequence[Any]) -> str:
         return self._sealer().seal(zlib.compress(encode_json(rows), 1))
+
+
+@dataclass(frozen=True, slots=True)
+class SourceWrite:
+    """A source's record that is to replace its predecessor, in the record of the reader with this hash."""
+
+    tag: bytes
+    field: bytes
+    number: int
+    record: bytes
+    place: Literal["reader", "past"]
+    reader: str = ""
+    """The reader's ID; empty if it is unknown, or in the record already."""
+
+
+class ImportSourceWriter(StoreRecords):
+    """Writes the sources of an import. Raises: StoreUnavailable."""
+
+    def write_sources(
+        self, writes: Sequence[SourceWrite], rule: Rule, turn: ImportTurn, cause: str, now: float
+    ) -> list[SourceVerdict]:
+        """Write sources, each independently, and return the verdicts; `cause` names the audit entry."""
+        # In a cluster one script writes one reader, because they lie in different slots.
+        in_cluster = self._link.address.kind == "cluster"
+        rows = 1 if in_cluster else SOURCES_A_SCRIPT
+        calls = []
+        for start in range(0, len(writes), rows):
+            named: list[bytes] = []
+            arguments: list[bytes | int | str] = [HISTORY_ENTRIES, turn.until_ms, rule]
+            for write in writes[start : start + rows]:
+                named += [self.keys.reader(write.tag), self.keys.past(write.tag), self.keys.history(write.tag)]
+                entry = pack_change(now, write.field, write.record, cause)
+                arguments += [write.field, write.number, write.record, write.place, entry, write.reader]
+            calls.append(ScriptCall(WRITE_SOURCES, tuple(named), tuple(arguments)))
+        replies = self._link.run_all(calls) if in_cluster else [self._link.run(*call) for call in calls]
+        return [cast(SourceVerdict, verdict.decode()) for reply in replies for verdict in reply]

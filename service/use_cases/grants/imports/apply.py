@@ -16,8 +16,7 @@ from service.adapters.batches import batched
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.grants.grant_import_rows import GrantImportWriter, GrantRow, GrantVerdict
 from service.adapters.redis.grants.grants import GrantEndIndex
-from service.adapters.redis.imports.import_store import ImportManifest, ImportStore
-from service.adapters.redis.imports.source_writer import SourceWrite
+from service.adapters.redis.imports.import_store import ImportManifest, ImportStore, SourceWrite
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.readers import source_codec
 from service.domain.sources import Grant
