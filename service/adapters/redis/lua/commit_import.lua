@@ -3,17 +3,16 @@
 --
 -- KEYS  1 import   2 rows   3 outbox                                                         (one slot)
 -- ARGV  1 'applying' | 'undoing'   2 id of the audit entry   3 the audit entry   4 seconds to keep an import
--- Returns {1 = committed now, the state before ('' = there is no such import)}
 local h = redis.call('HMGET', KEYS[1], 'state', 'cursor', 'chunks')
 local state = h[1]
-if not state then return {0, ''} end
+if not state then return end
 if ARGV[1] == 'applying' then
-  if state ~= 'staged' then return {0, state} end
+  if state ~= 'staged' then return end
   -- The entry comes first: if it cannot be written, nothing is changed.
   redis.call('RPUSH', KEYS[3], ARGV[3])
   redis.call('HSET', KEYS[1], 'state', 'applying')
 else
-  if state == 'undoing' or state == 'undone' then return {0, state} end
+  if state == 'undoing' or state == 'undone' then return end
   -- The chunk at the cursor can be done in part.
   local begun = 0
   if state ~= 'staged' then begun = math.min(tonumber(h[2] or '0') + 1, tonumber(h[3])) end
@@ -22,4 +21,3 @@ else
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
-return {1, state}

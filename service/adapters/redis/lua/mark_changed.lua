@@ -12,4 +12,3 @@ for at = 2, #ARGV do
   end
   redis.call('ZADD', KEYS[2], moment, ARGV[at])
 end
-return #ARGV - 1

@@ -3,9 +3,8 @@
 --
 -- KEYS  1 object   2 seats   3 fan-out queue   4 accepted                                    (one slot)
 -- ARGV  1 from   2 to   3 now (ms)   4 name
--- Returns 1 | 0 there was no seat to move
 local since = redis.call('ZSCORE', KEYS[2], ARGV[1])
-if not since then return 0 end
+if not since then return end
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZADD', KEYS[2], 'NX', since, ARGV[2])
 -- The remaining reader may repeat the acceptance of each invitation that either of the two used.
@@ -14,4 +13,3 @@ if used then redis.call('HSET', KEYS[4], ARGV[2], own and own .. ' ' .. used or 
 redis.call('HDEL', KEYS[4], ARGV[1])
 redis.call('HSET', KEYS[1], 'rev', redis.call('HINCRBY', KEYS[1], 'n', 1))
 redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[4])
-return 1

@@ -3,5 +3,4 @@
 --
 -- KEYS  1 reader or past
 -- ARGV  1 the reader's ID
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-return redis.call('HSETNX', KEYS[1], '=', ARGV[1])
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSETNX', KEYS[1], '=', ARGV[1]) end

@@ -3,8 +3,7 @@
 --
 -- KEYS  1 object   2 pending events   3 inbox   4 dead events   5 refresh queue   6… events  (one slot)
 -- ARGV  1 now (ms)   2 name   3 most attempts   4 reason   5… ids
--- Returns how many were given up
-local now, given_up = tonumber(ARGV[1]), 0
+local now = tonumber(ARGV[1])
 for at = 6, #KEYS do
   local id = ARGV[5 + at - 6]
   local state = redis.call('HGET', KEYS[at], 'state')
@@ -17,7 +16,6 @@ for at = 6, #KEYS do
       redis.call('ZREM', KEYS[3], id)
       redis.call('ZADD', KEYS[4], now, id)
       redis.call('ZADD', KEYS[5], 'NX', now, ARGV[2])
-      given_up = given_up + 1
     else
       redis.call('ZADD', KEYS[3], now + 60000 * math.min(2 ^ (tried - 1), 60), id)
     end
@@ -27,4 +25,3 @@ for at = 6, #KEYS do
   end
 end
 redis.call('HDEL', KEYS[1], 'lease', 'holder')
-return given_up

@@ -3,7 +3,7 @@
 --
 -- KEYS  1 reader   2 past   3 history   4 outbox   5 held prices            (one slot)
 -- ARGV  1 field    2 number   3 rule: 'higher' | 'next'     4 record to write to: 'reader' | 'past'   5 record
---       6 history entry ('' = none)   7 audit entry ('' = none)   8 most history entries kept   9 the reader's ID
+--       6 history entry   7 audit entry ('' = none)   8 most history entries kept   9 the reader's ID
 --       10 and 11, 12 and 13, …: a price that the source's subscription has or had, and what is kept of it; the first stays
 -- Returns {verdict, the number in force, the record before ('' = none)}
 --       verdict: 'applied', 'same' (only the number changed), 'stale' (a higher number is stored), 'conflict' (rule 'next'),
@@ -30,8 +30,6 @@ if facts(record) ~= ']' then redis.call('HSETNX', to, '=', ARGV[9]) end
 -- The ID alone keeps no record.
 if redis.call('HDEL', from, field) == 1 and redis.call('HLEN', from) == 1 then redis.call('HDEL', from, '=') end
 if before ~= '' and facts(before) == facts(record) then return {'same', n, before} end
-if ARGV[6] ~= '' then
-  redis.call('RPUSH', KEYS[3], ARGV[6])
-  redis.call('LTRIM', KEYS[3], -tonumber(ARGV[8]), -1)
-end
+redis.call('RPUSH', KEYS[3], ARGV[6])
+redis.call('LTRIM', KEYS[3], -tonumber(ARGV[8]), -1)
 return {'applied', n, before}

@@ -54,7 +54,7 @@ class Merges(StoreRecords):
         todo = encode_json([merge.gone, merge.audit, merge.at])
         keys = [self.keys.merge_heirs, self.keys.merge_members, self.keys.merge_todo]
         reply = self._link.run(COMMIT, keys, [*tags, merge.stays, todo, int(merge.at * 1000)])
-        verdict, _, stays = cast("tuple[bytes, bytes, bytes]", reply)
+        verdict, stays = cast("tuple[bytes, bytes]", reply)
         return cast(Verdict, verdict.decode()), stays.decode()
 
     def list_unfinished(self) -> list[Merge]:

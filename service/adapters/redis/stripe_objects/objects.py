@@ -236,7 +236,7 @@ class Objects(StoreRecords):
             at, keys = partition_of(name), self.keys
             named = (keys.stripe_object(name), keys.fan_out_queue(at), keys.refresh_queue(at))
             calls.append(ScriptCall(WRITE_RELATED, named, (about, number, value, ms(now), name, int(from_payload))))
-        return [bool(new) for new, _ in self._link.run_all(calls)]
+        return [bool(new) for new in self._link.run_all(calls)]
 
     def link_to_reader(self, name: str, reader: str, now: float, audit: bytes) -> Owner:
         """Link an object to a reader by an admin's decision, with its audit entry. Returns the owner before."""

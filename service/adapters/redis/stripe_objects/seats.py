@@ -57,12 +57,12 @@ class Seats(StoreRecords):
         verdict = self._link.run(ASSIGN, keys, [rev, quantity, reader, ms(now), name, audit, invitation])
         return cast(SeatVerdict, verdict.decode())
 
-    def release(self, name: str, reader: str, now: float, audit: bytes) -> bool:
-        """Release a seat, so that the invitation that led to it is used up. Returns whether the reader had one."""
+    def release(self, name: str, reader: str, now: float, audit: bytes) -> None:
+        """Release a seat, so that the invitation that led to it is used up."""
         own, accepted = self.keys, self.keys.accepted_invitations(name)
         queue, outbox = own.fan_out_queue(partition_of(name)), own.outbox(tag_of(name))
         keys = [own.stripe_object(name), own.seats(name), accepted, queue, outbox]
-        return bool(self._link.run(RELEASE, keys, [reader, ms(now), name, audit]))
+        self._link.run(RELEASE, keys, [reader, ms(now), name, audit])
 
     def trim(self, name: str, rev: int, quantity: int, now: float) -> int:
         """Remove the newest seats beyond the quantity. Returns how many."""
