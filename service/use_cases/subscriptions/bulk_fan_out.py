@@ -101,7 +101,7 @@ class BulkFanOut:
         written = self._write_copies(saved, now, cause)
         self.writes.write_customers([row for one in written for row in _customer_rows(one)])
         copies = [WrittenCopies(one.obj.name, one.rev, one.due, one.former) for one in written]
-        shown = self.objects.record_many(copies, last=True)
+        shown = self.objects.record_copies(copies, last=True)
         done = {copies.name for copies, is_shown in zip(copies, shown, strict=True) if is_shown}
         return done, [fact.name for fact, is_new in zip(facts, new, strict=True) if is_new]
 

@@ -15,7 +15,7 @@ from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import HoldingsCache, Readers
-from service.adapters.redis.stripe_objects.objects import Objects, StoredObject
+from service.adapters.redis.stripe_objects.objects import NewOwner, Objects, StoredObject, WrittenCopies
 from service.adapters.redis.stripe_objects.seats import Seats
 from service.domain.catalogue import Catalogue
 from service.domain.decision import Entitlements, Held, resolve_entitlements
@@ -121,7 +121,7 @@ class FanOut:
     ) -> tuple[list[str], int]:
         """Save the owner and the new holders. Return the holders without a current copy, and the rev (0: start again)."""
         new = [holder for holder in wanted if holder not in obj.held]
-        rev = self.objects.save_owner(obj, found.owner, found.unlinked, new)
+        (rev,) = self.objects.save_owners([NewOwner(obj, found.owner, found.unlinked, new)])
         return holders_to_write(obj, wanted, rev), rev
 
     def _write(self, attempt: FanOutAttempt, wanted: dict[str, Source | None], missing: Sequence[str]) -> bool | None:
@@ -140,7 +140,8 @@ class FanOut:
             if start and not has_time():
                 return False
             self.writer.write_tombstones(attempt, former[start : start + CHUNK])
-        return True if self.objects.record_copies(obj.name, attempt.rev, [], former, last=True) else None
+        (is_done,) = self.objects.record_copies([WrittenCopies(obj.name, attempt.rev, [], former)], last=True)
+        return is_done or None
 
     def _moved_seats(self, attempt: FanOutAttempt, holders: Sequence[str]) -> bool:
         """Move a seat that was assigned while its reader was merged: the merge may not have seen it."""
@@ -185,7 +186,7 @@ class ProjectionWriter:
             if expired or changes[reader.reader].removes_access:
                 self.refresh_known([reader.reader], now)
         self._save_customer(attempt, wanted)
-        return self.objects.record_copies(attempt.obj.name, rev, list(wanted), [], last=False)
+        return self.objects.record_copies([WrittenCopies(attempt.obj.name, rev, list(wanted), [])], last=False)[0]
 
     def write_tombstones(self, attempt: FanOutAttempt, holders: Sequence[str]) -> None:
         """Write a numbered tombstone to every reader who no longer holds a copy."""

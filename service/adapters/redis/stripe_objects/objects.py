@@ -252,15 +252,8 @@ class Objects(StoreRecords):
         has_changed, owner = self._link.run(LINK, keys, [reader, ms(now), name, audit, removed])
         return bool(has_changed), facts_codec.unpack_owner(owner)
 
-    def save_owner(self, seen: StoredObject, owner: Owner, unlinked: Owner, holders: Sequence[str]) -> int:
-        """Save the owner, the owner without links, and who is about to hold a copy.
-
-        Returns the rev, or 0 if the object has changed meanwhile.
-        """
-        return self.save_owners([NewOwner(seen, owner, unlinked, holders)])[0]
-
     def save_owners(self, found: Sequence[NewOwner]) -> list[int]:
-        """Save several owners in one round trip, as `save_owner` does."""
+        """Save owners in one round trip. Returns the rev of each object, or 0 if the object has changed meanwhile."""
         calls = []
         for seen, owner, unlinked, holders in found:
             without = b"" if unlinked == owner else facts_codec.pack_unlinked_owner(unlinked)
@@ -272,17 +265,13 @@ class Objects(StoreRecords):
             self._listener.owners_saved([(one.seen, one.owner) for rev, one in saved if rev])
         return revs
 
-    def record_copies(self, name: str, rev: int, put: Sequence[str], let_go: Sequence[str], *, last: bool) -> bool:
-        """Record which copies were written at this rev; return `False` if the object has changed meanwhile."""
-        return self.record_many([WrittenCopies(name, rev, put, let_go)], last=last)[0]
-
-    def record_many(self, written: Sequence[WrittenCopies], *, last: bool) -> list[bool]:
-        """Record the copies of several objects in one round trip, as `record_copies` does."""
+    def record_copies(self, written: Sequence[WrittenCopies], *, last: bool) -> list[bool]:
+        """Record which copies were written, in one round trip; `False` for an object that has changed meanwhile."""
         calls = []
-        for name, rev, put, let_go in written:
+        for name, rev, holders, former in written:
             queue = self.keys.fan_out_queue(partition_of(name))
             keys = (self.keys.stripe_object(name), self.keys.copy_holders(name), queue)
-            calls.append(ScriptCall(RECORD_COPIES, keys, (rev, name, int(last), len(put), *put, *let_go)))
+            calls.append(ScriptCall(RECORD_COPIES, keys, (rev, name, int(last), len(holders), *holders, *former)))
         return [bool(reply) for reply in self._link.run_all(calls)]
 
     def request_fan_out(self, name: str, now: float, *, above: int = 0) -> None:
