@@ -10,10 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from service.adapters.clock import Clock, clock_of
-from service.adapters.invitation_tokens import InvitationTokens
 from service.adapters.observability import logs
 from service.adapters.observability.metrics import Metrics, ProcessKind
-from service.adapters.pass_tokens import PassTokens
 from service.adapters.read_progress import ReadProgress
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.audit.audit import AuditedHash, AuditWriter
@@ -48,6 +46,7 @@ from service.adapters.redis.story_passes.passes import GiftAllowances, Passes
 from service.adapters.redis.stripe_objects.bulk_writes import BulkWrites
 from service.adapters.redis.stripe_objects.link_imports import LinkImportWriter
 from service.adapters.redis.stripe_objects.seats import Invitations
+from service.adapters.signed_tokens import InvitationClaims, PassTokens, SignedTokens
 from service.settings.settings import Settings
 from service.use_cases.access.check import AccessCheck
 from service.use_cases.access.counting import NewVisitors
@@ -172,7 +171,7 @@ class UseCases(Adapters):
         )
         self.deliveries = DeliveryReceiver(processor, self.usage_counters, self.alert_store)
         self.subscription_admin = SubscriptionAdmin(processor, self.audit, Merges(store, readers, catalogue))
-        invitation_tokens = InvitationTokens(partial(self.secrets.signing_keys, "invitation"))
+        invitation_tokens = SignedTokens(partial(self.secrets.signing_keys, "invitation"), InvitationClaims)
         self.owned_groups = OwnedGroups(processor, self.subscription_admin, Invitations(store), invitation_tokens)
         self.prices = PriceCache(self.gateway, catalogue)
         self.purchases = Purchases(catalogue, readers, self.gateway, self.prices, self.trials, processor.refresh_soon)

@@ -3,7 +3,12 @@
 The key pairs are derived from `PAYWALL_SECRETS`, others for each purpose, so that a token of one purpose is invalid for
 another: the first secret signs, all verify. Equal claims always have the same token, so no token is stored.
 
-    header   {"alg": "EdDSA", "kid": …, "typ": "JWT"}
+    header              {"alg": "EdDSA", "kid": …, "typ": "JWT"}
+    of a story pass     {"jti": the pass's ID, "story": the story's ID, "exp": its expiry in Unix seconds}
+    of an invitation    {"jti": the invitation's ID, "sub": the subscription's ID, "exp": its expiry in Unix seconds}
+
+Anyone with the public keys (`/.well-known/jwks.json`) can verify the token of a pass, so an edge can reject what is forged or
+expired. Only the store knows whether a pass was revoked or used up, and whether an invitation is still open.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from service.adapters.crypto import SigningKeys
+from service.domain.story_passes import StoryPass
 
 if TYPE_CHECKING:
     from service.adapters.token_signatures import TokenSignatures
@@ -39,7 +45,7 @@ class SignedTokens(Generic[Claims]):
         # Many readers open the same token: its signature is verified once. What is invalid is remembered too.
         self._read = lru_cache(maxsize=_CACHED_TOKENS)(self._verify)
 
-    def sign_claims(self, claims: Claims, *, with_former: bool = False) -> str:
+    def sign(self, claims: Claims, *, with_former: bool = False) -> str:
         """Return the token of some claims: about 300 characters, URL-safe. `with_former`: by a key of `SigningKeys.former`."""
         key = len(self._private_keys().current) if with_former else 0
         return self._signatures.sign(_encode(claims), key)
@@ -68,3 +74,30 @@ class SignedTokens(Generic[Claims]):
             return msgspec.json.decode(payload, type=self._claims) if payload is not None else None
         except msgspec.DecodeError:
             return None
+
+
+class InvitationClaims(msgspec.Struct, frozen=True, rename={"id": "jti", "subscription": "sub", "until": "exp"}):
+    """The claims of an invitation's token."""
+
+    id: str
+    subscription: str
+    until: int
+
+
+class PassClaims(msgspec.Struct, frozen=True, rename={"id": "jti", "until": "exp"}):
+    """The claims of a story pass's token."""
+
+    id: str
+    story: str
+    until: int
+
+
+class PassTokens(SignedTokens[PassClaims]):
+    """Sign and verify the tokens of story passes."""
+
+    def __init__(self, private_keys: Callable[[], SigningKeys]) -> None:
+        super().__init__(private_keys, PassClaims)
+
+    def sign_pass(self, story_pass: StoryPass) -> str:
+        claims = PassClaims(story_pass.id, story_pass.story, story_pass.until)
+        return self.sign(claims, with_former=story_pass.is_former)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.adapters.crypto import derive_signing_keys
-from service.adapters.pass_tokens import PassClaims, PassTokens
+from service.adapters.signed_tokens import PassClaims, PassTokens
 from service.domain.story_passes import StoryPass
 
 PASS = StoryPass("sp_1", "2026-harbour", 5, 1_800_000_000, "why", "ann", 1_790_000_000.5)
@@ -30,7 +30,7 @@ def plain(part: str) -> bytes:
 
 def test_pass_token_verifies_with_the_public_keys_alone() -> None:
     own = tokens("one secret", "another")
-    head, payload, signature = own.sign(PASS).split(".")
+    head, payload, signature = own.sign_pass(PASS).split(".")
     header = json.loads(plain(head))
     assert header["alg"] == "EdDSA"
     (key,) = [key for key in own.public_keys(with_former=False)["keys"] if key["kid"] == header["kid"]]
@@ -40,15 +40,15 @@ def test_pass_token_verifies_with_the_public_keys_alone() -> None:
 
 
 def test_pass_token_is_stable_and_bound_to_its_secret() -> None:
-    assert tokens("a secret").sign(PASS) == tokens("a secret").sign(PASS)
-    assert tokens("a secret").read(tokens("b secret").sign(PASS)) is None
-    assert tokens("b secret", "a secret").read(tokens("a secret").sign(PASS)) is not None
+    assert tokens("a secret").sign_pass(PASS) == tokens("a secret").sign_pass(PASS)
+    assert tokens("a secret").read(tokens("b secret").sign_pass(PASS)) is None
+    assert tokens("b secret", "a secret").read(tokens("a secret").sign_pass(PASS)) is not None
 
 
 @given(st.data())
 def test_pass_token_changed_in_one_character_is_invalid(data: st.DataObject) -> None:
     own = tokens("a secret")
-    token = own.sign(PASS)
+    token = own.sign_pass(PASS)
     place = data.draw(st.integers(0, len(token) - 1))
     other = data.draw(st.sampled_from([c for c in "ABCXYZabcxyz0189-_.=é" if c != token[place]]))
     assert own.read(token[:place] + other + token[place + 1 :]) is None
@@ -62,7 +62,7 @@ def test_random_text_as_pass_token_is_invalid_without_an_error(text: str) -> Non
 @pytest.mark.parametrize("header", [{"alg": "none"}, {"alg": "HS256"}, {"alg": "EdDSA"}, [], 1, None, {"alg": 1}])
 def test_pass_token_with_another_header_is_invalid(header: object) -> None:
     own = tokens("a secret")
-    _, payload, signature = own.sign(PASS).split(".")
+    _, payload, signature = own.sign_pass(PASS).split(".")
     head = urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
     assert own.read(f"{head}.{payload}.{signature}") is None
 
@@ -87,10 +87,10 @@ def test_pass_token_signed_by_an_older_version_is_read_and_signed_alike() -> Non
     own = tokens("a secret")
     former = replace(PASS, story='größe "x"\u2028\x7f/é', is_former=True)
     assert own.read(OLD_TOKEN) == PassClaims("sp_1", former.story, 1_800_000_000)
-    assert own.sign(former) == OLD_TOKEN
+    assert own.sign_pass(former) == OLD_TOKEN
     (current,) = own.public_keys(with_former=False)["keys"]
     assert own.public_keys(with_former=True) == {"keys": [current, OLD_PUBLIC_KEY]}
-    head, payload, _ = own.sign(replace(former, is_former=False)).split(".")
+    head, payload, _ = own.sign_pass(replace(former, is_former=False)).split(".")
     assert payload == OLD_TOKEN.split(".")[1]
     assert json.loads(plain(head)) == {"alg": "EdDSA", "kid": current["kid"], "typ": "JWT"}
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from marshmallow import fields, validate
 
-from service.adapters.pass_tokens import PassTokens
+from service.adapters.signed_tokens import PassTokens
 from service.domain.catalogue import Catalogue
 from service.domain.story_passes import MOST_OPENINGS, StoryPass
 from service.entrypoints.responses import fields as types
@@ -103,4 +103,4 @@ def pass_link(catalogue: Catalogue, written: JsonObject) -> str | None:
 
 
 def _row(story_pass: StoryPass, tokens: PassTokens, now: float) -> dict[str, Any]:
-    return {"story_pass": story_pass, "token": tokens.sign(story_pass), "status": story_pass.status_at(now)}
+    return {"story_pass": story_pass, "token": tokens.sign_pass(story_pass), "status": story_pass.status_at(now)}

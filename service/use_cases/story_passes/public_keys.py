@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.adapters.pass_tokens import PassTokens
 from service.adapters.redis.service_state.snapshot import TitleRegistry
 from service.adapters.redis.story_passes.passes import Passes
+from service.adapters.signed_tokens import PassTokens
 from service.domain.errors import StoreUnavailable
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.adapters.pass_tokens import PassTokens
 from service.adapters.redis.client.link import Command
 from service.adapters.redis.story_passes.passes import Passes, admission_in
+from service.adapters.signed_tokens import PassTokens
 from service.domain.bots import is_bot
 from service.domain.sources import Holding
 from service.domain.story_passes import pass_holding

@@ -10,7 +10,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from service.adapters.crypto import new_id
-from service.adapters.invitation_tokens import InvitationClaims, InvitationTokens
 from service.adapters.redis.audit.audit import Actor, audit_entry
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.stripe_objects.objects import StoredObject
@@ -22,6 +21,7 @@ from service.adapters.redis.stripe_objects.seats import (
     SeatVerdict,
     seats_of,
 )
+from service.adapters.signed_tokens import InvitationClaims, SignedTokens
 from service.domain.errors import (
     EndedSubscription,
     InvalidFields,
@@ -67,7 +67,11 @@ class OwnedGroups:
     """Groups for their owners and members. Raises: StoreUnavailable from every method."""
 
     def __init__(
-        self, processor: EventProcessor, admin: SubscriptionAdmin, invitations: Invitations, tokens: InvitationTokens
+        self,
+        processor: EventProcessor,
+        admin: SubscriptionAdmin,
+        invitations: Invitations,
+        tokens: SignedTokens[InvitationClaims],
     ) -> None:
         self._processor = processor
         self._admin = admin
@@ -120,7 +124,7 @@ class OwnedGroups:
             verdict = self._invitations.create(obj.name, obj.rev, quantity, invitation, now)
         if verdict == "full":
             raise InvitationsFull
-        return invitation, self._tokens.sign_claims(InvitationClaims(invitation.id, subscription, invitation.until))
+        return invitation, self._tokens.sign(InvitationClaims(invitation.id, subscription, invitation.until))
 
     def withdraw_invitation(self, subscription: str, owner: str, invitation: str, now: float) -> Invitation:
         """Withdraw an open invitation; a repeat changes nothing.

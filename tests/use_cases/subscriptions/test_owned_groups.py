@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from service.adapters.crypto import derive_signing_keys
-from service.adapters.invitation_tokens import InvitationClaims, InvitationTokens
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.stripe_objects.seats import Invitation, Invitations
+from service.adapters.signed_tokens import InvitationClaims, SignedTokens
 from service.domain.errors import (
     EndedSubscription,
     InvitationsFull,
@@ -30,7 +30,7 @@ DAY = 86_400
 NOW = 2_000_000_000
 SITE = Actor("site:web", "203.0.113.1")
 END = NOW + 5 * DAY
-TOKENS = InvitationTokens(lambda: derive_signing_keys(["a secret"], "invitation"))
+TOKENS = SignedTokens(lambda: derive_signing_keys(["a secret"], "invitation"), InvitationClaims)
 
 AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
 
@@ -114,9 +114,9 @@ def test_expired_withdrawn_or_foreign_invitation_opens_nothing(make: Any, groups
     assert groups.withdraw_invitation("sub_1", "r-1", made.id, NOW) == made
     assert accept(groups, token, "r-5", END - 1) is UnknownInvitation
     assert groups.list_owned("r-1", NOW)[0].invites == ()
-    unknown = TOKENS.sign_claims(InvitationClaims("inv_9", "sub_1", END))
+    unknown = TOKENS.sign(InvitationClaims("inv_9", "sub_1", END))
     assert accept(groups, unknown, "r-5") is UnknownInvitation
-    assert accept(groups, TOKENS.sign_claims(InvitationClaims(made.id, "sub_9", END)), "r-5") is UnknownInvitation
+    assert accept(groups, TOKENS.sign(InvitationClaims(made.id, "sub_9", END)), "r-5") is UnknownInvitation
     for gone in (made.id, "inv_9"):
         with pytest.raises(UnknownInvitation):
             groups.withdraw_invitation("sub_1", "r-1", gone, END)
