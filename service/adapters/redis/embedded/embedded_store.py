@@ -116,15 +116,6 @@ class EmbeddedStore:
         self._watcher = threading.Thread(target=self._watch, name="embedded-store", daemon=True)
         self._watcher.start()
 
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    @property
-    def pid(self) -> int:
-        """Return the process ID of the server, or 0."""
-        return self._process.pid if self._process is not None else 0
-
     def _spawn(self) -> subprocess.Popen[bytes]:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         with _SPAWNING, os.fdopen(os.open(self._home / "log", flags, 0o600), "ab") as log:
