@@ -124,12 +124,8 @@ class RecentEntitlements(BackgroundThread):
             with suppress(StoreUnavailable):  # Then nothing is known until the next check.
                 self.note(reader, held[reader](), now)
 
-    def forget(self, reader: bytes) -> None:
-        """Forget at once what was seen of a reader until now: their access ended."""
-        self.forget_all([reader])
-
     def forget_all(self, readers: Collection[bytes]) -> None:
-        """Forget several readers in one transaction."""
+        """Forget at once, in one transaction, what was seen of readers until now: their access ended."""
         self._replace(readers, (), self._clock())
 
     def _replace(self, readers: Collection[bytes], held: Held | bytes, now: float) -> None:

@@ -72,7 +72,7 @@ def test_forgotten_reader_does_not_return_by_a_late_write(make: Callable[..., Re
     here, there, now = make(), make(), time.time()
     for known in (here, there):
         known.note(b"r", HELD, now)
-    here.forget(b"r")
+    here.forget_all([b"r"])
     there.close()
     assert here.features(b"r", now) == ()
     assert there.features(b"r", now) == ()
@@ -87,7 +87,7 @@ def test_revocation_removes_a_reader_noted_at_the_same_moment(tmp_path: Path) ->
     known.note(b"r", HELD, 1_000.0)
     known.close()
     assert known.features(b"r", 1_000.0) == HELD
-    known.forget(b"r")
+    known.forget_all([b"r"])
     assert known.features(b"r", 1_000.0) == ()
 
 
@@ -97,7 +97,7 @@ def test_revocation_removes_a_reader_noted_before_the_clock_went_back(tmp_path: 
     known.note(b"r", HELD, moment)
     known.close()
     moment -= 3_600
-    known.forget(b"r")
+    known.forget_all([b"r"])
     assert known.features(b"r", moment) == ()
 
 
@@ -133,7 +133,7 @@ def test_revocation_reaches_the_file_that_a_full_disk_leaves_readable(
     before.note(b"r", HELD, now)
     before.close()
     known.start()
-    known.forget(b"r")
+    known.forget_all([b"r"])
 
     def is_forgotten() -> object:
         uri = f"{(tmp_path / 'data' / 'known.sqlite3').as_uri()}?mode=ro&immutable=1"
