@@ -28,7 +28,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from service.adapters.stripe.errors import domain_errors
-from service.adapters.stripe.observation import Observe, path_template, unobserved
+from service.adapters.stripe.observation import Observe, path_template
 from service.domain.errors import StripeUnavailable
 
 API_VERSION = "2026-10-28.endive"
@@ -43,9 +43,6 @@ LONGEST_PAUSE = 30.0
 """Seconds that requests pause after a first 429, and at most; the pause doubles from one 429 to the next."""
 LONGEST_RETRY_AFTER = 60.0
 """The most seconds that Stripe's own `Retry-After` is followed."""
-
-SLOW = 0.5
-"""Seconds without a response after which a call does not wait for a free slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ class CallLimits:
     queue: float
     concurrent: int
     waiting: int
-    slow: float = SLOW
+    slow: float
     retry: float = 0
 
 
@@ -73,7 +70,7 @@ class CallLimits:
 # second eight.
 PATIENCE: dict[Patience, CallLimits] = {
     # A webhook waits, which Stripe wants answered within 5 s: 1.5 + 1 + 2 is the worst case.
-    "inline": CallLimits(connect=1, read=2, whole=2, begin=1.5, queue=0.2, concurrent=4, waiting=2),
+    "inline": CallLimits(connect=1, read=2, whole=2, begin=1.5, queue=0.2, concurrent=4, waiting=2, slow=0.5),
     # A reader has pressed a button, and waits for the page.
     "click": CallLimits(connect=2, read=5, whole=5, begin=5, queue=1, concurrent=4, waiting=2, slow=1),
     # Nobody waits for a full sync.
@@ -89,7 +86,7 @@ _CONNECTIONS = 32
 class Transport:
     """The SDK clients of one process. They are created at the first use, and again after a fork: sockets are not shared."""
 
-    def __init__(self, key: str, base: str | None, rate_limit: RateLimit, observe: Observe = unobserved) -> None:
+    def __init__(self, key: str, base: str | None, rate_limit: RateLimit, observe: Observe) -> None:
         stripe.enable_telemetry = False  # It also writes an ID into the user's home directory.
         logging.getLogger("stripe").setLevel(
             logging.WARNING
@@ -246,9 +243,10 @@ class ConcurrencyLimit:
         self._started: dict[object, float] = {}
 
     @contextmanager
-    def hold_slot(self, patience: float, *, slow: float = SLOW) -> Iterator[None]:
-        """Hold a slot. Raises: StripeUnavailable, if none is free within `patience` seconds, or at once if Stripe is slow
-        or enough threads wait already.
+    def hold_slot(self, patience: float, *, slow: float) -> Iterator[None]:
+        """Hold a slot. Raises: StripeUnavailable, if none is free within `patience` seconds, or at once if enough threads wait.
+
+        A thread does not wait while another one has held a slot for more than `slow` seconds.
         """
         slot = object()
         with self._changed:
@@ -281,15 +279,10 @@ class ConcurrencyLimit:
 def _session(whole: float) -> requests.Session:
     """Return a session for all threads; the SDK alone would make one for each, under gevent one for each request."""
     session = requests.Session()
-    session.mount("https://", DeadlineAdapter(whole, _CONNECTIONS))
-    session.mount("http://", DeadlineAdapter(whole, _CONNECTIONS))
-    session.auth = _keep_authorization
+    session.mount("https://", DeadlineAdapter(whole))
+    session.mount("http://", DeadlineAdapter(whole))
+    session.auth = lambda request: request  # With any `auth` set, no password of a .netrc file replaces the SDK's key.
     return session
-
-
-def _keep_authorization(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keep the key that the SDK has set: without this a `.netrc` on the machine would replace it."""
-    return request
 
 
 class DeadlineAdapter(HTTPAdapter):
@@ -299,10 +292,10 @@ class DeadlineAdapter(HTTPAdapter):
     thread without end.
     """
 
-    def __init__(self, within: float, connections: int) -> None:
+    def __init__(self, within: float) -> None:
         # Set before the base class runs, which creates its pool manager at once.
         self._pools = _pools(partial(_DeadlineResponse, within=within))
-        super().__init__(pool_maxsize=connections)
+        super().__init__(pool_maxsize=_CONNECTIONS)
 
     def init_poolmanager(self, *args: Any, **more: Any) -> None:
         super().init_poolmanager(*args, **more)
