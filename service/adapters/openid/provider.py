@@ -148,8 +148,14 @@ class OpenIdProvider:
         with self._place_in_queue(address):
             if not self._slots.acquire(timeout=self._patience):
                 raise SignInFailed("away", "busy")
-            with self._failures_as_away():
+            try:
                 yield
+            except requests.RequestException as error:
+                if isinstance(error, requests.ConnectionError | requests.Timeout):
+                    self._paused_until = self._monotonic() + PAUSE_SECONDS
+                raise SignInFailed("away", type(error).__name__) from None
+            finally:
+                self._slots.release()
 
     @contextmanager
     def _place_in_queue(self, address: str) -> Iterator[None]:
@@ -164,18 +170,6 @@ class OpenIdProvider:
             with self._lock:
                 self._threads[address] -= 1
                 self._threads = +self._threads  # without addresses of which no thread is left
-
-    @contextmanager
-    def _failures_as_away(self) -> Iterator[None]:
-        try:
-            yield
-        except (requests.ConnectionError, requests.Timeout) as error:
-            self._paused_until = self._monotonic() + PAUSE_SECONDS
-            raise SignInFailed("away", type(error).__name__) from None
-        except requests.RequestException as error:
-            raise SignInFailed("away", type(error).__name__) from None
-        finally:
-            self._slots.release()
 
     def _session(self) -> requests.Session:
         session = requests.Session()
@@ -201,16 +195,15 @@ class OpenIdProvider:
         method = next((each for each in ("client_secret_basic", "client_secret_post") if each in methods), None)
         if method is None:
             raise SignInFailed("away", "discovery_takes_no_client_secret")
-        scopes = document.get("scopes_supported")
+        stated = document.get("scopes_supported")
+        scopes = stated if isinstance(stated, list) else []
         return ProviderMetadata(
             authorization_endpoint=self._url(document, "authorization_endpoint"),
             token_endpoint=self._url(document, "token_endpoint"),
             jwks_uri=self._url(document, "jwks_uri"),
             userinfo_endpoint=self._url(document, "userinfo_endpoint") if document.get("userinfo_endpoint") else None,
             client_auth_method=method,
-            scopes=frozenset(each for each in scopes if isinstance(each, str))
-            if isinstance(scopes, list)
-            else frozenset(),
+            scopes=frozenset(each for each in scopes if isinstance(each, str)),
             sends_issuer=document.get("authorization_response_iss_parameter_supported") is True,
         )
 
