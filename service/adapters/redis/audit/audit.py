@@ -13,6 +13,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -91,19 +92,10 @@ def _made_at(intent: bytes) -> int:
 
 
 class _OwnIntents(threading.local):
-    """The intents that this thread has announced and not yet withdrawn."""
+    """The intents that this thread has announced and not yet withdrawn, by tag."""
 
     def __init__(self) -> None:
-        self._by_tag: dict[bytes, list[bytes]] = {}
-
-    def add(self, tag: bytes, intent: bytes) -> None:
-        # Failed changes leave their intents here; in the store they expire after a minute.
-        if len(self._by_tag) >= _MOST_OWN:
-            self._by_tag.clear()
-        self._by_tag.setdefault(tag, []).append(intent)
-
-    def pop(self, tag: bytes) -> list[bytes]:
-        return self._by_tag.pop(tag, [])
+        self.by_tag = defaultdict[bytes, list[bytes]](list)
 
 
 class AuditWriter(StoreRecords):
@@ -149,7 +141,10 @@ class AuditWriter(StoreRecords):
         Without names, a process that empties the outbox between announcement and change would remove the intent.
         """
         intent = b"%b:%b:%d" % (tag, secrets.token_hex(6).encode(), int(self._clock()))
-        self._own.add(tag, intent)
+        # Failed changes leave their intents here; in the store they expire after a minute.
+        if len(self._own.by_tag) >= _MOST_OWN:
+            self._own.by_tag.clear()
+        self._own.by_tag[tag].append(intent)
         self._call(b"SADD", self.keys.audit_intents, intent)
 
     def flush_quietly(self, tag: bytes) -> None:
@@ -189,8 +184,7 @@ class AuditWriter(StoreRecords):
     def flush_outbox(self, tag: bytes) -> int:
         """Move the entries of one outbox to the chain, withdraw this thread's intents, and return the number of entries."""
         moved = self._move(tag)
-        own = self._own.pop(tag)
-        if own:
+        if own := self._own.by_tag.pop(tag, None):
             self._call(b"SREM", self.keys.audit_intents, *own)
         return moved
 
