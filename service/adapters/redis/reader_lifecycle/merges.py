@@ -23,8 +23,8 @@ from service.domain.catalogue import Catalogue
 COMMIT, INHERIT = load("commit_merge"), load("inherit_visitors")
 
 Verdict = Literal["done", "again", "circle", "elsewhere"]
-STRIPES = frozenset({"s", "f", "t", "p", "e"})
-"""Letters of sources that are copies of Stripe objects; `carry_over` copies the others."""
+COPIED_KINDS = {"s": "subscription", "f": "subscription", "t": "subscription", "p": "session", "e": "entitlements"}
+"""Letter of a source that is a copy of a Stripe object → the kind of that object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +114,12 @@ class Merges(StoreRecords):
         """Replace what `carry_over` copied by tombstones; the copies of Stripe objects follow with their fan-out."""
         active, past = self._readers.load_active_and_past(merge.gone)
         for kept in (*active, *past):
-            if kept.source is not None and kept.field[:1].decode() not in STRIPES:
+            if kept.source is not None and kept.field[:1].decode() not in COPIED_KINDS:
                 self._readers.write_tombstone(merge.gone, kept.field, kept.number + 1, now=now, cause="merge")
 
     def list_stripe_objects(self, reader: str) -> list[str]:
         """Return the names of the Stripe objects of which this reader holds copies."""
-        kinds = {"s": "subscription", "f": "subscription", "t": "subscription", "p": "session", "e": "entitlements"}
         fields = [field_of(source).decode().partition(":") for source in self._readers.load_all(reader)]
-        return list(dict.fromkeys(f"{kinds[letter]}:{name}" for letter, _, name in fields if letter in kinds))
+        return list(
+            dict.fromkeys(f"{COPIED_KINDS[letter]}:{name}" for letter, _, name in fields if letter in COPIED_KINDS)
+        )
