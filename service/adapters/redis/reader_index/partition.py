@@ -89,7 +89,6 @@ class IndexPartition:
     """A partition as it is stored, its columns not yet unpacked."""
 
     revision: bytes
-    first_change: int
     _states: list[list[Any]]
     _ids: bytes
     _numbers: bytes
@@ -107,8 +106,8 @@ class IndexPartition:
     def unpack(cls, stored: bytes | None) -> IndexPartition:
         """Return a stored partition; `None` is an empty one."""
         if not stored:
-            return cls(b"", NO_CHANGE, *_EMPTY)
-        return cls(*_HEADER.unpack_from(stored), *_decode(stored[_HEADER.size :]))
+            return cls(b"", *_EMPTY)
+        return cls(stored[:REVISION], *_decode(stored[_HEADER.size :]))
 
     # Queries.
 
