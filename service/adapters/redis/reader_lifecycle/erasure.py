@@ -23,7 +23,7 @@ from service.adapters.redis.readers.id_mentions import IdMentions
 from service.adapters.redis.readers.readers import field_pairs
 from service.adapters.redis.records import StoreRecords
 from service.adapters.redis.stripe_objects import facts_codec
-from service.adapters.redis.stripe_objects.facts_codec import pack_unlinked_owner, unpack_owner
+from service.adapters.redis.stripe_objects.facts_codec import pack_owner, unpack_owner
 from service.adapters.redis.stripe_objects.inbox import ref_from
 from service.adapters.redis.stripe_objects.link_imports import pack_imports, unpack_imports
 from service.domain.errors import NewerSchema, StoreUnavailable
@@ -247,7 +247,7 @@ def _without_object(key: bytes, field: bytes, value: bytes, gone: _Gone) -> byte
         entries = [[one[0], "" if gone.has(one[1]) else one[1]] if one[1:] else one for one in unpack_imports(value)]
         return pack_imports(entries) if entries != unpack_imports(value) else None
     if field == b"unlinked":
-        return pack_unlinked_owner(UNASSIGNED) if gone.has(unpack_owner(value).reader) else None
+        return pack_owner(UNASSIGNED) if gone.has(unpack_owner(value).reader) else None
     if field == b"owner":
         return b"" if value and gone.has(facts_codec.unpack_row(value)[0]) else None
     if field == b"doc" and value:

@@ -113,9 +113,4 @@ def unpack_owner(text: bytes) -> Owner:
 
 
 def pack_owner(owner: Owner) -> bytes:
-    return pack_unlinked_owner(owner) if owner.reader else b""
-
-
-def pack_unlinked_owner(owner: Owner) -> bytes:
-    """Return an owner without links as stored: never empty, also if the object would be unassigned."""
     return pack_row([owner.reader, owner.how, owner.as_gift])

@@ -256,9 +256,10 @@ class Objects(StoreRecords):
         """Save owners in one round trip. Returns the rev of each object, or 0 if the object has changed meanwhile."""
         calls = []
         for seen, owner, unlinked, holders in found:
-            without = b"" if unlinked == owner else facts_codec.pack_unlinked_owner(unlinked)
+            stored = facts_codec.pack_owner(owner) if owner.reader else b""
+            without = facts_codec.pack_owner(unlinked) if unlinked != owner else b""
             keys = (self.keys.stripe_object(seen.name), self.keys.copy_holders(seen.name))
-            calls.append(ScriptCall(SAVE_OWNER, keys, (seen.rev, facts_codec.pack_owner(owner), without, *holders)))
+            calls.append(ScriptCall(SAVE_OWNER, keys, (seen.rev, stored, without, *holders)))
         revs: list[int] = self._link.run_all(calls)
         if self._listener is not None:
             saved = zip(revs, found, strict=True)
