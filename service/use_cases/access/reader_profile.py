@@ -107,8 +107,7 @@ class ReaderProfiles:
 
     def load_summary(self, reader: str, now: float) -> AccountSummary:
         """Return what the reader's own account page shows now; of a merged reader, what the reader who stays holds."""
-        sources = self._readers.load_active(self._readers.resolve_merged(reader))
-        holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
+        holdings = self._readers.load_holdings(self._readers.resolve_merged(reader), self._catalogue)
         held = resolve_entitlements(holdings, self._catalogue.features, now)
         active = [holding for holding in holdings if holding.is_active_at(now)]
         plans = []

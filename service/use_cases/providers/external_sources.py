@@ -15,7 +15,6 @@ from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.grants.grants import differences
 from service.adapters.redis.providers.provider_sources import ProviderSource, ProviderSources, entry_of
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
-from service.adapters.redis.readers.held_features import load_held
 from service.adapters.redis.readers.readers import Readers
 from service.domain.catalogue import Catalogue, Provider
 from service.domain.errors import InvalidFields, UnknownExternal, UnknownProvider
@@ -148,7 +147,7 @@ class ExternalSources:
 
     def _forget_access(self, reader: str, now: float) -> None:
         """Replace what this machine knows of a reader who may hold less now."""
-        self.known.refresh(reader_hash(reader), lambda: load_held(self.readers, self.catalogue, reader, now))
+        self.known.refresh(reader_hash(reader), lambda: self.readers.load_held(reader, self.catalogue, now))
 
 
 def find_provider(catalogue: Catalogue, name: str) -> Provider:

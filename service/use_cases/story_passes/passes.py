@@ -96,9 +96,7 @@ class ReaderGifts:
         return self._gifts.claim(reader, pass_id, month, most, now)
 
     def _most(self, reader: str, now: float) -> int:
-        sources = self._readers.load_active(reader)
-        holdings = [holding for source in sources for holding in source.holdings(self._catalogue)]
-        return gifts_per_month(holdings, self._catalogue, now)
+        return gifts_per_month(self._readers.load_holdings(reader, self._catalogue), self._catalogue, now)
 
     def _allowance(self, reader: str, most: int, month: MeterWindow) -> Allowance:
         return Allowance(most, len(self._gifts.list_given(reader, month.start)), month.end)

@@ -27,7 +27,6 @@ from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
-from service.adapters.redis.readers.held_features import load_held
 from service.adapters.redis.readers.readers import Readers, StoredSource
 from service.adapters.redis.records import StoreRecords, decode_list, encode_json
 from service.domain.catalogue import Catalogue
@@ -157,7 +156,7 @@ class Grants:
                 reader, grant, number, rule="next", ended=ended, now=now, cause=cause, audit=entry
             )
             if _less(outcome.before, grant) and outcome.verdict != "conflict":
-                self._known.refresh(tag, lambda: load_held(self._readers, self._catalogue, reader, now))
+                self._known.refresh(tag, lambda: self._readers.load_held(reader, self._catalogue, now))
         return outcome.verdict != "conflict"
 
 

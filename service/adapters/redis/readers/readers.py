@@ -22,6 +22,7 @@ from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.records import StoreRecords, decode_list, encode_json
 from service.domain.catalogue import Catalogue
+from service.domain.decision import Held, resolve_entitlements
 from service.domain.errors import NewerSchema, StoreUnavailable
 from service.domain.sources import Grant, Holding, Source
 
@@ -147,6 +148,13 @@ class Readers(StoreRecords):
     def load_active(self, reader: str) -> list[Source]:
         """Return the sources that can still open something."""
         return _sources_in(self._link.read([self.read_command(reader)])[0])
+
+    def load_holdings(self, reader: str, catalogue: Catalogue) -> list[Holding]:
+        return [holding for source in self.load_active(reader) for holding in source.holdings(catalogue)]
+
+    def load_held(self, reader: str, catalogue: Catalogue, now: float) -> Held:
+        """Return the features that a reader holds, with their ends: what the cache of recent entitlements records."""
+        return resolve_entitlements(self.load_holdings(reader, catalogue), catalogue.features, now).held
 
     def load_active_and_past(self, reader: str) -> tuple[list[StoredSource], list[StoredSource]]:
         """Return the sources that can still open something, and those that have ended, with their tombstones."""
