@@ -74,7 +74,7 @@ class Holding:
     waits: bool = False
     ending: bool = False
     confirmed: bool = True
-    note: str | None = None
+    grant_reason: str | None = None
     actor: str | None = None
     renews: bool = False
     """Whether Stripe bills it again at the period's end. `until` then includes the leeway."""
@@ -322,7 +322,7 @@ class Grant:
                 start=self.start,
                 until=self.until,
                 waits=True,
-                note=self.reason,
+                grant_reason=self.reason,
                 actor=self.actor,
             ),
         )

@@ -32,7 +32,7 @@ def decision(
     reason: Reason, *, until: int | None = None, plan: str | None = "supporter", show: str = "full"
 ) -> Decision:
     source = Holding(
-        "grant", "gr_secret", plan, (), "active", Good.GOOD, reason, 0, until, note="a secret", actor="anna"
+        "grant", "gr_secret", plan, (), "active", Good.GOOD, reason, 0, until, grant_reason="a secret", actor="anna"
     )
     meter = MeterStanding("stories", 5, 3, seen=False, resets_at=END)
     steps = (NextStep("wait", until=END),)

@@ -416,7 +416,7 @@ def test_grant_gives_current_plan_features_or_its_known_features() -> None:
     holding = only(grant())
     assert (holding.type, holding.id, holding.plan, holding.features) == ("grant", "g_1", "vip", ("notebook", "events"))
     assert (holding.start, holding.until, holding.reason, holding.ending) == (NOW, NOW + MONTH, Reason.GRANT, False)
-    assert (holding.note, holding.actor) == ("Thanks for the photographs", "desk")
+    assert (holding.grant_reason, holding.actor) == ("Thanks for the photographs", "desk")
     single = only(grant(plan=None))
     assert (single.plan, single.features) == (None, ("no_ads", "notebook"))
 

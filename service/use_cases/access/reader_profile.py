@@ -40,7 +40,7 @@ class SourceState:
     def reason(self) -> str | None:
         """Return the admin's reason of a grant; of other sources the reason code that they open stories with."""
         holding = self.holding
-        return holding.note if holding.type == "grant" else holding.reason and holding.reason.value
+        return holding.grant_reason if holding.type == "grant" else holding.reason and holding.reason.value
 
 
 @dataclass(frozen=True, slots=True)
