@@ -33,7 +33,7 @@ from service.domain.catalogue import (
     Tier,
 )
 from service.settings.policy_schema import PolicyTable
-from service.settings.validation import Mistake, closest, key_shown, places, quoted
+from service.settings.validation import Mistake, key_shown, places, quoted, wrong_reference
 
 FILE = "paywall.toml"
 LARGEST = 1_048_576
@@ -152,8 +152,8 @@ def misfits(document: dict[str, Any]) -> Misfits:
 
 
 def _known(place: str, name: object, table: str, known: Iterable[str]) -> Misfits:
-    if isinstance(name, str) and name not in known:
-        yield place, f"there is no {quoted(name)} in [{table}]{closest(name, known)}"
+    if isinstance(name, str) and (wrong := wrong_reference(name, table, known)):
+        yield place, wrong
 
 
 def _all_known(place: str, names: object, table: str, known: Iterable[str]) -> Misfits:

@@ -32,7 +32,7 @@ from service.settings.policy_schema import (
     kind,
     required,
 )
-from service.settings.validation import Mistake, closest, places, quoted
+from service.settings.validation import Mistake, places, wrong_reference
 
 USUAL_MOMENT = int(read_time("2026-01-15T12:00:00Z"))
 """When a case takes place that does not say: fixed, so that a file means the same on every day."""
@@ -46,12 +46,7 @@ _policy: ContextVar[Catalogue] = ContextVar("policy")
 
 def known(table: Literal["features", "plans", "tiers", "meters"]) -> Callable[[str], str | None]:
     """Return a check of a name in a table of the policy."""
-
-    def wrong(name: str) -> str | None:
-        names = getattr(_policy.get(), table)
-        return None if name in names else f"there is no {quoted(name)} in [{table}]{closest(name, names)}"
-
-    return wrong
+    return lambda name: wrong_reference(name, table, getattr(_policy.get(), table))
 
 
 class Moment(fields.Field[int]):

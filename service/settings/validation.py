@@ -64,6 +64,11 @@ def closest(word: str, known: Iterable[str]) -> str:
     return f": did you mean {quoted(by_lower[near[0]])}?" if near else ""
 
 
+def wrong_reference(name: str, table: str, names: Iterable[str]) -> str | None:
+    """Check a name that must be one of `names`, those that a table of `paywall.toml` defines."""
+    return None if name in names else f"there is no {quoted(name)} in [{table}]{closest(name, names)}"
+
+
 def places(messages: Any, place: str = "") -> list[tuple[str, str]]:
     """Return marshmallow's nested messages as pairs such as `("plans.supporter.features.0", "must be …")`."""
     if isinstance(messages, str):
