@@ -364,3 +364,12 @@ def test_take_over_is_shown_among_the_imports(staff: MakeStaff, admin_app: InPro
     page = plain(ann.get(f"/import?id={done.id}"))
     assert "Links 1 Grants 1 Seats 0" in page
     wait_until(lambda: done.id in ann.get("/imports").text)
+
+
+@pytest.mark.parametrize(
+    "path", ["/readers", "/reader?id=r-1", "/reader?id=r-unknown", "/why?id=r-1&story=s-1&tier=free"]
+)
+def test_menu_marks_readers_on_their_pages(staff: MakeStaff, admin_app: InProcessApp, path: str) -> None:
+    granted(admin_app, "r-1")
+    marked = re.findall(r'<a href="([^"]+)" aria-current="page">', staff("viewer").get(path).text)
+    assert marked == ["/admin/readers/table"]
