@@ -1,4 +1,4 @@
-"""Charts as SVG: stacked bars and lines; classes of the style sheet set the colors (see `colors`).
+"""Charts as SVG: stacked bars and lines; colors are variables of the style sheet (see `colors`).
 
 Python's SVG libraries write inline styles and scripts, which the pages' Content-Security-Policy forbids (docs/decisions).
 """
@@ -49,7 +49,7 @@ def bars(
                 value = one.values[at] or 0
                 if value:
                     y, height = _y(base + value, top), _y(base, top) - _y(base + value, top)
-                    yield f'<rect class="f-{one.color}" {_box(x, y, width, height)}/>'
+                    yield f'<rect fill="var(--{one.color})" {_box(x, y, width, height)}/>'
                     base += value
             if labeled and any(one.values[at] is not None for one in series):
                 place = f'x="{_x(at, dates):.1f}" y="{_y(base, top) - 4:.1f}"'
@@ -67,19 +67,18 @@ def lines(dates: Sequence[date], series: Sequence[Series], label: str, write: Wr
         for one in series:
             for run in _runs(one.values):
                 points = " ".join(f"{_x(at, dates):.1f},{_y(value, top):.1f}" for at, value in run)
-                yield f'<polyline class="line s-{one.color}" points="{points}"/>'
+                yield f'<polyline class="line" stroke="var(--{one.color})" points="{points}"/>'
                 if len(run) == 1:
                     x, y = _x(run[0][0], dates), _y(run[0][1], top)
-                    yield f'<circle class="f-{one.color}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>'
+                    yield f'<circle fill="var(--{one.color})" cx="{x:.1f}" cy="{y:.1f}" r="3"/>'
 
     return _chart(dates, series, label, write, top, parts())
 
 
 def legend_key(color: str) -> Markup:
     """Draw a color, for a legend."""
-    return Markup(
-        '<svg viewBox="0 0 10 10" aria-hidden="true" class="swatch"><rect class="f-{}" width="10" height="10" rx="2"/></svg>'
-    ).format(color)
+    square = Markup('<rect fill="var(--{})" width="10" height="10" rx="2"/>').format(color)
+    return Markup('<svg viewBox="0 0 10 10" aria-hidden="true" class="swatch">{}</svg>').format(square)
 
 
 def scale_top(most: float, *, whole: bool = False) -> float:

@@ -124,7 +124,7 @@ def test_outcome_has_one_color_whatever_else_is_drawn(admin_app: InProcessApp) -
     checks = {("full", f"reason-{number}"): number + 1 for number in range(12)}
     checks |= {("upsell", "meter_used_up"): 1, ("full", "subscription"): 1}
     chart = charts.editor_charts([point(day, checks=checks)] * 5, catalogue)[2]
-    keys = {name: re.findall(r"f-([\w-]+)", key)[0] for key, name in chart.legend}
+    keys = {name: re.findall(r"--([\w-]+)", key)[0] for key, name in chart.legend}
     assert keys == {
         "Full story: paid": "paid",
         "Paywall: free stories used up": "used-up",
