@@ -1,4 +1,4 @@
-"""`paywall serve`, `worker`, `check-config`, `demo`: what runs, and what is looked at before it runs."""
+"""`paywall serve`, `check-config`, `demo`: what runs, and what is looked at before it runs."""
 
 from __future__ import annotations
 

@@ -95,14 +95,14 @@ class ActivityOut(ResponseSchema):
     upsell = fields.Nested(ShareOut, required=True)
 
 
-class ExampleOut(ResponseSchema):
+class AlertExampleOut(ResponseSchema):
     id = fields.String(required=True)
     reader = fields.String(required=True, allow_none=True)
     at = types.UtcTime(required=True, allow_none=True)
     text = fields.String(required=True)
 
 
-class ItemOut(ResponseSchema):
+class AlertOut(ResponseSchema):
     """Written from an `Alert`."""
 
     kind = fields.String(required=True)
@@ -111,13 +111,13 @@ class ItemOut(ResponseSchema):
     title = fields.String(required=True)
     advice = fields.String(required=True)
     where = fields.String(required=True)
-    examples = fields.List(fields.Nested(ExampleOut), required=True)
+    examples = fields.List(fields.Nested(AlertExampleOut), required=True)
 
 
 class AttentionOut(ResponseSchema):
     at = types.UtcTime(required=True)
     needs_hand = fields.Boolean(required=True)
-    items = fields.List(fields.Nested(ItemOut), required=True)
+    items = fields.List(fields.Nested(AlertOut), required=True)
 
 
 FIGURE_COLUMNS = ("day", "measure", "name", "value")
