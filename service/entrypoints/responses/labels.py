@@ -167,6 +167,16 @@ TYPED_FIELDS: Mapping[str, str] = {
 }
 """The form fields that people fill in by typing, without those that hold a key."""
 
+FORM_FIELDS: Mapping[str, str] = {
+    **TYPED_FIELDS,
+    "at": "As of",
+    "kind": "Contents",
+    "sure": "Confirmation",
+    "typed": "Reader ID",
+    "what": "Plan or feature",
+}
+"""Field of a form → how a refusal names it."""
+
 ROLES: Mapping[str, str] = {
     "viewer": "Viewer",
     "granter": "Editor or support",
@@ -215,6 +225,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     "request": REQUESTS,
     "step": STEPS,
     "field": FIELDS,
+    "form_field": FORM_FIELDS,
     "role": ROLES,
     "role_description": ROLE_DESCRIPTIONS,
 }
