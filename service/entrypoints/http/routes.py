@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from service.domain.roles import Role
 from service.entrypoints.http import idempotency, inputs
 from service.entrypoints.responses.fields import Check, NothingIn
 
+PATH_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 View = TypeVar("View", bound=Callable[..., Any])
 Parameter = Mapping[str, Any]
 Answer = type[Schema] | Mapping[str, Any]
@@ -84,7 +86,8 @@ class ApiRoutes:
         """Add a view for a rule such as `POST /v1/passes`; its docstring's first line is the route's summary.
 
         `role`: the least role of an admin, `site`, or `None` for a route without a key. `responses`: the one of status 200, or
-        of each status; a route without one is not described. `repeatable`: with an `Idempotency-Key` the view works only once.
+        of each status; a route without one is not described. `refuses`: other statuses of its own; an ID in the path, of
+        another thing than a reader, can be unknown (404). `repeatable`: with an `Idempotency-Key` the view works only once.
 
         The view gets the IDs of the path, which `guards.check_path` has checked, and what the route reads for it:
         - `flags`: each by its own name.
@@ -94,6 +97,8 @@ class ApiRoutes:
         `takes` and `parameters` only describe what the view reads itself, or the file.
         """
         method, path = rule.split(" ")
+        if set(PATH_PARAMETER.findall(path)) - {"reader"}:
+            refuses = (404, *refuses)
         extra = ((REASON,) if reason is not None else ()) + ((IDEMPOTENCY_KEY,) if repeatable else ())
         description = RouteDescription(
             responses=responses if isinstance(responses, Mapping) else {200: responses},

@@ -62,12 +62,12 @@ def register(routes: ApiRoutes, service: Service, writer: AccessWriter) -> None:
 
 
 def register_decisions(routes: ApiRoutes, service: Service) -> None:
-    @routes.add("GET /v1/decisions/<decision>", "viewer", DecisionOut, refuses=(404,))
+    @routes.add("GET /v1/decisions/<decision>", "viewer", DecisionOut)
     def show_decision(decision: str) -> JsonObject:
         """Return a decision of the last seven days, as it was answered, with each step that led there."""
         return DecisionOut.write(service.explainer.explain_decision(decision, service.clock()))
 
-    @routes.add("GET /v1/stories/<any_id:story>", "viewer", StoryOut, refuses=(404,))
+    @routes.add("GET /v1/stories/<any_id:story>", "viewer", StoryOut)
     def show_story(story: str) -> JsonObject:
         """Return what the site last said of a story in an access check or a batch, and its tier now.
 

@@ -18,16 +18,14 @@ def register(routes: ApiRoutes, service: Service) -> None:
         """List what waits for a second admin, the newest first."""
         return lists.respond(APPROVALS, service)
 
-    @routes.add(
-        "POST /v1/approvals/<approval>", "granter", ApprovalOut, body=NothingIn, refuses=(404,), repeatable=True
-    )
+    @routes.add("POST /v1/approvals/<approval>", "granter", ApprovalOut, body=NothingIn, repeatable=True)
     def confirm_approval(approval: str) -> JsonObject:
         """Approve what another admin asked for, and do it."""
         now = service.clock()
         asked, outcome = service.approval_workflow.confirm(approval, guards.actor(), now)
         return write_approval(asked, "confirmed", outcome, now)
 
-    @routes.add("DELETE /v1/approvals/<approval>", "granter", ApprovalOut, reason=ReasonMaybeIn, refuses=(404,))
+    @routes.add("DELETE /v1/approvals/<approval>", "granter", ApprovalOut, reason=ReasonMaybeIn)
     def refuse_approval(approval: str, reason: str | None) -> JsonObject:
         """Reject what another admin asked for, or withdraw what you asked for yourself."""
         refused = service.approvals.refuse(approval, guards.actor(), reason, service.clock())

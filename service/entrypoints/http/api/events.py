@@ -20,14 +20,12 @@ def register(routes: ApiRoutes, service: Service) -> None:
         """List the events that Stripe sent, the newest first."""
         return lists.respond(EVENTS, service)
 
-    @routes.add("GET /v1/events/<event>", "viewer", EventOut, refuses=(404,))
+    @routes.add("GET /v1/events/<event>", "viewer", EventOut)
     def show_event(event: str) -> JsonObject:
         """Return one event, with the features that it changed."""
         return EventOut.write(admin.find_event(event))
 
-    @routes.add(
-        "POST /v1/events/<event>/replay", "owner", {202: EventOut}, body=NothingIn, refuses=(404,), repeatable=True
-    )
+    @routes.add("POST /v1/events/<event>/replay", "owner", {202: EventOut}, body=NothingIn, repeatable=True)
     def replay_event(event: str) -> tuple[JsonObject, int]:
         """Process an event again."""
         return EventOut.write(admin.replay_event(event, guards.actor(), service.clock())), 202

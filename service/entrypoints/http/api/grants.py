@@ -22,13 +22,7 @@ from service.entrypoints.responses.fields import JsonObject, ReasonIn
 from service.entrypoints.responses.grant_changes import choose_grants, read_change
 from service.entrypoints.responses.imports import GrantChangesDryRunOut, GrantChangesOut, write_dry_run, write_import
 from service.entrypoints.responses.lists import GRANTS
-from service.entrypoints.responses.readers import (
-    GrantChangeIn,
-    GrantChangesIn,
-    GrantIn,
-    GrantOut,
-    write_grant,
-)
+from service.entrypoints.responses.readers import GrantChangeIn, GrantChangesIn, GrantIn, GrantOut, write_grant
 from service.use_cases.grants.grant_changes import to_grant_request
 from service.use_cases.grants.imports.grant_change_kind import GRANT_CHANGES
 from service.use_cases.imports.pacing import Pace
@@ -64,7 +58,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         "granter",
         {200: GrantOut, 202: ApprovalOut},
         body=GrantChangeIn,
-        refuses=(404, 409),
+        refuses=(409,),
     )
     def change_grant(reader: str, grant: str, data: JsonObject) -> tuple[JsonObject, int]:
         """Change the end of a grant."""
@@ -72,7 +66,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         done = changes.change(reader, grant, data["until"], data["reason"], guards.actor(), now)
         return _answer(done, reader, now)
 
-    @routes.add("DELETE /v1/readers/<reader>/grants/<grant>", "granter", GrantOut, reason=ReasonIn, refuses=(404,))
+    @routes.add("DELETE /v1/readers/<reader>/grants/<grant>", "granter", GrantOut, reason=ReasonIn)
     def revoke_grant(reader: str, grant: str, reason: str) -> tuple[JsonObject, int]:
         """Revoke a grant at once. One that is revoked already stays as it is."""
         now = service.clock()
@@ -106,12 +100,12 @@ def register_changes(routes: ApiRoutes, service: Service) -> None:
         done = imports.submit(GRANT_CHANGES, sheet, guards.actor(), now, pace, named=named, reason=reason, **about)
         return write_submitted_import(done), 202
 
-    @routes.add(f"GET {CHANGES}", "viewer", GrantChangesOut, refuses=(404,))
+    @routes.add(f"GET {CHANGES}", "viewer", GrantChangesOut)
     def show_grant_changes(import_id: str) -> JsonObject:
         """Return the progress of a change of many grants, or of its undo."""
         return write_import(imports.find(import_id, GRANT_CHANGES))
 
-    @routes.add(f"DELETE {CHANGES}", "granter", {202: GrantChangesOut}, reason=ReasonIn, refuses=(404, 409))
+    @routes.add(f"DELETE {CHANGES}", "granter", {202: GrantChangesOut}, reason=ReasonIn, refuses=(409,))
     def undo_grant_changes(import_id: str, reason: str) -> tuple[JsonObject, int]:
         """Undo a change of many grants: each has the end that it would have without it, and is active again.
 

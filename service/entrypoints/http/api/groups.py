@@ -37,13 +37,13 @@ def register(routes: ApiRoutes, service: Service) -> None:
         owned = groups.list_owned(read_field("owner", read_reader, given), service.clock())
         return GroupsOut.write({"groups": [group for group in owned if not group.has_ended]})
 
-    @routes.add(f"PUT {SEAT}", "site", GroupOut, body=OwnerIn, refuses=(404, 409))
+    @routes.add(f"PUT {SEAT}", "site", GroupOut, body=OwnerIn, refuses=(409,))
     def assign_group_seat(subscription: str, reader: str, data: JsonObject) -> JsonObject:
         """The owner gives a reader a seat; a repeat changes nothing."""
         actor = guards.site_actor()
         return GroupOut.write(groups.assign_seat(subscription, data["owner"], reader, actor, service.clock()))
 
-    @routes.add(f"DELETE {SEAT}", "site", GroupOut, body=OwnerIn, refuses=(404, 409))
+    @routes.add(f"DELETE {SEAT}", "site", GroupOut, body=OwnerIn, refuses=(409,))
     def release_group_seat(subscription: str, reader: str, data: JsonObject) -> JsonObject:
         """The owner takes a reader's seat back; a repeat changes nothing."""
         actor = guards.site_actor()
@@ -54,7 +54,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         "site",
         {201: CreatedInviteOut},
         body=InviteIn,
-        refuses=(404, 409),
+        refuses=(409,),
         repeatable=True,
     )
     def create_invite(subscription: str, data: JsonObject) -> tuple[JsonObject, int]:
@@ -64,7 +64,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         )
         return CreatedInviteOut.write({"id": made.id, "invite": token, "until": made.until}), 201
 
-    @routes.add("DELETE /v1/groups/<subscription>/invites/<invite_id>", "site", InviteOut, body=OwnerIn, refuses=(404,))
+    @routes.add("DELETE /v1/groups/<subscription>/invites/<invite_id>", "site", InviteOut, body=OwnerIn)
     def withdraw_invite(subscription: str, invite_id: str, data: JsonObject) -> JsonObject:
         """The owner withdraws an open invitation; a repeat changes nothing."""
         return InviteOut.write(groups.withdraw_invitation(subscription, data["owner"], invite_id, service.clock()))

@@ -52,13 +52,13 @@ def register_grants(routes: ApiRoutes, service: Service) -> None:
         now, pace = service.clock(), Pace()
         return _import_sheet(service, GRANT_IMPORT, grant_file.read(file, catalogue, now, pace), now, pace, dry_run)
 
-    @routes.add("GET /v1/grants/import/<import_id>", "viewer", GrantImportOut, refuses=(404,))
+    @routes.add("GET /v1/grants/import/<import_id>", "viewer", GrantImportOut)
     def show_import(import_id: str) -> JsonObject:
         """Return the progress of an import, or of its undo."""
         return write_import(service.imports.find(import_id, GRANT_IMPORT))
 
     @routes.add(
-        "DELETE /v1/grants/import/<import_id>", "granter", {202: GrantImportOut}, reason=ReasonIn, refuses=(404, 409)
+        "DELETE /v1/grants/import/<import_id>", "granter", {202: GrantImportOut}, reason=ReasonIn, refuses=(409,)
     )
     def undo_import(import_id: str, reason: str) -> tuple[JsonObject, int]:
         """Undo an import: revoke what it gave, and restore the ends that it changed.
@@ -87,14 +87,12 @@ def register_links(routes: ApiRoutes, service: Service) -> None:
         now, pace = service.clock(), Pace()
         return _import_sheet(service, LINK_IMPORT, link_file.read(file, pace), now, pace, dry_run)
 
-    @routes.add("GET /v1/links/import/<import_id>", "viewer", LinkImportOut, refuses=(404,))
+    @routes.add("GET /v1/links/import/<import_id>", "viewer", LinkImportOut)
     def show_link_import(import_id: str) -> JsonObject:
         """Return the progress of an import of links, or of its undo."""
         return write_import(service.imports.find(import_id, LINK_IMPORT))
 
-    @routes.add(
-        "DELETE /v1/links/import/<import_id>", "granter", {202: LinkImportOut}, reason=ReasonIn, refuses=(404, 409)
-    )
+    @routes.add("DELETE /v1/links/import/<import_id>", "granter", {202: LinkImportOut}, reason=ReasonIn, refuses=(409,))
     def undo_link_import(import_id: str, reason: str) -> tuple[JsonObject, int]:
         """Undo an import of links: each object has the link that it would have without the import.
 

@@ -30,7 +30,7 @@ def register(routes: ApiRoutes, service: Service, cache: AdminKeyCache) -> None:
         """List the keys that owners created, the newest first, without their secrets."""
         return lists.respond(KEYS, service)
 
-    @routes.add("DELETE /v1/keys/<name>", "owner", KeyOut, reason=ReasonMaybeIn, refuses=(404, 409))
+    @routes.add("DELETE /v1/keys/<name>", "owner", KeyOut, reason=ReasonMaybeIn, refuses=(409,))
     def end_key(name: str, reason: str | None) -> JsonObject:
         """Revoke a key. Within two seconds, no process accepts it."""
         ended = keys.end(name, reason, guards.actor(), service.clock())

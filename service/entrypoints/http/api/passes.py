@@ -38,12 +38,12 @@ def register(routes: ApiRoutes, service: Service) -> None:
         """List the gift links, the newest first, also expired ones (for 90 days) and those of readers."""
         return lists.respond(PASSES, service)
 
-    @routes.add("GET /v1/passes/<pass_id>", "viewer", PassOut, refuses=(404,))
+    @routes.add("GET /v1/passes/<pass_id>", "viewer", PassOut)
     def show_pass(pass_id: str) -> JsonObject:
         """Return a gift link, with its token."""
         return write_pass(passes.find(pass_id), tokens, service.clock())
 
-    @routes.add("DELETE /v1/passes/<pass_id>", "granter", PassOut, reason=ReasonMaybeIn, refuses=(404,))
+    @routes.add("DELETE /v1/passes/<pass_id>", "granter", PassOut, reason=ReasonMaybeIn)
     def revoke_pass(pass_id: str, reason: str | None) -> JsonObject:
         """Revoke a gift link at once, for everyone; one that is revoked already stays as it is."""
         now = service.clock()

@@ -24,7 +24,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     """Add the routes of a single source, whose ID may hold slashes, and of snapshots."""
     external, snapshots, catalogue = service.external_sources, service.snapshots, service.settings.catalogue
 
-    @routes.add(f"PUT {ONE}", "granter", ExternalOut, takes=ExternalIn, refuses=(404,))
+    @routes.add(f"PUT {ONE}", "granter", ExternalOut, takes=ExternalIn)
     def put_external(reader: str, provider: str, external_id: str) -> JsonObject:
         """Report that a reader has a subscription of this provider: its plan, and until when (null: until it is ended).
 
@@ -36,7 +36,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         report = ExternalReport(provider, external_id, reader, guards.actor(), now)
         return write_external(external.write_source(report, data["plan"], until), reader, catalogue, now)
 
-    @routes.add(f"DELETE {ONE}", "granter", ExternalOut, reason=ReasonMaybeIn, refuses=(404,))
+    @routes.add(f"DELETE {ONE}", "granter", ExternalOut, reason=ReasonMaybeIn)
     def end_external(reader: str, provider: str, external_id: str, reason: str | None) -> JsonObject:
         """End a reader's subscription of this provider at once; one that has ended stays as it is."""
         now = service.clock()
@@ -49,7 +49,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         {200: SnapshotDryRunOut, 202: SnapshotOut},
         takes=CSV,
         parameters=(DRY_RUN, FORCE),
-        refuses=(404, 409),
+        refuses=(409,),
     )
     def put_snapshot(provider: str) -> tuple[JsonObject, int]:
         """Replace all subscriptions of a provider by a CSV: `id,reader,plan,until`, at most 500 000 rows and 64 MiB.
@@ -68,7 +68,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         done = snapshots.submit(provider, sheet, guards.actor(), now, pace, force=force)
         return write_import(done), 202
 
-    @routes.add("GET /v1/providers/<provider>/snapshot/<import_id>", "viewer", SnapshotOut, refuses=(404,))
+    @routes.add("GET /v1/providers/<provider>/snapshot/<import_id>", "viewer", SnapshotOut)
     def show_snapshot(provider: str, import_id: str) -> JsonObject:
         """Return the progress of a snapshot."""
         return write_import(snapshots.find(provider, import_id))

@@ -12,13 +12,13 @@ from service.entrypoints.responses.groups import GroupOut
 def register(routes: ApiRoutes, service: Service) -> None:
     admin = service.subscription_admin
 
-    @routes.add("GET /v1/subscriptions/<subscription>/seats", "viewer", GroupOut, refuses=(404, 409))
+    @routes.add("GET /v1/subscriptions/<subscription>/seats", "viewer", GroupOut, refuses=(409,))
     def show_seats(subscription: str) -> JsonObject:
         """Return the seats of a group: how many are paid for, who has one, and who lost one."""
         return GroupOut.write(admin.load_seats(subscription, service.clock()))
 
     @routes.add(
-        "PUT /v1/subscriptions/<subscription>/seats/<reader>", "granter", GroupOut, body=NothingIn, refuses=(404, 409)
+        "PUT /v1/subscriptions/<subscription>/seats/<reader>", "granter", GroupOut, body=NothingIn, refuses=(409,)
     )
     def assign_seat(subscription: str, reader: str) -> JsonObject:
         """Assign a seat to a reader. A repeat changes nothing."""
@@ -29,7 +29,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         "granter",
         GroupOut,
         reason=ReasonMaybeIn,
-        refuses=(404, 409),
+        refuses=(409,),
     )
     def release_seat(subscription: str, reader: str, reason: str | None) -> JsonObject:
         """Remove a reader's seat. A repeat changes nothing."""

@@ -14,7 +14,7 @@ from marshmallow import fields
 from service.entrypoints.http.openapi.curl import curl_command
 from service.entrypoints.http.openapi.examples import Examples, Spec
 from service.entrypoints.http.openapi.operations import IN_PATH, RESPONSES
-from service.entrypoints.http.routes import IDEMPOTENCY_KEY, Answer, RouteDescription
+from service.entrypoints.http.routes import IDEMPOTENCY_KEY, PATH_PARAMETER, Answer, RouteDescription
 from service.entrypoints.responses.errors import ERRORS, STATUSES
 from service.entrypoints.responses.fields import Read, ResponseSchema
 
@@ -69,8 +69,6 @@ _INFO = {
     "license": {"name": "MIT", "identifier": "MIT"},
 }
 
-_PATH_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
-
 
 class FieldErrorOut(ResponseSchema):
     field = fields.String(required=True)
@@ -118,9 +116,9 @@ def describe_api(app: Flask, title: str) -> Spec:
         view: Any = app.view_functions[rule.endpoint]
         if not view.described.responses:
             continue
-        path = _PATH_PARAMETER.sub(r"{\1}", str(rule))
+        path = PATH_PARAMETER.sub(r"{\1}", str(rule))
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            paths.setdefault(path, {})[method.lower()] = _operation(view, _PATH_PARAMETER.findall(str(rule)))
+            paths.setdefault(path, {})[method.lower()] = _operation(view, PATH_PARAMETER.findall(str(rule)))
     for path, operations in sorted(paths.items()):
         spec.path(path=path, operations=operations)
     assert plugin.converter is not None
