@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
 from service.adapters.clock import DEMO_MARK
 from service.adapters.crypto import derive_secrets
@@ -53,19 +53,11 @@ _END_WITHIN = 8.0
 """Seconds for the child processes to end."""
 
 
-class Process(Protocol):
-    """A started process: what `Child` uses of `subprocess.Popen`."""
-
-    @property
-    def returncode(self) -> int | None: ...
-    def poll(self) -> int | None: ...
-    def wait(self, timeout: float | None = None) -> int: ...
-    def terminate(self) -> None: ...
-    def kill(self) -> None: ...
-
-
 class ForkedProcess:
-    """A fork of this process that runs a program. Only for the main thread: Linux ends the fork with this thread."""
+    """A fork of this process that runs a program, with methods of `subprocess.Popen`.
+
+    Only for the main thread: Linux ends the fork with this thread.
+    """
 
     def __init__(self, run: Callable[[], object], title: str) -> None:
         # A signal between the fork and the child's own handling must not run the handler of this process in the child.
@@ -102,6 +94,9 @@ def _run_in_fork(run: Callable[[], object], title: str, mask: set[signal.Signals
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     name_process(title)
     run()
+
+
+Process = ForkedProcess | subprocess.Popen[Any]
 
 
 @dataclass
