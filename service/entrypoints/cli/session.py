@@ -230,7 +230,7 @@ REASON = Parsed("text", lambda text: read_field("reason", ids.read_reason, text)
 reason_option = click.option("--reason", type=REASON, help="Why; it stands in the audit log.")
 required_reason_option = click.option("--reason", required=True, type=REASON, help="Why; it stands in the audit log.")
 limit_option = click.option(
-    "--limit", type=click.IntRange(1, paging.MOST), default=paging.USUAL, show_default=True, help="How many."
+    "--limit", type=click.IntRange(1, paging.MOST), default=paging.USUAL, show_default=True, help="How many at most."
 )
 after_option = click.option("--after", help="The page that follows: `next` of the last answer.")
 

@@ -103,8 +103,6 @@ def _comparisons(service: Service, page: Page) -> Found:
 
 
 def _events(service: Service, page: Page) -> Found:
-    if page.filters.get("state", "dead") != "dead":
-        raise InvalidFields([("state", "only dead can be asked for")])
     try:
         found, last = service.event_processor.ledger.load_page(page.limit, page.after, dead="state" in page.filters)
     except BadCursor:
@@ -180,9 +178,8 @@ EVENTS = ListKind(
     "events",
     _events,
     _columns(EventOut),
-    {"state": ListFilter("`dead`: only those that were given up.", read_id, {"type": "string", "enum": ["dead"]})},
+    {"state": _choice("`dead`: only those that were given up.", "dead")},
 )
-"""Of the states, only `dead` can be asked for."""
 GRANTS = ListKind(
     "grants",
     _grants,
