@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.domain.sources import Holding, Standing, end_order
+from service.domain.sources import LIVE, Holding, Standing, end_order
 
-LIVE = (Standing.GOOD, Standing.GRACE)
 _BEST_FIRST = (Standing.GOOD, Standing.GRACE, Standing.NONE, Standing.ENDED)
 
 

@@ -23,6 +23,10 @@ class Standing(StrEnum):
     NONE = "none"
 
 
+LIVE = (Standing.GOOD, Standing.GRACE)
+"""The standings that give access."""
+
+
 class Reason(StrEnum):
     """Why a story is open or locked. The order breaks ties between sources that end at the same moment."""
 
@@ -82,7 +86,7 @@ class Holding:
 
     def standing_at(self, now: float) -> Standing:
         """Return the standing at `now`: `base`, until the end is reached or while a scheduled start lies ahead."""
-        if self.base in (Standing.NONE, Standing.ENDED):
+        if self.base not in LIVE:
             return self.base
         if self._is_expired(now):
             return Standing.ENDED
@@ -107,7 +111,7 @@ class Holding:
     @property
     def _can_open(self) -> bool:
         gives = self.reason is not None and bool(self.features or self.meters)
-        return gives and self.base in (Standing.GOOD, Standing.GRACE)
+        return gives and self.base in LIVE
 
     def _is_scheduled(self, now: float) -> bool:
         return self.waits and self.start is not None and now < self.start
@@ -212,7 +216,7 @@ class Subscription:
             reason=reason,
             start=self.since if self.role == "seat" else self.created,
             until=self._until(standing, plan, items, catalogue.leeway),
-            ending=standing in (Standing.GOOD, Standing.GRACE) and self.scheduled_end is not None,
+            ending=standing in LIVE and self.scheduled_end is not None,
             confirmed=self.confirmed,
             renews=standing is Standing.GOOD and self.scheduled_end is None,
         )

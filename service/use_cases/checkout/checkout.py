@@ -17,7 +17,7 @@ from service.domain.errors import (
     UnknownSession,
 )
 from service.domain.prices import PriceTag
-from service.domain.sources import Source, Standing, Subscription
+from service.domain.sources import LIVE, Source, Subscription
 from service.domain.stripe_facts import ObjectRef
 from service.use_cases.checkout.checkout_session import (
     Order,
@@ -32,7 +32,6 @@ from service.use_cases.checkout.trials import Trials
 if TYPE_CHECKING:
     from service.adapters.stripe.gateway import Gateway
 
-RUNNING = (Standing.GOOD, Standing.GRACE)
 PREVENTING = frozenset({"subscription", "external"})
 """Types of running sources that prevent buying their plan again; a pass, a gift, a seat or a grant does not."""
 Refresh = Callable[[str, float, str], bool]
@@ -171,7 +170,7 @@ class Purchases:
 
     def _prevents_purchase(self, source: Source, plan: Plan, now: float) -> bool:
         held = [one for one in source.holdings(self._catalogue) if one.plan == plan.id]
-        return any(one.type in PREVENTING and one.standing_at(now) in RUNNING for one in held)
+        return any(one.type in PREVENTING and one.standing_at(now) in LIVE for one in held)
 
 
 def _quantity_mistake(quantity: object, plan: Plan) -> str | None:

@@ -23,7 +23,7 @@ from service.adapters.redis.reporting.usage_counts import UsageStore
 from service.adapters.redis.staff.approvals import Approvals
 from service.domain.catalogue import Catalogue
 from service.domain.errors import LiveSubscription
-from service.domain.sources import External, Grant, Standing, Subscription
+from service.domain.sources import LIVE, External, Grant, Subscription
 from service.use_cases.imports.bulk_imports import BulkImports
 from service.use_cases.imports.pacing import Pace
 from service.use_cases.lists.index_updates import IndexUpdates
@@ -88,7 +88,7 @@ class Erasure:
         for source in self.readers.load_active(ids.reader):
             if isinstance(source, External) or (isinstance(source, Subscription) and source.role != "seat"):
                 holdings = source.holdings(self.catalogue)
-                if any(h.standing_at(now) in (Standing.GOOD, Standing.GRACE) for h in holdings):
+                if any(h.standing_at(now) in LIVE for h in holdings):
                     found.append(source.id)
         return found
 

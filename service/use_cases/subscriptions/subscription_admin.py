@@ -28,7 +28,7 @@ from service.domain.errors import (
     UnknownEvent,
     UnknownSubscription,
 )
-from service.domain.sources import Standing
+from service.domain.sources import LIVE
 from service.domain.stripe_facts import ObjectRef
 from service.domain.times import write_time
 from service.use_cases.subscriptions.event_processor import EventProcessor
@@ -212,7 +212,7 @@ class SubscriptionAdmin:
 
     def _inactive_status(self, obj: StoredObject, now: float) -> str | None:
         held = group_holdings(obj, self._processor.catalogue)
-        is_active = any(one.standing_at(now) in (Standing.GOOD, Standing.GRACE) for one in held)
+        is_active = any(one.standing_at(now) in LIVE for one in held)
         return held[0].status if held and not is_active else None
 
     def assign_seat(self, subscription: str, reader: str, actor: Actor, now: float) -> SeatGroup:

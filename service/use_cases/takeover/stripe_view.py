@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from service.domain.catalogue import Catalogue
-from service.domain.sources import Holding, Standing
+from service.domain.sources import LIVE, Holding
 from service.domain.stripe_facts import StripeFacts
 from service.use_cases.takeover.reasons import TakeoverReason
 
@@ -75,4 +75,4 @@ def judge(subscriptions: list[StripeFacts], catalogue: Catalogue, now: float) ->
 
 
 def _pays(holding: Holding, now: float) -> bool:
-    return holding.standing_at(now) in (Standing.GOOD, Standing.GRACE)
+    return holding.standing_at(now) in LIVE
