@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from service.adapters.batches import batched
 from service.adapters.stripe import translate
 from service.adapters.stripe.translate import Json, id_of, text
 from service.adapters.stripe.webhook import Envelope
@@ -115,7 +116,7 @@ HANDLED_TYPES = tuple(HANDLED)
 
 def type_groups() -> list[list[str]]:
     """Return the handled types in groups that Stripe's list of events accepts."""
-    return [list(HANDLED_TYPES[n : n + TYPES_A_CALL]) for n in range(0, len(HANDLED_TYPES), TYPES_A_CALL)]
+    return [list(types) for types in batched(HANDLED_TYPES, TYPES_A_CALL)]
 
 
 def is_handled(event: Envelope) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 import stripe
 
+from service.adapters.batches import batched
 from service.adapters.stripe import api_requests as requests
 from service.adapters.stripe import events, translate
 from service.adapters.stripe.api_requests import PAGE, checked_id, read_pages, to_json
@@ -148,9 +149,8 @@ class Gateway:
         """Return the prices of these IDs and lookup keys, by the word that was asked for, without unknown ones."""
         found: dict[str, PriceTag] = {}
         with self._transport.client(patience) as client:
-            for start in range(0, len(words), LOOKUP_KEYS_A_CALL):
-                keys = list(words[start : start + LOOKUP_KEYS_A_CALL])
-                listed = read_pages(client.v1.prices.list({"lookup_keys": keys, "limit": PAGE}))
+            for keys in batched(words, LOOKUP_KEYS_A_CALL):
+                listed = read_pages(client.v1.prices.list({"lookup_keys": list(keys), "limit": PAGE}))
                 found |= {tag.lookup_key or tag.id: tag for row in listed if (tag := _price_tag(row))}
             for word in words:
                 if word not in found and (tag := none_if_missing(partial(_read_price, client, word))):

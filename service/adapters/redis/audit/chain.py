@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from service.adapters.batches import batched
 from service.adapters.crypto import Signer
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.scripts import load
@@ -238,17 +239,14 @@ def _repacked(record: dict[str, Any]) -> bytes:
     return pack({name: record.get(name) for name in names})
 
 
-def chunks(first: int, last: int, size: int = 500) -> Iterable[Sequence[int]]:
-    """Yield the numbers from `first` to `last` in chunks."""
-    for start in range(first, last + 1, size):
-        yield range(start, min(start + size, last + 1))
-
-
 STATE = load("read_audit_state")
 
 MOST_SEARCHED = 5_000
 """The most records that one page searches; if a filter matches few, `next` continues from there."""
-_BATCH = 100
+BATCH = 500
+"""Records read at once by who reads all of them."""
+_FILTERED = 100
+"""Records read at once for a page of those that match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,12 +342,11 @@ class AuditLog(StoreRecords):
         head = self.state().head.seq
         top = head if after is None else min(head, after - 1)
         if wanted.reader is None:
-            for start in range(top, 0, -_BATCH):
-                yield range(start, max(start - _BATCH, 0), -1)
+            yield from batched(range(top, 0, -1), _FILTERED)
             return
         key = self.keys.audited(reader_hash(wanted.reader))
         while top > 0:
-            found = self._call(b"ZRANGE", key, top, b"-inf", b"BYSCORE", b"REV", b"LIMIT", 0, _BATCH)
+            found = self._call(b"ZRANGE", key, top, b"-inf", b"BYSCORE", b"REV", b"LIMIT", 0, _FILTERED)
             if not found:
                 return
             seqs = [int(seq) for seq in found]
@@ -359,11 +356,11 @@ class AuditLog(StoreRecords):
     def list_for_reader(self, reader: str) -> list[dict[str, Any]]:
         """Return every record about a reader, oldest first."""
         seqs = [int(seq) for seq in self._call(b"ZRANGE", self.keys.audited(reader_hash(reader)), 0, -1)]
-        return [record for start in range(0, len(seqs), 500) for record in self.load_records(seqs[start : start + 500])]
+        return [record for batch in batched(seqs, BATCH) for record in self.load_records(batch)]
 
     def iterate_records(self, first: int, last: int) -> Iterator[dict[str, Any]]:
         """Yield the records with these numbers, oldest first, without those that are missing."""
-        for seqs in chunks(first, last):
+        for seqs in batched(range(first, last + 1), BATCH):
             yield from self.load_records(seqs)
 
     def find_by_entry(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from service.adapters.batches import batched
 from service.adapters.crypto import Signer
 from service.adapters.redis.audit import chain
 from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
@@ -18,7 +19,6 @@ from service.adapters.redis.readers.id_mentions import REPLACEMENT, name_pattern
 from service.adapters.redis.records import StoreRecords
 
 REPLACE = load("redact_audit_records")
-_BATCH = 500
 
 _Change = Callable[[Mapping[str, Any]], dict[str, Any]]
 """Record → its fields that hold the reader's ID, without it."""
@@ -58,8 +58,8 @@ class AuditErasure(StoreRecords):
         reason = in_words.sub(REPLACEMENT, reason) if reason else reason
         written = audit_entry(actor, chain.ERASE_ACTION, now=now, after=after, reason=reason)
         self._audit.append([written])
-        for start in range(0, len(seqs), _BATCH):
-            self._redact(seqs[start : start + _BATCH], change, written["id"])
+        for batch in batched(seqs, chain.BATCH):
+            self._redact(batch, change, written["id"])
         for name in names:
             self._call(b"DEL", self.keys.audited(reader_hash(name)))
         return len(seqs)
@@ -81,7 +81,7 @@ class AuditErasure(StoreRecords):
         The whole log is read, so that none is missed.
         """
         own, others = list[int](), list[int]()
-        for seqs in chain.chunks(1, self._log.state().head.seq):
+        for seqs in batched(range(1, self._log.state().head.seq + 1), chain.BATCH):
             for seq, text in zip(seqs, self._log.load_packed(seqs), strict=True):
                 if (record := chain.unpack(text)) and (without := change(record)):
                     (others if set(without) == {"reason"} else own).append(seq)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from service.adapters.batches import batched
 from service.adapters.crypto import Signer
 from service.adapters.redis.audit import chain
 from service.adapters.redis.audit.chain import AuditLog, ChainState, Fault, Head, Walk
@@ -22,7 +23,6 @@ from service.adapters.redis.records import StoreRecords
 from service.domain.times import utc
 
 PRUNE = load("prune_audit_records")
-_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class AuditVerifier(StoreRecords):
         while True:
             # A forged head that points far beyond the last record must not make this walk endless.
             last = min(state.head.seq, checkpoint.first + state.records)
-            for seqs in chain.chunks(walk.seq, last, _BATCH):
+            for seqs in batched(range(walk.seq, last + 1), chain.BATCH):
                 for text in self._log.load_packed(seqs):
                     walk.step(text)
             newer = self._log.state()
@@ -187,7 +187,7 @@ class AuditVerifier(StoreRecords):
         while True:
             state = self._log.state()
             checkpoint, _ = self._opened(state.checkpoint)
-            seqs = range(checkpoint.first, min(checkpoint.first + _BATCH, state.head.seq))
+            seqs = range(checkpoint.first, min(checkpoint.first + chain.BATCH, state.head.seq))
             old, prev = _older(self._log.load_records(seqs), cut)
             if not old:
                 return gone

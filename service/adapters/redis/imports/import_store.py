@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
+from service.adapters.batches import batched
 from service.adapters.crypto import Sealer
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.errors import StoreError
@@ -265,12 +266,11 @@ class ImportSourceWriter(StoreRecords):
         """Write sources, each independently, and return the verdicts; `cause` names the audit entry."""
         # In a cluster one script writes one reader, because they lie in different slots.
         in_cluster = self._link.address.kind == "cluster"
-        rows = 1 if in_cluster else SOURCES_A_SCRIPT
         calls = []
-        for start in range(0, len(writes), rows):
+        for batch in batched(writes, 1 if in_cluster else SOURCES_A_SCRIPT):
             named: list[bytes] = []
             arguments: list[bytes | int | str] = [HISTORY_ENTRIES, turn.until_ms, rule]
-            for write in writes[start : start + rows]:
+            for write in batch:
                 named += [self.keys.reader(write.tag), self.keys.past(write.tag), self.keys.history(write.tag)]
                 entry = pack_change(now, write.field, write.record, cause)
                 arguments += [write.field, write.number, write.record, write.place, entry, write.reader]

@@ -19,6 +19,7 @@ from zlib import crc32
 
 import msgspec
 
+from service.adapters.batches import batched
 from service.adapters.redis.client.keys import PROVIDER_PARTITIONS, READER_TAG
 from service.adapters.redis.client.scripts import ScriptCall, load
 from service.adapters.redis.readers.readers import field_pairs
@@ -107,8 +108,8 @@ class ProviderSources(StoreRecords):
 
     def iterate(self, provider: str) -> Iterator[dict[str, ProviderSource]]:
         """Yield all sources of a provider, a partition at a time."""
-        for start in range(0, PROVIDER_PARTITIONS, PARTITIONS_A_READ):
-            yield from self.load_partitions(provider, range(start, start + PARTITIONS_A_READ))
+        for numbers in batched(range(PROVIDER_PARTITIONS), PARTITIONS_A_READ):
+            yield from self.load_partitions(provider, numbers)
 
     def write(self, provider: str, entries: Mapping[str, ProviderSource]) -> dict[str, ProviderSource | None]:
         """Write entries by ID, unless a newer one is stored. Return the entries that were replaced, or are newer."""

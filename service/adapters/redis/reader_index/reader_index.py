@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, cast
 from zlib import crc32
 
+from service.adapters.batches import batched
 from service.adapters.redis.client.keys import INDEX_PARTITIONS, reader_hash
 from service.adapters.redis.client.scripts import ScriptCall, load
 from service.adapters.redis.client.store import Store
@@ -122,16 +123,15 @@ class ReaderIndex(IndexMarks):
         return cast("list[bytes]", found)
 
     def _remove(self, key: bytes, marks: Sequence[IndexMark]) -> None:
-        for start in range(0, len(marks), MARKS_A_SCRIPT):
-            pairs = [part for mark in marks[start : start + MARKS_A_SCRIPT] for part in mark]
-            self._link.run(REMOVE_MARKS, [key], pairs)
+        for batch in batched(marks, MARKS_A_SCRIPT):
+            self._link.run(REMOVE_MARKS, [key], [part for mark in batch for part in mark])
 
     # Partitions.
 
     def load_partitions(self, numbers: Sequence[int] = range(INDEX_PARTITIONS)) -> Iterator[IndexPartition]:
         """Yield these partitions, by default all, in their order."""
-        for start in range(0, len(numbers), _PARTITIONS_A_READ):
-            keys = [self.keys.index_partition(number) for number in numbers[start : start + _PARTITIONS_A_READ]]
+        for batch in batched(numbers, _PARTITIONS_A_READ):
+            keys = [self.keys.index_partition(number) for number in batch]
             for stored in self._read_each(b"GET", keys):
                 yield IndexPartition.unpack(stored)
 

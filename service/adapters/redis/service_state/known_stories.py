@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from service.adapters.batches import batched
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.records import StoreRecords, decode_list, encode_json
@@ -39,9 +40,9 @@ class KnownStories(StoreRecords):
         """Store what is new. Return whether it was done: a store that is filling up takes no stories."""
         if self._link.memory_at(self._keys[0]).is_filling:
             return False
-        for start in range(0, len(stories), _BATCH):
+        for batch in batched(stories, _BATCH):
             arguments: list[bytes | str | int] = [f"{now:.3f}", WRITTEN_EVERY, KEPT, self._most]
-            for known in stories[start : start + _BATCH]:
+            for known in batch:
                 arguments += (known.story.id, f"{known.asked_at:.3f}", _description(known.story))
             self._link.run(REMEMBER, self._keys, arguments)
         return True

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from service.adapters.batches import batched
 from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.keys import READER_TAG, is_own_name
 from service.adapters.redis.client.scripts import ScriptCall, load
@@ -231,7 +232,7 @@ class Snapshot(StoreRecords):
             key = self._start + part.key
             if part.first:
                 commands.append((key, (b"DEL", key)))
-            rows = [part.values[start : start + _COUNT] for start in range(0, len(part.values), _COUNT)]
+            rows = batched(part.values, _COUNT)
             commands += [(key, (_PUTS[part.kind], key, *_in_order(part.kind, row))) for row in rows]
             if part.expires:
                 commands.append((key, (b"PEXPIREAT", key, part.expires)))
@@ -263,7 +264,7 @@ def _is_ours(rest: bytes, others: tuple[bytes, ...]) -> bool:
     return rest.startswith(b"{") or is_own_name(rest) or not rest.startswith(others)
 
 
-def _in_order(kind: Kind, values: list[Any]) -> list[Any]:
+def _in_order(kind: Kind, values: Sequence[Any]) -> Sequence[Any]:
     """Return values in the order of the command's arguments: ZADD takes the score first."""
     if kind != "zset":
         return values
