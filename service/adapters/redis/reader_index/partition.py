@@ -16,9 +16,9 @@ import os
 import struct
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -31,8 +31,8 @@ NO_CHANGE = 0xFFFF_FFFF_FFFF_FFFF
 """In the header: no reader of the partition changes by itself."""
 
 _HEADER = struct.Struct(f"<{REVISION}sQ")
+HEADER_BYTES = _HEADER.size
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
 
 
 class StateKey(NamedTuple):
@@ -81,7 +81,24 @@ class GrantPlace(NamedTuple):
     end: int = NEVER
 
 
-_EMPTY: list[Any] = [[], b"", b"", b"", b"", [], b"", b"", b"", b"", b"", b""]
+class _Columns(msgspec.Struct, array_like=True, frozen=True):
+    """The columns of a partition, in the order in which they are stored."""
+
+    states: list[StateKey] = []
+    ids: bytes = b""
+    numbers: bytes = b""
+    ends: bytes = b""
+    changes: bytes = b""
+    origins: list[GrantOrigin] = []
+    grant_ids: bytes = b""
+    holders: bytes = b""
+    origin_numbers: bytes = b""
+    created: bytes = b""
+    starts: bytes = b""
+    grant_ends: bytes = b""
+
+
+_decode = msgspec.msgpack.Decoder(_Columns).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +106,14 @@ class IndexPartition:
     """A partition as it is stored, its columns not yet unpacked."""
 
     revision: bytes
-    _states: list[list[Any]]
-    _ids: bytes
-    _numbers: bytes
-    _ends: bytes
-    _changes: bytes
-    _origins: list[list[Any]]
-    _grant_ids: bytes
-    _holders: bytes
-    _origin_numbers: bytes
-    _created: bytes
-    _starts: bytes
-    _grant_ends: bytes
+    _columns: _Columns
 
     @classmethod
     def unpack(cls, stored: bytes | None) -> IndexPartition:
         """Return a stored partition; `None` is an empty one."""
         if not stored:
-            return cls(b"", *_EMPTY)
-        return cls(stored[:REVISION], *_decode(stored[_HEADER.size :]))
+            return cls(b"", _Columns())
+        return cls(stored[:REVISION], _decode(stored[HEADER_BYTES:]))
 
     # Queries.
 
@@ -120,13 +126,14 @@ class IndexPartition:
         ends_before: float | None = None,
     ) -> Iterator[tuple[int, bytes]]:
         """Yield stored end and ID of the readers that match, sorted by ID."""
-        accepted = [accepts(_state(state)) for state in self._states]
+        columns = self._columns
+        accepted = [accepts(state) for state in columns.states]
         if not any(accepted):
             return
-        ids = self._ids.split(b"\n")
+        ids = columns.ids.split(b"\n")
         first = max(bisect_left(ids, prefix), bisect_right(ids, after) if after else 0)
         last = bisect_left(ids, prefix + b"\xff") if prefix else len(ids)
-        numbers, ends = _column("H", self._numbers), _column("I", self._ends)
+        numbers, ends = _column("H", columns.numbers), _column("I", columns.ends)
         limit = NEVER + 1 if ends_before is None else min(ends_before, NEVER)
         for at in range(first, last):
             if accepted[numbers[at]] and ends[at] < limit:
@@ -145,13 +152,13 @@ class IndexPartition:
 
         `prefix` is that of the reader's ID.
         """
-        origins = [GrantOrigin(*origin) for origin in self._origins]
-        accepted = [accepts(origin) for origin in origins]
+        columns = self._columns
+        accepted = [accepts(origin) for origin in columns.origins]
         if not any(accepted):
             return
-        ids, readers = self._grant_ids.split(b"\n"), self._ids.split(b"\n")
-        holders, numbers = _column("I", self._holders), _column("H", self._origin_numbers)
-        created, starts, ends = (_column("I", column) for column in (self._created, self._starts, self._grant_ends))
+        ids, readers = columns.grant_ids.split(b"\n"), columns.ids.split(b"\n")
+        holders, numbers = _column("I", columns.holders), _column("H", columns.origin_numbers)
+        created, starts, ends = (_column("I", one) for one in (columns.created, columns.starts, columns.grant_ends))
         for at in range(len(ids) - 1, -1, -1):
             number = numbers[at]
             if not accepted[number] or (before is not None and (created[at], ids[at]) >= before[:2]):
@@ -160,33 +167,32 @@ class IndexPartition:
             if (
                 reader in (None, holder)
                 and holder.startswith(prefix)
-                and in_time(origins[number].revoked, starts[at], ends[at])
+                and in_time(columns.origins[number].revoked, starts[at], ends[at])
             ):
                 yield GrantPlace(created[at], ids[at], holder, ends[at])
 
     def due_readers(self, now: float) -> list[str]:
         """Return the readers who have changed by themselves since they were indexed."""
-        changes = _column("I", self._changes)
+        changes = _column("I", self._columns.changes)
         return [name for name, change in zip(self.reader_ids(), changes, strict=True) if change <= now]
 
     def reader_ids(self) -> list[str]:
-        return self._ids.decode().split("\n") if self._ids else []
+        return self._columns.ids.decode().split("\n") if self._columns.ids else []
 
     # Writing.
 
     def rows(self) -> dict[str, IndexedReader]:
         """Return all readers in it."""
-        names, origins = self.reader_ids(), [GrantOrigin(*origin) for origin in self._origins]
+        names, columns = self.reader_ids(), self._columns
         grants: list[list[IndexedGrant]] = [[] for _ in names]
-        columns = (self._holders, self._created, self._starts, self._grant_ends)
-        unpacked = [_column("H", self._origin_numbers), *(_column("I", column) for column in columns)]
-        grant_ids = self._grant_ids.decode().split("\n") if self._grant_ids else []
-        for grant_id, number, holder, created, start, end in zip(grant_ids, *unpacked, strict=True):
-            grants[holder].append(IndexedGrant(grant_id, origins[number], created, start, _read_moment(end)))
-        states = [_state(state) for state in self._states]
-        of_readers = (_column("H", self._numbers), _column("I", self._ends), _column("I", self._changes))
+        moments = (_column("I", one) for one in (columns.holders, columns.created, columns.starts, columns.grant_ends))
+        grant_ids = columns.grant_ids.decode().split("\n") if columns.grant_ids else []
+        rows = zip(grant_ids, _column("H", columns.origin_numbers), *moments, strict=True)
+        for grant_id, number, holder, created, start, end in rows:
+            grants[holder].append(IndexedGrant(grant_id, columns.origins[number], created, start, _read_moment(end)))
+        of_readers = (_column("H", columns.numbers), _column("I", columns.ends), _column("I", columns.changes))
         return {
-            name: IndexedReader(states[number], _read_moment(end), _read_moment(change), tuple(held))
+            name: IndexedReader(columns.states[number], _read_moment(end), _read_moment(change), tuple(held))
             for name, number, end, change, held in zip(names, *of_readers, grants, strict=True)
         }
 
@@ -199,26 +205,27 @@ def pack_partition(rows: Mapping[str, IndexedReader]) -> bytes:
     states: dict[StateKey, int] = {}
     origins: dict[GrantOrigin, int] = {}
     numbers = array("H", [states.setdefault(rows[name].state, len(states)) for name in names])
-    changes = array("I", [_moment(rows[name].next_change) for name in names])
-    grants = sorted(
+    changes = _moments(rows[name].next_change for name in names)
+    held = sorted(
         ((grant, at) for at, name in enumerate(names) for grant in rows[name].grants),
         key=lambda pair: (_moment(pair[0].created_at), pair[0].id),
     )
-    columns: list[Any] = [
-        list(states),
-        "\n".join(names).encode(),
-        numbers.tobytes(),
-        array("I", [_moment(rows[name].until) for name in names]).tobytes(),
-        changes.tobytes(),
-        None,  # The origins, which the next column fills.
-        "\n".join(grant.id for grant, _ in grants).encode(),
-        array("I", [at for _, at in grants]).tobytes(),
-        array("H", [origins.setdefault(grant.origin, len(origins)) for grant, _ in grants]).tobytes(),
-        array("I", [_moment(grant.created_at) for grant, _ in grants]).tobytes(),
-        array("I", [_moment(grant.start) for grant, _ in grants]).tobytes(),
-        array("I", [_moment(grant.until) for grant, _ in grants]).tobytes(),
-    ]
-    columns[5] = list(origins)
+    grants = [grant for grant, _ in held]
+    origin_numbers = array("H", [origins.setdefault(grant.origin, len(origins)) for grant in grants])
+    columns = _Columns(
+        states=list(states),
+        ids="\n".join(names).encode(),
+        numbers=numbers.tobytes(),
+        ends=_moments(rows[name].until for name in names).tobytes(),
+        changes=changes.tobytes(),
+        origins=list(origins),
+        grant_ids="\n".join(grant.id for grant in grants).encode(),
+        holders=array("I", [at for _, at in held]).tobytes(),
+        origin_numbers=origin_numbers.tobytes(),
+        created=_moments(grant.created_at for grant in grants).tobytes(),
+        starts=_moments(grant.start for grant in grants).tobytes(),
+        grant_ends=_moments(grant.until for grant in grants).tobytes(),
+    )
     first = min(changes)
     return _HEADER.pack(os.urandom(REVISION), NO_CHANGE if first == NEVER else first) + _encode(columns)
 
@@ -228,20 +235,16 @@ def read_first_change(header: bytes) -> int:
     return int(_HEADER.unpack(header)[1]) if header else NO_CHANGE
 
 
-HEADER_BYTES = _HEADER.size
-
-
 def _moment(second: int | None) -> int:
     return NEVER if second is None else min(max(second, 0), LAST_MOMENT)
 
 
+def _moments(seconds: Iterable[int | None]) -> array[int]:
+    return array("I", map(_moment, seconds))
+
+
 def _read_moment(stored: int) -> int | None:
     return None if stored == NEVER else stored
-
-
-def _state(stored: list[Any]) -> StateKey:
-    access, plans, sources, standing = stored
-    return StateKey(access, tuple(plans), tuple(sources), standing)
 
 
 def _column(code: Literal["H", "I"], stored: bytes) -> memoryview[int]:
