@@ -265,7 +265,7 @@ class ImportSourceWriter(StoreRecords):
     ) -> list[SourceVerdict]:
         """Write sources, each independently, and return the verdicts; `cause` names the audit entry."""
         # In a cluster one script writes one reader, because they lie in different slots.
-        in_cluster = self._link.address.kind == "cluster"
+        in_cluster = self._link.is_cluster
         calls = []
         for batch in batched(writes, 1 if in_cluster else SOURCES_A_SCRIPT):
             named: list[bytes] = []
