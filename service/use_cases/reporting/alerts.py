@@ -301,6 +301,7 @@ class Alerts:
             self._alert_store.raise_flag("event_gap", count, "found by the catch-up", now)
 
     def record_full_sync(self, found: FullSyncResult, now: float) -> None:
+        """Raise the flag of the drift that a full sync found; clear it where there was none."""
         if not found.drift:
             self._alert_store.clear_flag("drift")
             return
