@@ -140,12 +140,8 @@ def _read(file: Path, number: int, form: ExportFormat, context: ReadingContext) 
     try:
         return read_export(file.read_bytes(), number, form, context)
     except WrongRows as wrong:
-        session.fail(_refusal(file, wrong))
-
-
-def _refusal(file: Path, wrong: WrongRows) -> str:
-    lines = [f"{file}, {place}: {message}" for place, message in wrong.errors]
-    return "\n".join([*lines, "Nothing was written."])
+        lines = [f"{file}, {place}: {message}" for place, message in wrong.errors]
+        session.fail("\n".join([*lines, "Nothing was written."]))
 
 
 def _write(run: Invocation, found: TakeoverReport, status: Status) -> tuple[str | None, str]:

@@ -115,7 +115,6 @@ STEPS: Mapping[str, str] = {
     "pass": "Gift link?",
     "meter": "Free stories left?",
     "locked": "Result: paywall",
-    "history": "History",
 }
 
 VERDICTS: Mapping[str, str] = {

@@ -21,6 +21,7 @@ from urllib.parse import quote
 from flask import Response, abort, g, url_for
 from markupsafe import Markup, escape
 
+from service.domain.catalogue import Catalogue
 from service.domain.errors import StoreUnavailable
 from service.domain.times import LAST_SECOND
 from service.entrypoints.http.admin.page_context import PageContext, current_principal, has_role, read_flash_message
@@ -94,7 +95,7 @@ def _register_filters(context: PageContext) -> None:
     for name, table in labels.TABLES.items():
         app.template_filter(name)(partial(labels.label, table))
 
-    dashboard = "https://dashboard.stripe.com/" + ("" if catalogue.livemode else "test/")
+    dashboard = stripe_dashboard(catalogue)
 
     @app.template_filter("stripe_url")
     def stripe_url(name: str) -> str | None:
@@ -125,6 +126,11 @@ def _register_filters(context: PageContext) -> None:
     @app.template_filter("feature")
     def feature(name: str) -> str:
         return catalogue.features.get(name, name)
+
+
+def stripe_dashboard(catalogue: Catalogue) -> str:
+    """Return the address of Stripe's Dashboard, in test mode or in live mode."""
+    return "https://dashboard.stripe.com/" + ("" if catalogue.livemode else "test/")
 
 
 def _register_static_files(context: PageContext) -> None:

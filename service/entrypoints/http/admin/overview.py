@@ -11,6 +11,7 @@ from flask import Response, abort, url_for
 from service.adapters.redis.reporting.usage_counts import DAYS_KEPT
 from service.domain.errors import InvalidFields
 from service.entrypoints.http.admin.charts import Chart, editor_charts, percent
+from service.entrypoints.http.admin.formatting import stripe_dashboard
 from service.entrypoints.http.admin.page_context import PageContext, render
 from service.entrypoints.http.admin.reader_tables import after_this_month
 from service.entrypoints.http.admin.request_inputs import query_field
@@ -20,13 +21,11 @@ from service.use_cases.reporting.alerts import Alert, Example
 from service.use_cases.reporting.set_up import set_up_steps
 from service.use_cases.reporting.statistics import DEFAULT_DAYS, Period, load_period, load_totals
 
-STRIPE_WEBHOOKS = ("https://dashboard.stripe.com/test/webhooks", "https://dashboard.stripe.com/webhooks")
-"""Stripe's pages of webhook deliveries, in test mode and in live mode."""
-
 
 def register(context: PageContext) -> None:
     """Add the overview."""
     service, catalogue = context.service, context.catalogue
+    dashboard = stripe_dashboard(catalogue)
     context.app.template_filter("share")(lambda share: "–" if share is None else percent(share))
 
     @context.page("GET /", "viewer")
@@ -38,13 +37,13 @@ def register(context: PageContext) -> None:
             point.checks for point in load_period(store, Period.last_days(DAYS_KEPT, catalogue.zone, now))
         )
         steps = set_up_steps(service.settings, service.event_processor, has_checks=has_checks)
-        alerts = [_view(alert, catalogue.livemode) for alert in service.alerts.current(now) if alert.count]
+        alerts = [_view(alert, dashboard) for alert in service.alerts.current(now) if alert.count]
         return render(
             "overview.html",
             alerts=alerts,
             pending=len(service.approval_workflow.list_waiting(now)),
             has={step.name: step.is_done for step in steps},
-            stripe_dashboard=STRIPE_WEBHOOKS[catalogue.livemode].removesuffix("webhooks"),
+            stripe_dashboard=dashboard,
             plans=catalogue.plans,
             month_end=after_this_month(now, catalogue.zone),
             period=period,
@@ -107,11 +106,11 @@ def _dates(period: Period) -> dict[str, str]:
     return {"from": period.first.isoformat(), "to": period.last.isoformat()}
 
 
-def _view(alert: Alert, livemode: bool) -> dict[str, Any]:
+def _view(alert: Alert, dashboard: str) -> dict[str, Any]:
     """Return an alert for the template, with the addresses at which it and its examples are fixed."""
     return {
         "alert": alert,
-        "stripe_url": STRIPE_WEBHOOKS[livemode] if alert.kind in ("event_gap", "drift") else None,
+        "stripe_url": f"{dashboard}webhooks" if alert.kind in ("event_gap", "drift") else None,
         "command": alert.where if alert.where.startswith("paywall ") else None,
         "url": url_for("events", state="dead") if alert.kind == "dead_letters" else None,
         "examples": [{"example": example, "url": _example_url(alert, example)} for example in alert.examples],
