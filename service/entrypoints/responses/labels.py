@@ -167,14 +167,17 @@ TYPED_FIELDS: Mapping[str, str] = {
 """The form fields that people fill in by typing, without those that hold a key."""
 
 FORM_FIELDS: Mapping[str, str] = {
-    **TYPED_FIELDS,
     "at": "As of",
+    "id": "ID",
     "kind": "Contents",
+    "object": "Customer or subscription",
+    "openings": "Maximum uses",
     "sure": "Confirmation",
     "typed": "Reader ID",
+    "until": "Expires",
     "what": "Plan or feature",
 }
-"""Field of a form → how a refusal names it."""
+"""Fields of forms that a refusal names otherwise than by their own name."""
 
 ROLES: Mapping[str, str] = {
     "viewer": "Viewer",

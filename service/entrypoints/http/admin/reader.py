@@ -175,9 +175,9 @@ def _register_merges(context: PageContext) -> None:
         """Show both readers side by side; a merge cannot be undone."""
         reader = reader_id(query_field("id"))
         try:
-            removed = reader_id(query_field("from"), "from")
+            removed = reader_id(query_field("from"), "other_reader")
             if removed == reader:
-                raise InvalidFields([("from", "is the same reader")])
+                raise InvalidFields([("other_reader", "is the same reader")])
         except InvalidFields as error:
             rejected = RejectedForm("merge", refusal_of(error), request.args.to_dict())
             return render_reader(context, reader, rejected=rejected)
@@ -189,7 +189,7 @@ def _register_merges(context: PageContext) -> None:
         return render("merge.html", reader=reader, removed=removed, profiles=profiles, problem=problem)
 
     def readers_in_form() -> tuple[str, str]:
-        return reader_id(form_field("id")), reader_id(form_field("from"), "from")
+        return reader_id(form_field("id")), reader_id(form_field("from"), "other_reader")
 
     @context.form("POST /reader/merge", "owner", lambda problem: comparison(*readers_in_form(), problem))
     def merge() -> Outcome:

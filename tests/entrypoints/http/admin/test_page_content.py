@@ -373,3 +373,21 @@ def test_menu_marks_readers_on_their_pages(staff: MakeStaff, admin_app: InProces
     granted(admin_app, "r-1")
     marked = re.findall(r'<a href="([^"]+)" aria-current="page">', staff("viewer").get(path).text)
     assert marked == ["/admin/readers/table"]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/?from=2999-01-01", "From must be a day that has come"),
+        ("/?to=soon", "To must be a date"),
+        ("/reader/merge?id=r-1&from=r-1", "Other reader is the same reader"),
+        ("/event?id=%00", "Event must"),
+        ("/pass?id=%00", "ID must"),
+    ],
+)
+def test_refusal_names_a_field_as_its_form_does(
+    staff: MakeStaff, admin_app: InProcessApp, path: str, said: str
+) -> None:
+    granted(admin_app, "r-1")
+    answer = staff("owner").get(path)
+    assert (answer.status_code, said in plain(answer)) == (422, True)
