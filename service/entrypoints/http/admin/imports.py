@@ -204,7 +204,8 @@ def _register_progress(context: PageContext) -> None:
     def import_progress(problem: Problem | None = None) -> Response:
         manifest = imports.find(checked_id(request.values.get("id"), "import"))
         template = "import_part.html" if is_htmx() else "import.html"
-        return render(template, progress=write_import(manifest), kind=manifest.kind, problem=problem)
+        can_undo = imports.kinds[manifest.kind].can_undo
+        return render(template, progress=write_import(manifest), kind=manifest.kind, can_undo=can_undo, problem=problem)
 
     @context.form("POST /import/undo", "granter", import_progress)
     def undo_import() -> Outcome:
