@@ -240,13 +240,9 @@ def _wrong_base(value: str) -> str | None:
 
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_REQUIRED = (
-    "PAYWALL_OIDC_ISSUER",
-    "PAYWALL_OIDC_CLIENT_ID",
-    "PAYWALL_OIDC_CLIENT_SECRET",
-    "PAYWALL_OIDC_ROLES",
-    "PAYWALL_PUBLIC_URL",
-)
+_PUBLIC_URL = "PAYWALL_PUBLIC_URL"
+_REQUIRED = ("PAYWALL_OIDC_ISSUER", "PAYWALL_OIDC_CLIENT_ID", "PAYWALL_OIDC_CLIENT_SECRET", "PAYWALL_OIDC_ROLES")
+"""They need the public URL too, which alone sets nothing up."""
 _OPTIONAL = ("PAYWALL_OIDC_GROUPS_CLAIM", "PAYWALL_OIDC_NAME_CLAIM", "PAYWALL_OIDC_SCOPES")
 
 
@@ -256,12 +252,12 @@ def read_openid(read: Environment) -> OpenIdSettings | None:
     client_id = read.one("PAYWALL_OIDC_CLIENT_ID", _wrong_client)
     secret = read.one("PAYWALL_OIDC_CLIENT_SECRET", _wrong_client)
     roles = _roles(read)
-    public_url = read.one("PAYWALL_PUBLIC_URL", _wrong_public_url)
+    public_url = read.one(_PUBLIC_URL, _wrong_public_url)
     groups_claim = read.one("PAYWALL_OIDC_GROUPS_CLAIM", _wrong_claim) or "groups"
     name_claim = read.one("PAYWALL_OIDC_NAME_CLAIM", _wrong_claim) or "email"
     scopes = tuple((read.one("PAYWALL_OIDC_SCOPES", _wrong_scopes) or "").split())
-    given = [name for name in (*_REQUIRED[:-1], *_OPTIONAL) if read.given(name)]
-    missing = [name for name in _REQUIRED if not read.given(name)]
+    given = [name for name in (*_REQUIRED, *_OPTIONAL) if read.given(name)]
+    missing = [name for name in (*_REQUIRED, _PUBLIC_URL) if not read.given(name)]
     if given and missing:
         read.refuse(given[0], f"is not enough to sign in by OpenID Connect: set also {', '.join(missing)}")
     if not (issuer and client_id and secret and roles and public_url):
