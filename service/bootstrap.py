@@ -97,10 +97,9 @@ from service.use_cases.subscriptions.full_sync import FullSync
 from service.use_cases.subscriptions.link_kind import LinkImports
 from service.use_cases.subscriptions.owned_groups import OwnedGroups
 from service.use_cases.subscriptions.subscription_admin import SubscriptionAdmin
-from service.use_cases.takeover.seat_rows import SeatRows
 from service.use_cases.takeover.stripe_reading import StripeReading
 from service.use_cases.takeover.takeover import Takeover
-from service.use_cases.takeover.takeover_import import TakeoverImports
+from service.use_cases.takeover.takeover_import import SeatRows, TakeoverImports
 
 if TYPE_CHECKING:
     from service.adapters.observability.tracing import Tracing
