@@ -62,8 +62,8 @@ from service.use_cases.checkout.checkout import Purchases
 from service.use_cases.checkout.price_cache import PriceCache
 from service.use_cases.checkout.trials import Trials
 from service.use_cases.grants.grant_changes import GrantChanges
-from service.use_cases.grants.imports.apply import GrantChunks
 from service.use_cases.grants.imports.grant_change_kind import GrantChangeImports
+from service.use_cases.grants.imports.grant_chunks import GrantChunks
 from service.use_cases.grants.imports.grant_kind import GrantImports
 from service.use_cases.grants.imports.grant_states import GrantStates
 from service.use_cases.grants.imports.imported_readers import ImportedReaders

@@ -23,7 +23,8 @@ from service.use_cases.imports.pacing import UNPACED, Pace, retry_while_unavaila
 from service.use_cases.imports.runner import ImportRunner, Progress
 from service.use_cases.imports.staging import ImportStaging
 
-KIND = "import.apply"
+APPLY = "import.apply"
+"""The action in the audit log, and the kind of approval."""
 SHOWN_LINES = 10_000
 """Lines of which a dry run names the action."""
 PATIENCE = 60.0
@@ -113,7 +114,7 @@ class BulkImports:
         if not rule.is_needed():
             return self.commit(manifest, now, reason=reason)
         approval = self.approvals.request(
-            KIND,
+            APPLY,
             {"import": manifest.id, "digest": digest},
             wants={"import": manifest.id, **manifest.about, "rows": manifest.rows, **manifest.planned},
             reader=None,
@@ -129,7 +130,7 @@ class BulkImports:
     def _find_waiting(self, digest: str, now: float) -> PendingImport | None:
         """Return the import of the same rows that waits for an approval."""
         for approval in self.approvals.list_waiting(now):
-            if approval.kind == KIND and approval.payload.get("digest") == digest:
+            if approval.kind == APPLY and approval.payload.get("digest") == digest:
                 return PendingImport(self.find(approval.payload["import"]), approval, waited=True)
         return None
 
@@ -140,7 +141,7 @@ class BulkImports:
         after = {**manifest.about, "rows": manifest.rows, **manifest.planned}
         if approval:
             after["approval"] = approval
-        written = audit_entry(manifest.actor, KIND, now=now, target=manifest.id, after=after, reason=reason)
+        written = audit_entry(manifest.actor, APPLY, now=now, target=manifest.id, after=after, reason=reason)
         written["id"] = manifest.entry
         return self._run_recorded(self.store.commit, manifest.id, written)
 
@@ -158,7 +159,7 @@ class BulkImports:
 
     def approval_kinds(self) -> dict[str, ApprovalKind]:
         """Return how imports that wait for a second admin are checked and committed."""
-        return {KIND: ApprovalKind(self._check, self._carry_out)}
+        return {APPLY: ApprovalKind(self._check, self._carry_out)}
 
     def _check(self, approval: Approval, now: float) -> grant_rules.Mistakes:
         manifest = self.store.find(approval.payload["import"])

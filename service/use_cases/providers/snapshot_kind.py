@@ -272,19 +272,15 @@ def _plan_entry(
     row = SnapshotRow(entry.id, "changed", number, entry.reader, entry.plan, entry.until, now, runs, ends=False)
     row.ends = runs and entry.until is not None and entry.until <= now
     if owner.is_erased:
-        # What another reader had under this ID is no longer theirs.
-        return _ended(entry.id, stored, number) if stored is not None and runs else _skipped(row)
-    if stored is None:
+        if stored is not None and runs:  # What another reader had under this ID is no longer theirs.
+            return _ended(entry.id, stored, number)
+        row.action = "skipped"
+    elif stored is None:
         row.action = "new"
     elif owner.tag == owner.former and stored.ended_at is None:
         row.start = stored.start
         if (stored.plan, stored.until) == (entry.plan, entry.until):
             row.action = "unchanged"
-    return row
-
-
-def _skipped(row: SnapshotRow) -> SnapshotRow:
-    row.action = "skipped"
     return row
 
 

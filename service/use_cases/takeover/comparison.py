@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -64,7 +65,7 @@ def compare(plans: Sequence[MemberPlan], people: Mapping[str, Person], moved: Se
         elif plan.access:
             found.add(_difference(plan, after=False, reason=plan.skipped))
     lost = _taken_sources(moved)
-    here = {person.reader: bool(person.sources - lost.get(person.reader, set())) for person in people.values()}
+    here = {person.reader: bool(person.sources - lost[person.reader]) for person in people.values()}
     # Of a reader with access in the export, the row that shows it says why it does not arrive.
     explained = {name for name, rows in by_reader.items() if here[name] or any(row.opens or row.access for row in rows)}
     locked_out = {
@@ -81,13 +82,11 @@ def compare(plans: Sequence[MemberPlan], people: Mapping[str, Person], moved: Se
     return found
 
 
-def _taken_sources(moved: Sequence[MovedSource]) -> dict[str, set[str]]:
+def _taken_sources(moved: Sequence[MovedSource]) -> defaultdict[str, set[str]]:
     """Return the sources that links take, by the reader who has them so far; a seat stays with its reader."""
-    lost: dict[str, set[str]] = {}
+    lost = defaultdict[str, set[str]](set)
     for one in moved:
-        lost.setdefault(one.owner.reader, set()).update(
-            {f"subscription:{one.subscription}", f"gift:{one.subscription}"}
-        )
+        lost[one.owner.reader] |= {f"subscription:{one.subscription}", f"gift:{one.subscription}"}
     return lost
 
 

@@ -18,7 +18,7 @@ from service.domain import grant_rules
 from service.domain.catalogue import Catalogue
 from service.domain.grant_rules import Mistakes
 from service.domain.sources import Grant, end_order
-from service.use_cases.grants.imports.apply import GrantChunks
+from service.use_cases.grants.imports.grant_chunks import GrantChunks
 from service.use_cases.grants.imports.grant_file import GrantEntry
 from service.use_cases.grants.imports.imported_readers import ImportedReader, ImportedReaders
 from service.use_cases.imports.csv_file import ImportSheet, RowMistake
