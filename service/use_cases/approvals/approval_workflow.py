@@ -36,8 +36,9 @@ class ApprovalWorkflow:
         self._kinds = kinds
 
     def list_waiting(self, now: float) -> list[Approval]:
-        """Return all that wait for a decision, newest first."""
-        return [one for one in self._approvals.list_waiting(now) if not self._kinds[one.kind].is_moot(one)]
+        """Return all that wait for a decision, newest first, also of a kind that only a newer release knows."""
+        waiting = self._approvals.list_waiting(now)
+        return [one for one in waiting if one.kind not in self._kinds or not self._kinds[one.kind].is_moot(one)]
 
     def confirm(self, approval_id: str, actor: Actor, now: float) -> tuple[Approval, Outcome]:
         """Confirm an approval and carry it out. It goes on waiting if `NoLongerPossible` is raised before it is claimed.
