@@ -294,6 +294,7 @@ class Alerts:
     # Recorded by the worker.
 
     def record_catch_up(self, found: CatchUpResult, now: float) -> None:
+        """Record that a catch-up ran, and add the events that it found too late to those of the last day."""
         self._alert_store.raise_flag("caught_up", found.listed, "", now)
         if found.late:
             before = _recent(self._alert_store.load_flags().get("event_gap"), now, FLAG_SHOWN_FOR)
