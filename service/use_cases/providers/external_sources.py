@@ -15,7 +15,7 @@ from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.grants.grants import differences
 from service.adapters.redis.providers.provider_sources import ProviderSource, ProviderSources, entry_of
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
-from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.readers.readers import Readers, tombstone_of, write_of
 from service.domain.catalogue import Catalogue, Provider
 from service.domain.errors import InvalidFields, UnknownExternal, UnknownProvider
 from service.domain.sources import External, end_order
@@ -106,9 +106,8 @@ class ExternalSources:
         number, tag, now = self.sources.next_number(report.provider), reader_hash(reader), report.now
         ended, cause = source.ended_at is not None, f"audit:{written['id']}"
         with self.audit.recording(tag, written) as signed:
-            outcome = self.readers.write_source(
-                reader, source, number, rule="higher", ended=ended, now=now, cause=cause, audit=signed
-            )
+            write = write_of(source, number, ended=ended, now=now, cause=cause, audit=signed)
+            outcome = self.readers.write(reader, write)
         if outcome.verdict in ("merged", "stale"):
             return False
         if isinstance(outcome.before, External) and gives_less(outcome.before, source):
@@ -140,9 +139,8 @@ class ExternalSources:
             return
         written = _audit_end(report, reader, kept.source, None)
         with self.audit.recording(tag, written) as signed:
-            self.readers.write_tombstone(
-                reader, field, number, now=report.now, cause=f"audit:{written['id']}", audit=signed
-            )
+            cause = f"audit:{written['id']}"
+            self.readers.write(reader, tombstone_of(field, number, now=report.now, cause=cause, audit=signed))
         self._forget_access(reader, report.now)
 
     def _forget_access(self, reader: str, now: float) -> None:

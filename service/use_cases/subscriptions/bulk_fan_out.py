@@ -6,13 +6,13 @@ has seats, or whose related objects are not all known yet goes alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from service.adapters.batches import batched
-from service.adapters.redis.readers.source_codec import field_of
-from service.adapters.redis.stripe_objects.bulk_writes import BulkWrites, CopyRow, CustomerRow
+from service.adapters.redis.readers.readers import RecordWrite, tombstone_of, write_of
+from service.adapters.redis.stripe_objects.bulk_writes import BulkWrites, CustomerRow
 from service.adapters.redis.stripe_objects.objects import NewOwner, Objects, StoredObject, WrittenCopies
 from service.domain.sources import Source
 from service.use_cases.subscriptions.fan_out import (
@@ -107,23 +107,24 @@ class BulkFanOut:
 
     def _write_copies(self, saved: Sequence[_Projection], now: float, cause: str) -> list[_Projection]:
         """Write copies and tombstones. Return the objects of which no reader was merged or has a later copy."""
-        rows = [(one, row) for one in saved for row in self._copy_rows(one, now)]
-        outcomes = self.writes.write_copies([row for _, row in rows], now, cause)
-        judged = list(zip(rows, outcomes, strict=True))
-        late = {one.obj.name for (one, row), outcome in judged if row.source and outcome.is_late(row.number)}
+        copies = [(one, *copy) for one in saved for copy in self._copies_of(one, now, cause)]
+        outcomes = self.writes.write_copies([(reader, write) for _, reader, write in copies])
+        judged = list(zip(copies, outcomes, strict=True))
+        late = {one.obj.name for (one, _, write), outcome in judged if write.source and outcome.is_late(write.number)}
         # A source that a reader has had before can end earlier now; a new one takes nothing away.
         self.projections.refresh_known(
-            {row.reader for (_, row), outcome in judged if row.source is None or row.ended or outcome.before}, now
+            {reader for (_, reader, write), outcome in judged if write.ended or outcome.before}, now
         )
         return [one for one in saved if one.obj.name not in late]
 
-    def _copy_rows(self, one: _Projection, now: float) -> list[CopyRow]:
-        sources = [(holder[2:], source) for holder in one.due if (source := one.wanted[holder]) is not None]
-        catalogue, rev = self.projections.catalogue, one.rev
-        return [
-            *(CopyRow(reader, field_of(s), rev, s, is_expired(s, catalogue, now)) for reader, s in sources),
-            *(CopyRow(h[2:], f"{h[0]}:{one.obj.ref.id}".encode(), rev, None, True) for h in one.former if h[0] != "c"),
-        ]
+    def _copies_of(self, one: _Projection, now: float, cause: str) -> Iterator[tuple[str, RecordWrite]]:
+        for holder in one.due:
+            if (source := one.wanted[holder]) is not None:
+                ended = is_expired(source, self.projections.catalogue, now)
+                yield holder[2:], write_of(source, one.rev, ended=ended, now=now, cause=cause)
+        for letter, reader in [(holder[0], holder[2:]) for holder in one.former]:
+            if letter != "c":
+                yield reader, tombstone_of(f"{letter}:{one.obj.ref.id}".encode(), one.rev, now=now, cause=cause)
 
 
 def _can_join(obj: StoredObject) -> bool:

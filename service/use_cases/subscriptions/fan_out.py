@@ -14,7 +14,7 @@ from functools import partial
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.readers import source_codec
-from service.adapters.redis.readers.readers import HoldingsCache, Readers
+from service.adapters.redis.readers.readers import HoldingsCache, Readers, tombstone_of, write_of
 from service.adapters.redis.stripe_objects.objects import NewOwner, Objects, StoredObject, WrittenCopies
 from service.adapters.redis.stripe_objects.seats import Seats
 from service.domain.catalogue import Catalogue
@@ -177,9 +177,8 @@ class ProjectionWriter:
             changes[reader.reader] = self._diff(reader, source_codec.field_of(source), record, now)
         attempt.note(changes)
         for reader, source, expired in copies:
-            outcome = self.readers.write_source(
-                reader.reader, source, rev, rule="higher", ended=expired, now=now, cause=attempt.request.cause
-            )
+            write = write_of(source, rev, ended=expired, now=now, cause=attempt.request.cause)
+            outcome = self.readers.write(reader.reader, write)
             if outcome.is_late(rev):
                 self._raise_counter(attempt, outcome.number)
                 return False
@@ -197,7 +196,7 @@ class ProjectionWriter:
             if letter != "c":
                 field = f"{letter}:{attempt.obj.ref.id}".encode()
                 attempt.note({reader: self._diff(readers[reader], field, None, now)})
-                self.readers.write_tombstone(reader, field, attempt.rev, now=now, cause=cause)
+                self.readers.write(reader, tombstone_of(field, attempt.rev, now=now, cause=cause))
                 self.refresh_known([reader], now)
             if letter not in OTHERS_CUSTOMER:
                 self.readers.write_customer(reader, attempt.obj.name, attempt.rev, None)

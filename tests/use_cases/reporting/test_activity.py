@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
+from service.adapters.redis.readers.readers import write_of
 from service.adapters.redis.reporting.usage_counts import UsageBatch, UsageBucket
 from service.domain.catalogue import DAY, Story
 from service.domain.sources import Item, Subscription
@@ -42,9 +43,7 @@ def subscription(app: InProcessApp, status: str = "active", name: str = "sub_1",
 
 def begins(app: InProcessApp, reader: str, number: int = 1, **more: Any) -> None:
     source = subscription(app, **more)
-    app.service.readers.write_source(
-        reader, source, number, rule="higher", ended=False, now=app.clock(), cause="event:evt"
-    )
+    app.service.readers.write(reader, write_of(source, number, ended=False, now=app.clock(), cause="event:evt"))
 
 
 def test_checks_are_counted_by_answer_reason_local_day_and_hour(service_app: InProcessApp) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from service.adapters.redis.audit.audit import Actor
+from service.adapters.redis.grants.grants import GrantRequest
 from service.adapters.redis.stripe_objects.inbox import EventResult
 from service.domain.catalogue import DAY
 from service.domain.sources import Grant
@@ -156,6 +158,16 @@ def test_shortened_grant_is_listed_as_ending(app: InProcessApp) -> None:
     given = app.grant("a")["id"]
     app.call("PATCH", f"/v1/readers/a/grants/{given}", {"until": "2082-11-30T00:00:00Z", "reason": "x"}, admin=True)
     assert ids(app, "grants_ending") == (1, [given])
+
+
+def test_grant_to_a_reader_who_is_merged_meanwhile_is_listed_as_ending(app: InProcessApp) -> None:
+    now, ada = app.clock(), Actor("ada")
+    app.service.subscription_admin.merge_readers("r-new", "r-old", ada, now)
+    # The request had resolved the reader before the merge.
+    wanted = GrantRequest("vip", (), "why", int(now), int(now) + DAY)
+    given = app.service.grants.create("r-old", wanted, ada, now)
+    assert [grant.id for grant in app.service.grants.list_for_reader("r-new")] == [given.id]
+    assert item(app, "grants_ending")["examples"][0]["reader"] == "r-new"
 
 
 def test_crash_between_list_and_record_hides_no_ending_grant(app: InProcessApp) -> None:

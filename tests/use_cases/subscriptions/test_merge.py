@@ -12,6 +12,7 @@ from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.keys import owner_mark, reader_hash
 from service.adapters.redis.readers import meters
+from service.adapters.redis.readers.readers import write_of
 from service.adapters.redis.readers.source_codec import field_of
 from service.domain.catalogue import Story
 from service.domain.errors import CannotMerge
@@ -27,7 +28,7 @@ ADMIN = Actor("ada", "203.0.113.1")
 
 def grant(stage: Any, reader: str, name: str = "gr_1") -> None:
     given = Grant(name, None, ("newsmaker_events",), "why", NOW - DAY, None, "ada", NOW - DAY)
-    stage.readers.write_source(reader, given, 1, rule="next", ended=False, now=NOW, cause="test")
+    stage.readers.write(reader, write_of(given, 1, rule="next", ended=False, now=NOW, cause="test"))
 
 
 def read(stage: Any, reader: str, *stories: str) -> None:

@@ -27,7 +27,7 @@ from service.adapters.redis.audit.audit import Actor, AuditWriter, audit_entry
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
-from service.adapters.redis.readers.readers import Readers, StoredSource
+from service.adapters.redis.readers.readers import Readers, StoredSource, write_of
 from service.adapters.redis.records import StoreRecords, decode_list, encode_json
 from service.domain.catalogue import Catalogue
 from service.domain.errors import RevokedGrant, UnknownGrant
@@ -152,9 +152,8 @@ class Grants:
         """Write a grant with its audit entry; return `False` if another process wrote it meanwhile."""
         tag, ended, cause = reader_hash(reader), grant.revoked_at is not None, f"audit:{written['id']}"
         with self._audit.recording(tag, written) as entry:
-            outcome = self._readers.write_source(
-                reader, grant, number, rule="next", ended=ended, now=now, cause=cause, audit=entry
-            )
+            write = write_of(grant, number, rule="next", ended=ended, now=now, cause=cause, audit=entry)
+            outcome = self._readers.write(reader, write)
             if _less(outcome.before, grant) and outcome.verdict != "conflict":
                 self._known.refresh(tag, lambda: self._readers.load_held(reader, self._catalogue, now))
         return outcome.verdict != "conflict"

@@ -14,7 +14,7 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.readers import meters
-from service.adapters.redis.readers.readers import ALIAS, MERGED_MARKS, Readers
+from service.adapters.redis.readers.readers import ALIAS, MERGED_MARKS, Readers, tombstone_of, write_of
 from service.adapters.redis.readers.source_codec import field_of
 from service.adapters.redis.records import StoreRecords, decode_list, encode_json
 from service.adapters.redis.story_passes.passes import GiftAllowances, carry_openings
@@ -75,9 +75,8 @@ class Merges(StoreRecords):
         active, past = self._readers.load_active_and_past(merge.gone)
         for stored, ended in [*((kept, False) for kept in active), *((kept, True) for kept in past)]:
             if stored.source is not None:
-                self._readers.write_source(
-                    merge.stays, stored.source, stored.number, rule="higher", ended=ended, now=now, cause="merge"
-                )
+                copied = write_of(stored.source, stored.number, ended=ended, now=now, cause="merge")
+                self._readers.write(merge.stays, copied)
         self._carry_meters(merge, now)
         self._gifts.move_to(merge.gone, merge.stays)
         carry_openings(self._store, merge.gone, merge.stays)
@@ -115,7 +114,7 @@ class Merges(StoreRecords):
         active, past = self._readers.load_active_and_past(merge.gone)
         for kept in (*active, *past):
             if kept.source is not None and kept.field[:1].decode() not in COPIED_KINDS:
-                self._readers.write_tombstone(merge.gone, kept.field, kept.number + 1, now=now, cause="merge")
+                self._readers.write(merge.gone, tombstone_of(kept.field, kept.number + 1, now=now, cause="merge"))
 
     def list_stripe_objects(self, reader: str) -> list[str]:
         """Return the names of the Stripe objects of which this reader holds copies."""

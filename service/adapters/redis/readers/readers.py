@@ -88,17 +88,20 @@ class WriteOutcome:
 
 @dataclass(frozen=True, slots=True)
 class RecordWrite:
-    """A record that is to replace its predecessor, under a rule."""
+    """A source that is to replace its predecessor, or a tombstone: then no late write brings the source back.
+
+    With the rule `higher` any number above the stored one is accepted, with `next` only its successor. What has `ended` goes
+    to the past record. `cause` names the event or the audit entry that makes the change.
+    """
 
     field: bytes
     number: int
-    record: bytes
+    source: Source | None
     rule: Rule
     ended: bool
     now: float
     cause: str
-    audit: bytes = b""
-    held: tuple[bytes, ...] = ()
+    audit: bytes
 
 
 class ReaderListener(Protocol):
@@ -221,39 +224,10 @@ class Readers(StoreRecords):
 
     # Writing sources.
 
-    def write_source(
-        self,
-        reader: str,
-        source: Source,
-        number: int,
-        *,
-        rule: Rule,
-        ended: bool,
-        now: float,
-        cause: str,
-        audit: bytes = b"",
-    ) -> WriteOutcome:
-        """Write a source in one step with its history entry and its audit entry.
-
-        With the rule `higher` any number above the stored one is accepted, with `next` only its successor. `ended` sources
-        go to the past record. `cause` names the event or the audit entry that made the change.
-        """
-        if self.listener is not None:
-            self.listener.before_write(reader, source)
-        outcome = self._write(
-            reader, write_of(source, number, rule=rule, ended=ended, now=now, cause=cause, audit=audit)
-        )
-        if self.listener is not None:
-            self.listener.after_write(reader, source, outcome, now)
-        return outcome
-
-    def write_tombstone(
-        self, reader: str, field: bytes, number: int, *, now: float, cause: str, audit: bytes = b""
-    ) -> WriteOutcome:
-        """Mark a source as another reader's, so that a late write cannot bring it back to this one."""
-        return self._write(reader, tombstone_of(field, number, now, cause, audit))
-
-    def _write(self, reader: str, write: RecordWrite) -> WriteOutcome:
+    def write(self, reader: str, write: RecordWrite) -> WriteOutcome:
+        """Write a source or a tombstone in one step with its history entry and its audit entry."""
+        if self.listener is not None and write.source is not None:
+            self.listener.before_write(reader, write.source)
         announced = self._index.announce(reader)
         verdict, number, before = self._link.run(*self.pack_write(reader, write))
         with suppress(StoreUnavailable):  # The announcement then stays, and the reader is indexed all the same.
@@ -263,36 +237,40 @@ class Readers(StoreRecords):
             heir = before.decode()
             intent = b"%b:heir:%d" % (reader_hash(heir), int(write.now))
             self._call(b"SADD", self.keys.audit_intents, intent)
-            return self._write(heir, write)
-        return unpack_outcome(write.field, verdict, number, before)
+            return self.write(heir, write)
+        return self.finish_write(reader, write, verdict, number, before)
 
     def pack_write(self, reader: str, write: RecordWrite) -> ScriptCall:
-        """Return the call that writes a record; `unpack_outcome` takes its reply."""
+        """Return the call that writes a record; `finish_write` takes its reply."""
         tag = reader_hash(reader)
         keys = (*self._records(tag), self.keys.history(tag), self.keys.outbox(tag), self.keys.held_prices(tag))
-        entry = pack_change(write.now, write.field, write.record, write.cause)
+        source, number = write.source, write.number
+        record = source_codec.encode(source, number) if source is not None else source_codec.tombstone(number)
+        entry = pack_change(write.now, write.field, record, write.cause)
         place = b"past" if write.ended else b"reader"
-        stored = (write.field, write.number, write.rule, place, write.record)
-        return ScriptCall(WRITE_SOURCE, keys, (*stored, entry, write.audit, HISTORY_ENTRIES, reader, *write.held))
+        held = (part for price in source_codec.held_prices(source) for part in source_codec.encode_held_price(price))
+        stored = (write.field, number, write.rule, place, record)
+        return ScriptCall(WRITE_SOURCE, keys, (*stored, entry, write.audit, HISTORY_ENTRIES, reader, *held))
+
+    def finish_write(self, reader: str, write: RecordWrite, verdict: bytes, number: int, before: bytes) -> WriteOutcome:
+        """Return the outcome of a write, from the script's reply, after the listener has handled it."""
+        known = source_codec.decode(write.field, before) if before and verdict != b"merged" else None
+        outcome = WriteOutcome(cast(Any, verdict.decode()), number, known)
+        if self.listener is not None and write.source is not None:
+            self.listener.after_write(reader, write.source, outcome, write.now)
+        return outcome
 
 
 def write_of(
-    source: Source, number: int, *, rule: Rule, ended: bool, now: float, cause: str, audit: bytes = b""
+    source: Source, number: int, *, ended: bool, now: float, cause: str, rule: Rule = "higher", audit: bytes = b""
 ) -> RecordWrite:
     """Return the write of a source."""
-    field, record = source_codec.field_of(source), source_codec.encode(source, number)
-    held = tuple(part for price in source_codec.held_prices(source) for part in source_codec.encode_held_price(price))
-    return RecordWrite(field, number, record, rule, ended, now, cause, audit, held)
+    return RecordWrite(source_codec.field_of(source), number, source, rule, ended, now, cause, audit)
 
 
-def tombstone_of(field: bytes, number: int, now: float, cause: str, audit: bytes = b"") -> RecordWrite:
+def tombstone_of(field: bytes, number: int, *, now: float, cause: str, audit: bytes = b"") -> RecordWrite:
     """Return the write of a tombstone."""
-    return RecordWrite(field, number, source_codec.tombstone(number), "higher", True, now, cause, audit)
-
-
-def unpack_outcome(field: bytes, verdict: bytes, number: int, before: bytes) -> WriteOutcome:
-    known = source_codec.decode(field, before) if before and verdict != b"merged" else None
-    return WriteOutcome(cast(Any, verdict.decode()), number, known)
+    return RecordWrite(field, number, None, "higher", True, now, cause, audit)
 
 
 def customer_ids(values: Iterable[bytes]) -> list[str]:

@@ -10,17 +10,9 @@ from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.scripts import ScriptCall
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
-from service.adapters.redis.readers.readers import (
-    WRITE_CUSTOMER,
-    Readers,
-    WriteOutcome,
-    tombstone_of,
-    unpack_outcome,
-    write_of,
-)
+from service.adapters.redis.readers.readers import WRITE_CUSTOMER, Readers, RecordWrite, WriteOutcome
 from service.adapters.redis.records import StoreRecords
 from service.domain.errors import StoreUnavailable
-from service.domain.sources import Source
 
 
 class CustomerRow(NamedTuple):
@@ -30,16 +22,6 @@ class CustomerRow(NamedTuple):
     name: str
     number: int
     customer: str | None
-
-
-class CopyRow(NamedTuple):
-    """A copy for a reader, at this number; without a source a tombstone. `ended` copies go to the past record."""
-
-    reader: str
-    field: bytes
-    number: int
-    source: Source | None
-    ended: bool
 
 
 class BulkWrites(StoreRecords):
@@ -60,26 +42,14 @@ class BulkWrites(StoreRecords):
             ]
         )
 
-    def write_copies(self, rows: Sequence[CopyRow], now: float, cause: str) -> list[WriteOutcome]:
-        """Write copies, each as `Readers.write_source` or `write_tombstone` does by the rule `higher`.
+    def write_copies(self, copies: Sequence[tuple[str, RecordWrite]]) -> list[WriteOutcome]:
+        """Write copies of readers, each as `Readers.write` does.
 
         The listener is called afterwards only: what it does before a write is for grants, of which there are no copies.
         """
-        writes = [
-            tombstone_of(row.field, row.number, now, cause)
-            if row.source is None
-            else write_of(row.source, row.number, rule="higher", ended=row.ended, now=now, cause=cause)
-            for row in rows
-        ]
-        readers = list(dict.fromkeys(row.reader for row in rows))
+        readers = list(dict.fromkeys(reader for reader, _ in copies))
         announced = self._index.announce(*readers) if readers else 0
-        replies = self._link.run_all(
-            [self._readers.pack_write(row.reader, write) for row, write in zip(rows, writes, strict=True)]
-        )
+        replies = self._link.run_all([self._readers.pack_write(*copy) for copy in copies])
         with suppress(StoreUnavailable):  # The announcements then stay, and the readers are indexed all the same.
             self._index.mark_imported_ids(readers, announced)
-        outcomes = [unpack_outcome(row.field, *reply) for row, reply in zip(rows, replies, strict=True)]
-        for row, outcome in zip(rows, outcomes, strict=True):
-            if row.source is not None and self._readers.listener is not None:
-                self._readers.listener.after_write(row.reader, row.source, outcome, now)
-        return outcomes
+        return [self._readers.finish_write(*copy, *reply) for copy, reply in zip(copies, replies, strict=True)]

@@ -13,6 +13,7 @@ import pytest
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.imports.import_store import ImportManifest
 from service.adapters.redis.readers import source_codec
+from service.adapters.redis.readers.readers import write_of
 from service.adapters.stripe.webhook import Envelope
 from service.domain.catalogue import DAY
 from service.domain.sources import Subscription
@@ -132,7 +133,7 @@ def test_activity_omits_rereads_without_changes(staff: MakeStaff, admin_app: InP
         (50, replace(source, confirmed=not source.confirmed)),
         (51, replace(source, status="past_due")),
     ):
-        readers.write_source("r-1", again, number, rule="higher", ended=False, now=now, cause="")
+        readers.write("r-1", write_of(again, number, ended=False, now=now, cause=""))
     assert len(readers.load_history("r-1")) == 3
     assert staff().get("/reader?id=r-1").text.partition('class="timeline"')[2].count("<li") == 2
 

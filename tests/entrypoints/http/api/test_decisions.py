@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from service.adapters.redis.client.keys import reader_hash
+from service.adapters.redis.readers.readers import write_of
 from service.domain.sources import Item, Subscription
 from service.entrypoints.responses.access import DecisionOut
 from tests.admin_app import Admins, MakeAdmins
@@ -211,9 +212,7 @@ def test_decision_history_is_explained_with_its_own_policy(
     for status, price in (("trialing", "price_quiet"), ("active", "price_month"), ("past_due", "price_year")):
         items = (Item(price, None, None, 1, now, now + DAY),)
         sold = Subscription(f"sub_{status}", status, items, created=now, trial_end=now + DAY)
-        admins.app.service.readers.write_source(
-            "r-1", sold, 1, rule="higher", ended=False, now=now, cause="event:evt_1"
-        )
+        admins.app.service.readers.write("r-1", write_of(sold, 1, ended=False, now=now, cause="event:evt_1"))
     decision = ask(admins, reader="r-1")["decision_id"]
     before = get_decision(admins, decision)
     assert len(before["explain"][-1]["values"]["changes"]) == 4
