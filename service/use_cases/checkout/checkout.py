@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,45 +39,37 @@ Refresh = Callable[[str, float, str], bool]
 """Reads an object of Stripe's by its name, and returns whether everything that follows from it is in force."""
 
 
+@dataclass(frozen=True)
 class Purchases:
     """Sells the catalogue's plans through Stripe. Raises: `StripeUnavailable`, `StripeRefused`, `StoreUnavailable`."""
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        readers: Readers,
-        gateway: Gateway | None,
-        prices: PriceCache,
-        trials: Trials,
-        refresh: Refresh,
-    ) -> None:
-        self._catalogue = catalogue
-        self._readers = readers
-        self._gateway = gateway
-        self._prices = prices
-        self._trials = trials
-        self._refresh = refresh
+    catalogue: Catalogue
+    readers: Readers
+    gateway: Gateway | None
+    prices: PriceCache
+    trials: Trials
+    refresh: Refresh
 
     def open_checkout(self, order: Order, now: float) -> str:
         """Return the address of a Checkout page. Raises: `InvalidFields`, `AlreadySubscribed`."""
-        name = choose_price(self._catalogue, plan=order.plan, price=order.price, prices=self._prices)
+        name = choose_price(self.catalogue, plan=order.plan, price=order.price, prices=self.prices)
         if order.plan is not None:
-            self._refuse_holder(order.reader, self._catalogue.plans[order.plan], now)
+            self._refuse_holder(order.reader, self.catalogue.plans[order.plan], now)
         gateway = self._stripe()
-        tag = self._prices.find(name)
+        tag = self.prices.find(name)
         if tag is None:
             raise InvalidFields([("price", "Stripe does not know this price")])
-        sold = find_sold_plan(self._catalogue, tag)
+        sold = find_sold_plan(self.catalogue, tag)
         if wrong := _quantity_mistake(order.quantity, sold):
             raise InvalidFields([("quantity", wrong)])
         self._refuse_holder(order.reader, sold, now)
         customer = next(iter(self._customers(order.reader)), None)
-        sale = Sale(order, tag, sold, self._catalogue.checkout, self._catalogue.reader_metadata[0])
+        sale = Sale(order, tag, sold, self.catalogue.checkout, self.catalogue.reader_metadata[0])
         return open_checkout_page(gateway, sale, customer, partial(self._review, gateway, sale, now))
 
     def has_portal(self, reader: str) -> bool:
         """Return whether `open_portal` has a customer of this reader to open the portal for."""
-        return self._gateway is not None and bool(self._customers(reader))
+        return self.gateway is not None and bool(self._customers(reader))
 
     def open_portal(self, reader: str, return_url: str) -> str:
         """Return the address of a portal page. Raises: `NoCustomer`."""
@@ -102,7 +95,7 @@ class Purchases:
         except NoSuchObject:
             raise UnknownSession from None
         bought = [facts.ref, *([ObjectRef("subscription", facts.subscription)] if facts.subscription else [])]
-        settled = [self._refresh(ref.name, now, "checkout") for ref in bought]
+        settled = [self.refresh(ref.name, now, "checkout") for ref in bought]
         return all(settled)
 
     def order_mistakes(self, order: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -111,30 +104,30 @@ class Purchases:
         plan, price, quantity = order.get("plan"), order.get("price"), order.get("quantity")
         if isinstance(plan, str | None) and isinstance(price, str | None):
             try:
-                choose_price(self._catalogue, plan=plan, price=price, prices=self._prices)
+                choose_price(self.catalogue, plan=plan, price=price, prices=self.prices)
             except InvalidFields as error:
                 wrong += error.errors
-        named = self._catalogue.plans.get(plan) if isinstance(plan, str) else None
-        sold = named or (self._catalogue.plan_for(price, price, None) if isinstance(price, str) else None)
+        named = self.catalogue.plans.get(plan) if isinstance(plan, str) else None
+        sold = named or (self.catalogue.plan_for(price, price, None) if isinstance(price, str) else None)
         if sold is not None and (message := _quantity_mistake(quantity, sold)):
             wrong.append(("quantity", message))
         return wrong
 
     def address_mistakes(self, order: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return why Stripe may not lead back to the addresses of a request."""
-        return address_mistakes(order, self._catalogue.origins)
+        return address_mistakes(order, self.catalogue.origins)
 
     def _stripe(self) -> Gateway:
-        if self._gateway is None:
+        if self.gateway is None:
             raise StripeUnavailable("no_key")
-        return self._gateway
+        return self.gateway
 
     def _customers(self, reader: str) -> list[str]:
-        return self._readers.list_customers(self._readers.resolve_merged(reader))
+        return self.readers.list_customers(self.readers.resolve_merged(reader))
 
     def _refuse_holder(self, reader: str, plan: Plan, now: float) -> None:
         """Raises: `AlreadySubscribed` if a source that prevents a purchase gives the plan now."""
-        sources = self._readers.load_active(self._readers.resolve_merged(reader))
+        sources = self.readers.load_active(self.readers.resolve_merged(reader))
         if any(self._prevents_purchase(source, plan, now) for source in sources):
             raise AlreadySubscribed(plan.name, has_seats=plan.seats)
 
@@ -152,24 +145,24 @@ class Purchases:
             facts.ref.name: facts.source
             for facts in bought
             if isinstance(facts.source, Subscription)
-            and any(one.plan == plan.id for one in facts.source.holdings(self._catalogue))
+            and any(one.plan == plan.id for one in facts.source.holdings(self.catalogue))
         }
         running = [name for name, source in sources.items() if self._prevents_purchase(source, plan, now)]
         self._refresh_all(running, now)
         if running:
             self._refuse_holder(reader, plan, now)
-        if plan.trial_days is None or self._trials.has_held(reader, plan.id):
+        if plan.trial_days is None or self.trials.has_held(reader, plan.id):
             return None
         ended = [name for name, source in sources.items() if source.has_started and name not in running]
         self._refresh_all(ended, now)
-        return None if ended and self._trials.has_held(reader, plan.id) else plan.trial_days
+        return None if ended and self.trials.has_held(reader, plan.id) else plan.trial_days
 
     def _refresh_all(self, names: Sequence[str], now: float) -> None:
         for name in names:
-            self._refresh(name, now, "checkout")
+            self.refresh(name, now, "checkout")
 
     def _prevents_purchase(self, source: Source, plan: Plan, now: float) -> bool:
-        held = [one for one in source.holdings(self._catalogue) if one.plan == plan.id]
+        held = [one for one in source.holdings(self.catalogue) if one.plan == plan.id]
         return any(one.type in PREVENTING and one.standing_at(now) in LIVE for one in held)
 
 

@@ -43,33 +43,31 @@ class ReaderExport:
     head: str
 
 
+@dataclass(frozen=True)
 class Export:
     """Collects what is kept of a reader."""
 
-    def __init__(
-        self, profiles: ReaderProfiles, readers: Readers, audit_log: AuditLog, erasure: Erasure, groups: OwnedGroups
-    ) -> None:
-        self._profiles = profiles
-        self._readers = readers
-        self._audit_log = audit_log
-        self._erasure = erasure
-        self._groups = groups
+    profiles: ReaderProfiles
+    readers: Readers
+    audit_log: AuditLog
+    erasure: Erasure
+    groups: OwnedGroups
 
     def collect(self, reader: str, now: float) -> ReaderExport:
         """Return everything that is kept of a reader. Raises: `StoreUnavailable`."""
-        ids = self._erasure.find_ids(reader)
-        records = {record["seq"]: record for name in ids.names for record in self._audit_log.list_for_reader(name)}
+        ids = self.erasure.find_ids(reader)
+        records = {record["seq"]: record for name in ids.names for record in self.audit_log.list_for_reader(name)}
         return ReaderExport(
-            profile=self._profiles.load_profile(reader, None, now),
+            profile=self.profiles.load_profile(reader, None, now),
             merged=[name for name in ids.names if name != reader],
-            history=[_exported(change) for change in self._profiles.past.changes(ids.reader)],
-            held_prices=self._profiles.past.held_prices(ids.reader),
-            stripe_objects=sorted({name for own in ids.names for name in self._readers.list_owned_objects(own)}),
-            groups=self._groups.list_owned(ids.reader, now),
-            seats=self._groups.list_held_seats(ids.reader),
-            erased_at=self._erasure.erased.last_erased_at(*ids.names),
+            history=[_exported(change) for change in self.profiles.past.changes(ids.reader)],
+            held_prices=self.profiles.past.held_prices(ids.reader),
+            stripe_objects=sorted({name for own in ids.names for name in self.readers.list_owned_objects(own)}),
+            groups=self.groups.list_owned(ids.reader, now),
+            seats=self.groups.list_held_seats(ids.reader),
+            erased_at=self.erasure.erased.last_erased_at(*ids.names),
             audit=[records[seq] for seq in sorted(records)],
-            head=str(self._audit_log.state().head),
+            head=str(self.audit_log.state().head),
         )
 
 

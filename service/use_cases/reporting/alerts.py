@@ -166,26 +166,19 @@ ALERT_TEXTS: Mapping[Kind, tuple[str, str, str, str]] = {
 """The title for one case and for several, what to do, and where."""
 
 
+@dataclass(frozen=True)
 class Alerts:
     """Reads and records alerts. Raises: StoreUnavailable from every method."""
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        processor: EventProcessor,
-        alert_store: AlertStore,
-        ends: GrantEndIndex,
-        snapshots: Snapshots,
-    ) -> None:
-        self._catalogue = catalogue
-        self._processor = processor
-        self._alert_store = alert_store
-        self._ends = ends
-        self._snapshots = snapshots
+    catalogue: Catalogue
+    processor: EventProcessor
+    alert_store: AlertStore
+    ends: GrantEndIndex
+    snapshots: Snapshots
 
     def current(self, now: float) -> list[Alert]:
         """Return every kind of alert in a fixed order; the count is 0 if there is none."""
-        flags = self._alert_store.load_flags()
+        flags = self.alert_store.load_flags()
         clock = _from_flag("clock", _recent(flags.get("clock"), now, FLAG_SHOWN_FOR), "clock")
         return [
             self._dead_letters(),
@@ -203,18 +196,18 @@ class Alerts:
         ]
 
     def _dead_letters(self) -> Alert:
-        count, latest = self._alert_store.list_dead_events(EXAMPLES)
+        count, latest = self.alert_store.list_dead_events(EXAMPLES)
         return Alert("dead_letters", count, [Example(event, at=at) for event, at in latest])
 
     def _unknown_prices(self) -> Alert:
-        found = self._alert_store.list_prices()
-        stored = self._processor.objects.load_all([bought.name for bought in found])
+        found = self.alert_store.list_prices()
+        stored = self.processor.objects.load_all([bought.name for bought in found])
         left = [
             bought
             for bought, obj in zip(found, stored, strict=True)
-            if obj.facts is not None and bought in unknown_prices(obj.name, obj.facts, self._catalogue)
+            if obj.facts is not None and bought in unknown_prices(obj.name, obj.facts, self.catalogue)
         ]
-        self._alert_store.remove_prices([bought for bought in found if bought not in left])
+        self.alert_store.remove_prices([bought for bought in found if bought not in left])
         examples = [Example(b.price, text=f"product {b.product or '-'}, in {b.name}") for b in left[:EXAMPLES]]
         return Alert("unknown_prices", len(left), examples)
 
@@ -229,30 +222,30 @@ class Alerts:
 
     def _current_objects(self, alert: ObjectAlert, now: float) -> tuple[int, list[OwnedFacts]]:
         """Return how many objects the alert can concern, and the latest that it does concern."""
-        count, names = self._alert_store.list_objects(alert, _CHECKED)
+        count, names = self.alert_store.list_objects(alert, _CHECKED)
         left = self._remove_resolved_of(alert, names, now)
         return count - len(names) + len(left), left
 
     def _remove_resolved_of(self, alert: ObjectAlert, names: Sequence[str], now: float) -> list[OwnedFacts]:
         """Return the objects that the alert still concerns, each with its owner; remove the others from the list."""
         left: dict[str, OwnedFacts] = {}
-        for stored in self._processor.objects.load_all(names):
+        for stored in self.processor.objects.load_all(names):
             reader, facts = stored.owner.reader, stored.facts
             if facts is not None and self._concerns(alert, reader, facts, now):
                 left[stored.name] = reader, facts
-        self._alert_store.remove_objects(alert, [name for name in names if name not in left])
+        self.alert_store.remove_objects(alert, [name for name in names if name not in left])
         return list(left.values())
 
     def _concerns(self, alert: ObjectAlert, reader: str | None, facts: StripeFacts, now: float) -> bool:
         if alert == "ownerless":
-            return reader is None and is_paid_for(facts, self._catalogue, now)
+            return reader is None and is_paid_for(facts, self.catalogue, now)
         return reader is not None and isinstance(facts.source, Subscription) and facts.source.status == "trialing"
 
     def remove_resolved(self, now: float) -> None:
         """Remove resolved and expired entries from the lists; the worker calls this hourly."""
-        self._alert_store.trim()
+        self.alert_store.trim()
         for alert in get_args(ObjectAlert):
-            for names in self._alert_store.iterate_objects(alert):
+            for names in self.alert_store.iterate_objects(alert):
                 self._remove_resolved_of(alert, names, now)
 
     def _grants_ending(self, now: float) -> Alert:
@@ -260,20 +253,20 @@ class Alerts:
             Example(e.grant, e.reader, e.until, f"{e.plan}, from import {e.import_id}")
             if e.import_id is not None
             else Example(e.grant, e.reader, e.until, e.plan or "single features")
-            for e in self._ends.list_ending(now, now + ENDS_WITHIN, EXAMPLES)
+            for e in self.ends.list_ending(now, now + ENDS_WITHIN, EXAMPLES)
         ]
-        return Alert("grants_ending", self._ends.count(now, now + ENDS_WITHIN), examples)
+        return Alert("grants_ending", self.ends.count(now, now + ENDS_WITHIN), examples)
 
     def _catch_up_late(self, flag: AlertFlag | None, now: float) -> Alert:
         # Without a Stripe API key there is no catch-up.
-        if self._processor.gateway is None or flag is None or now - flag.at <= CATCH_UP_LIMIT:
+        if self.processor.gateway is None or flag is None or now - flag.at <= CATCH_UP_LIMIT:
             return Alert("catch_up_late", 0)
         return Alert("catch_up_late", 1, [Example("catch-up", at=flag.at, text="last run")])
 
     def _snapshots_late(self, now: float) -> Alert:
         late = [
             Example(provider.id, at=state.at, text="last snapshot" if state.at is not None else "no snapshot yet")
-            for provider, state in self._snapshots.list_states()
+            for provider, state in self.snapshots.list_states()
             if is_late(provider, state, now)
         ]
         return Alert("snapshot_late", len(late), late[:EXAMPLES])
@@ -281,13 +274,13 @@ class Alerts:
     def _snapshots_refused(self) -> Alert:
         refused = [
             Example(provider.id, at=found.at, text=f"would end {found.ending} of {found.running} running subscriptions")
-            for provider, state in self._snapshots.list_states()
+            for provider, state in self.snapshots.list_states()
             if (found := state.refused) is not None
         ]
         return Alert("snapshot_refused", len(refused), refused[:EXAMPLES])
 
     def _store_memory(self) -> Alert:
-        memory = self._alert_store.store_memory()
+        memory = self.alert_store.store_memory()
         examples = [Example("maxmemory", text=f"{memory.share:.0%} of {memory.limit / 2**20:,.0f} MB is in use")]
         return Alert("store_memory", int(memory.is_filling), examples if memory.is_filling else [])
 
@@ -295,21 +288,21 @@ class Alerts:
 
     def record_catch_up(self, found: CatchUpResult, now: float) -> None:
         """Record that a catch-up ran, and add the events that it found too late to those of the last day."""
-        self._alert_store.raise_flag("caught_up", found.listed, "", now)
+        self.alert_store.raise_flag("caught_up", found.listed, "", now)
         if found.late:
-            before = _recent(self._alert_store.load_flags().get("event_gap"), now, FLAG_SHOWN_FOR)
+            before = _recent(self.alert_store.load_flags().get("event_gap"), now, FLAG_SHOWN_FOR)
             count = found.late + (before.count if before else 0)
-            self._alert_store.raise_flag("event_gap", count, "found by the catch-up", now)
+            self.alert_store.raise_flag("event_gap", count, "found by the catch-up", now)
 
     def record_full_sync(self, found: FullSyncResult, now: float) -> None:
         """Raise the flag of the drift that a full sync found; clear it where there was none."""
         if not found.drift:
-            self._alert_store.clear_flag("drift")
+            self.alert_store.clear_flag("drift")
             return
         counts = Counter(drift.what for drift in found.drift)
         uncorrected = sum(not drift.corrected for drift in found.drift)
         summary = ", ".join(f"{count} {what}" for what, count in counts.items())
-        self._alert_store.raise_flag("drift", len(found.drift), f"{summary}; {uncorrected} not corrected", now)
+        self.alert_store.raise_flag("drift", len(found.drift), f"{summary}; {uncorrected} not corrected", now)
 
 
 def _recent(flag: AlertFlag | None, now: float, within: float) -> AlertFlag | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from service.adapters.batches import batched
 from service.adapters.redis.grants.grants import GrantEndIndex
@@ -24,42 +25,40 @@ SINGLE = ""
 _BATCH = 100
 
 
+@dataclass(frozen=True)
 class EntitlementCounts:
     """Counts entitlements. Raises: StoreUnavailable from every method; the count is then dropped."""
 
-    def __init__(
-        self, processor: EventProcessor, ends: GrantEndIndex, sources: ProviderSources, store: UsageStore
-    ) -> None:
-        self._processor = processor
-        self._ends = ends
-        self._sources = sources
-        self._store = store
+    processor: EventProcessor
+    ends: GrantEndIndex
+    sources: ProviderSources
+    store: UsageStore
 
     def iterate_steps(self, now: float) -> Iterator[None]:
         """Count in small steps, so that the worker can do other work between them, and store the figures at the end."""
         counts: Counter[str] = Counter()
         past_due = 0
         seen: set[str] = set()
-        for names in self._processor.pending_work.iterate_objects():
+        for names in self.processor.pending_work.iterate_objects():
             fresh = [name for name in names if name not in seen]
             seen.update(fresh)
             for batch in batched(fresh, _BATCH):
                 past_due += self._objects(batch, counts, now)
                 yield
-        for page in self._ends.iterate_active(now):
+        for page in self.ends.iterate_active(now):
             for ending in page:
                 if ending.grant not in seen:
                     seen.add(ending.grant)
                     counts[ending.plan or SINGLE] += 1
             yield
-        for provider in self._processor.catalogue.providers:
-            for entries in self._sources.iterate(provider):
+        for provider in self.processor.catalogue.providers:
+            for entries in self.sources.iterate(provider):
                 sources = [entry.as_source(provider, name) for name, entry in entries.items()]
                 counts.update(source.plan for source in sources if source.is_running_at(now))
                 yield
-        bucket = UsageBucket.at(now, self._processor.catalogue.zone)
-        self._store.write_gauge(GAUGE, counts, bucket, now)
-        self._store.write_gauge(PAST_DUE, {"": past_due}, bucket, now)
+        bucket = UsageBucket.at(now, self.processor.catalogue.zone)
+        self.store.write_gauge(GAUGE, counts, bucket, now)
+        self.store.write_gauge(PAST_DUE, {"": past_due}, bucket, now)
 
     def run(self, now: float) -> None:
         for _ in self.iterate_steps(now):
@@ -68,9 +67,9 @@ class EntitlementCounts:
     def _objects(self, names: Sequence[str], counts: Counter[str], now: float) -> int:
         """Add the entitlements of these objects to `counts`. Return how many subscriptions are past due, in grace."""
         past_due = 0
-        for stored in self._processor.objects.load_all(names):
+        for stored in self.processor.objects.load_all(names):
             for source in copies_by_holder(stored, stored.owner).values():
-                holdings = source.holdings(self._processor.catalogue) if source is not None else ()
+                holdings = source.holdings(self.processor.catalogue) if source is not None else ()
                 counts.update(holding.plan or SINGLE for holding in holdings if holding.is_active_at(now))
                 is_own = isinstance(source, Subscription) and source.role == "subscription"
                 past_due += is_own and any(one.standing_at(now) is Standing.GRACE for one in holdings)

@@ -63,34 +63,28 @@ class HeldSeat:
     invites: Sequence[str]
 
 
+@dataclass(frozen=True)
 class OwnedGroups:
     """Groups for their owners and members. Raises: StoreUnavailable from every method."""
 
-    def __init__(
-        self,
-        processor: EventProcessor,
-        admin: SubscriptionAdmin,
-        invitations: Invitations,
-        tokens: SignedTokens[InvitationClaims],
-    ) -> None:
-        self._processor = processor
-        self._admin = admin
-        self._invitations = invitations
-        self._tokens = tokens
+    processor: EventProcessor
+    admin: SubscriptionAdmin
+    invitations: Invitations
+    tokens: SignedTokens[InvitationClaims]
 
     # ------------------------------------------------------------------------------------------------- the owner's
 
     def list_owned(self, owner: str, now: float) -> list[OwnedGroup]:
         """Return the groups of a reader, the oldest first, also those that have ended."""
-        catalogue, owned = self._processor.catalogue, self._load_owned(owner)
+        catalogue, owned = self.processor.catalogue, self._load_owned(owner)
         found = [(obj, paid) for obj in owned if (paid := seats_paid_for(obj.facts, catalogue)) is not None]
-        invites = self._invitations.list_open([obj.name for obj, _ in found], now)
+        invites = self.invitations.list_open([obj.name for obj, _ in found], now)
         return [self._group(obj, quantity, rows, now) for (obj, quantity), rows in zip(found, invites, strict=True)]
 
     def _group(self, obj: StoredObject, quantity: int, invites: Sequence[Invitation], now: float) -> OwnedGroup:
         return OwnedGroup(
             obj.ref.id,
-            str(group_holdings(obj, self._processor.catalogue)[0].plan),
+            str(group_holdings(obj, self.processor.catalogue)[0].plan),
             quantity,
             seats=seats_of(obj),
             invites=tuple(invites),
@@ -100,12 +94,12 @@ class OwnedGroups:
     def assign_seat(self, subscription: str, owner: str, reader: str, actor: Actor, now: float) -> SeatGroup:
         """Assign a seat for the owner. Raises: UnknownSubscription, NotGroupOwner, NoSeats, SeatsFull."""
         self._check_owner(subscription, owner, now)
-        return self._admin.assign_seat(subscription, reader, actor, now)
+        return self.admin.assign_seat(subscription, reader, actor, now)
 
     def release_seat(self, subscription: str, owner: str, reader: str, actor: Actor, now: float) -> SeatGroup:
         """Take a seat back for the owner. Raises: UnknownSubscription, NotGroupOwner, NoSeats."""
         self._check_owner(subscription, owner, now)
-        return self._admin.release_seat(subscription, reader, actor, now)
+        return self.admin.release_seat(subscription, reader, actor, now)
 
     def create_invitation(
         self, subscription: str, owner: str, until: float, now: float, *, named: str | None = None
@@ -121,10 +115,10 @@ class OwnedGroups:
         verdict: CreateVerdict = "retry"
         while verdict == "retry":
             obj, quantity = self._load_running(subscription, now)
-            verdict = self._invitations.create(obj.name, obj.rev, quantity, invitation, now)
+            verdict = self.invitations.create(obj.name, obj.rev, quantity, invitation, now)
         if verdict == "full":
             raise InvitationsFull
-        return invitation, self._tokens.sign(InvitationClaims(invitation.id, subscription, invitation.until))
+        return invitation, self.tokens.sign(InvitationClaims(invitation.id, subscription, invitation.until))
 
     def withdraw_invitation(self, subscription: str, owner: str, invitation: str, now: float) -> Invitation:
         """Withdraw an open invitation; a repeat changes nothing.
@@ -132,13 +126,13 @@ class OwnedGroups:
         Raises: UnknownSubscription, NotGroupOwner, UnknownInvitation.
         """
         self._check_owner(subscription, owner, now)
-        found = self._invitations.withdraw(f"subscription:{subscription}", invitation, now)
+        found = self.invitations.withdraw(f"subscription:{subscription}", invitation, now)
         if found is None:
             raise UnknownInvitation
         return found
 
     def list_open_invitations(self, subscription: str, now: float) -> list[Invitation]:
-        return self._invitations.list_open([f"subscription:{subscription}"], now)[0]
+        return self.invitations.list_open([f"subscription:{subscription}"], now)[0]
 
     # ------------------------------------------------------------------------------------------------ the member's
 
@@ -148,21 +142,21 @@ class OwnedGroups:
         A reader who has a seat keeps it, and the invitation stays open, unless they got the seat by it.
         Raises: UnknownInvitation, NoSeats, SeatsFull.
         """
-        claims = self._tokens.read(token)
+        claims = self.tokens.read(token)
         if claims is None:
             raise UnknownInvitation
         subscription = claims.subscription
-        heir = self._processor.owners.find_reader(reader).reader
+        heir = self.processor.owners.find_reader(reader).reader
         after = {"subscription": subscription, "since": write_time(now), "invite": claims.id}
         entry = audit_entry(actor, "seat.give", now=now, reader=heir, target=subscription, after=after)
-        with self._admin.recording_at(f"subscription:{subscription}", entry, now) as signed:
+        with self.admin.recording_at(f"subscription:{subscription}", entry, now) as signed:
             verdict: SeatVerdict = "retry"
             while verdict == "retry":
                 try:
                     obj, quantity = self._load_running(subscription, now)
                 except (UnknownSubscription, EndedSubscription):
                     raise UnknownInvitation from None
-                verdict = self._processor.seats.assign(
+                verdict = self.processor.seats.assign(
                     obj.name, obj.rev, quantity, heir, now=now, audit=signed, invitation=claims.id
                 )
             if verdict == "closed":
@@ -173,10 +167,10 @@ class OwnedGroups:
 
     def list_held_seats(self, reader: str) -> list[HeldSeat]:
         """Return the seats of a reader, by subscription."""
-        subscriptions = [one for one in self._processor.readers.load_all(reader) if isinstance(one, Subscription)]
+        subscriptions = [one for one in self.processor.readers.load_all(reader) if isinstance(one, Subscription)]
         names = sorted(f"subscription:{one.id}" for one in subscriptions if one.role == "seat")
-        objects = self._processor.objects.load_all(names)
-        accepted = self._invitations.list_accepted(names, reader)
+        objects = self.processor.objects.load_all(names)
+        accepted = self.invitations.list_accepted(names, reader)
         return [
             HeldSeat(obj.ref.id, obj.seats[reader] // 1000, invites)
             for obj, invites in zip(objects, accepted, strict=True)
@@ -188,13 +182,13 @@ class OwnedGroups:
     def withdraw_all_of(self, owners: Collection[str]) -> None:
         """Delete the unused invitations of the groups that a reader owns under any of these IDs."""
         for owner in owners:
-            self._invitations.withdraw_all([obj.name for obj in self._load_owned(owner)])
+            self.invitations.withdraw_all([obj.name for obj in self._load_owned(owner)])
 
     # ------------------------------------------------------------------------------------------------------ shared
 
     def _load_owned(self, owner: str) -> list[StoredObject]:
         """Return the subscriptions that a reader owns now, under the ID that they have after merges."""
-        processor, heir = self._processor, self._processor.owners.find_reader(owner).reader
+        processor, heir = self.processor, self.processor.owners.find_reader(owner).reader
         owned = {name for name in processor.readers.list_owned_objects(heir) if name.startswith("subscription:")}
         # A gift is not listed with its owner, because the payer's customer is not theirs; its source is.
         subscriptions = [one for one in processor.readers.load_all(heir) if isinstance(one, Subscription)]
@@ -204,19 +198,19 @@ class OwnedGroups:
         return sorted(mine, key=lambda obj: (obj.facts.created if obj.facts else 0, obj.name))
 
     def _check_owner(self, subscription: str, owner: str, now: float) -> None:
-        stored = self._admin.load_subscription(subscription, now).owner.reader
+        stored = self.admin.load_subscription(subscription, now).owner.reader
         if stored is None:
             raise NotGroupOwner
-        asking, owning = self._processor.owners.find_readers([owner, stored])
+        asking, owning = self.processor.owners.find_readers([owner, stored])
         if asking.reader != owning.reader:
             raise NotGroupOwner
 
     def _load_running(self, subscription: str, now: float) -> tuple[StoredObject, int]:
         """Return a subscription and its paid seats. Raises: UnknownSubscription, EndedSubscription, NoSeats."""
-        obj, quantity = self._admin.load_group(subscription, now)
+        obj, quantity = self.admin.load_group(subscription, now)
         if self._has_ended(obj, now):
             raise EndedSubscription
         return obj, quantity
 
     def _has_ended(self, obj: StoredObject, now: float) -> bool:
-        return all(one.standing_at(now) is Standing.ENDED for one in group_holdings(obj, self._processor.catalogue))
+        return all(one.standing_at(now) is Standing.ENDED for one in group_holdings(obj, self.processor.catalogue))
