@@ -409,12 +409,15 @@ def _maintenance(service: Service) -> Maintenance:
 
 def _state_metrics(service: Service) -> StateMetrics:
     return StateMetrics(
-        service.store,
-        service.metrics.state,
-        service.audit,
-        service.imports,
-        service.approval_workflow,
+        store=service.store,
+        gauges=service.metrics.state,
+        audit=service.audit,
+        imports=service.imports,
+        approvals=service.approval_workflow,
         snapshots=service.snapshots,
+        alert_store=service.alert_store,
+        pending_work=service.event_processor.pending_work,
+        leader=LeaderElection(service.store, LEADS_FOR),
         clock=service.clock,
     )
 
