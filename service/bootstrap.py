@@ -94,7 +94,7 @@ from service.use_cases.story_passes.validation import PassValidator
 from service.use_cases.subscriptions.bulk_fan_out import BulkFanOut
 from service.use_cases.subscriptions.event_processor import EventProcessor, untraced
 from service.use_cases.subscriptions.full_sync import FullSync
-from service.use_cases.subscriptions.link_kind import LinkImports
+from service.use_cases.subscriptions.link_imports import LinkImports
 from service.use_cases.subscriptions.owned_groups import OwnedGroups
 from service.use_cases.subscriptions.subscription_admin import SubscriptionAdmin
 from service.use_cases.takeover.stripe_reading import StripeReading

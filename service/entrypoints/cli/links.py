@@ -9,7 +9,7 @@ import click
 from service.adapters.redis.stripe_objects.link_imports import LINK_IMPORT
 from service.entrypoints.cli import imports, session
 from service.entrypoints.cli.session import Invocation, Output
-from service.use_cases.subscriptions import link_file
+from service.use_cases.subscriptions import link_imports
 
 
 @click.group()
@@ -29,9 +29,9 @@ def import_file(run: Invocation, file: Path | None, dry_run: bool, template: boo
     IDs are not looked up at Stripe. Start from `paywall links import --template > links.csv`.
     """
     if template:
-        return imports.template_output(link_file.template())
-    body = imports.read_file(file, link_file.FORMAT)
-    return imports.import_sheet(run, LINK_IMPORT, link_file.read(body), dry_run)
+        return imports.template_output(link_imports.template())
+    body = imports.read_file(file, link_imports.FORMAT)
+    return imports.import_sheet(run, LINK_IMPORT, link_imports.read(body), dry_run)
 
 
 imports.add_progress_commands(links, LINK_IMPORT)

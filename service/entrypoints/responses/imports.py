@@ -21,7 +21,7 @@ from service.use_cases.imports.kinds import AnyKind
 from service.use_cases.providers.snapshot_file import SnapshotSheet
 from service.use_cases.providers.snapshot_kind import SNAPSHOT, ProviderSnapshots
 from service.use_cases.providers.snapshots import SnapshotDryRun
-from service.use_cases.subscriptions.link_kind import LinkImports
+from service.use_cases.subscriptions.link_imports import LinkImports
 from service.use_cases.takeover.takeover_import import TAKEOVER_IMPORT, TakeoverImports
 
 

@@ -31,8 +31,7 @@ from service.use_cases.imports.kinds import (
     SecondAdminRule,
 )
 from service.use_cases.subscriptions.event_processor import EventProcessor
-from service.use_cases.subscriptions.link_file import LinkEntry
-from service.use_cases.subscriptions.link_kind import LinkImports
+from service.use_cases.subscriptions.link_imports import LinkEntry, LinkImports
 from service.use_cases.subscriptions.object_refresh import Job
 from service.use_cases.subscriptions.projections import seats_paid_for
 

@@ -17,7 +17,7 @@ from service.adapters.redis.stripe_objects.link_imports import LINK_IMPORT
 from service.domain.sources import Subscription
 from service.use_cases.imports.bulk_imports import BulkImports
 from service.use_cases.imports.staging import CHUNK_SIZE, ImportStaging
-from service.use_cases.subscriptions import link_file
+from service.use_cases.subscriptions import link_imports
 from tests.adapters.redis.client.test_link_cluster import build
 from tests.use_cases.grants.imports.conftest import Bench, bench_at
 from tests.use_cases.imports.conftest import link_file as file_of
@@ -55,7 +55,7 @@ class Title:
         imports, kind = imports or self.bench.imports(), next(iter(_target(next(iter(links)))))
         imports = replace(imports, staging=ImportStaging(imports.store, CHUNK_SIZE))
         rows = [f"{reader},{named}" for named, reader in links.items()]
-        found = imports.submit(LINK_IMPORT, link_file.read(file_of(*rows, kind=kind)), ANN, NOW)
+        found = imports.submit(LINK_IMPORT, link_imports.read(file_of(*rows, kind=kind)), ANN, NOW)
         assert isinstance(found, ImportManifest)
         imports.finish(found.id)
         return found.id

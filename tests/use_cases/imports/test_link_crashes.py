@@ -12,7 +12,7 @@ from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.imports.import_store import ImportManifest
 from service.adapters.redis.stripe_objects.link_imports import LINK_IMPORT
 from service.use_cases.imports.bulk_imports import BulkImports
-from service.use_cases.subscriptions import link_file
+from service.use_cases.subscriptions import link_imports
 from tests.stepped_link import Failure, Killed
 from tests.use_cases.grants.imports.conftest import Bench, bench_at
 from tests.use_cases.imports.conftest import link_file as file_of
@@ -50,7 +50,7 @@ def state(bench: Bench) -> list[tuple[bool, list[str]]]:
 
 
 def run_import(bench: Bench, imports: BulkImports, rows: list[str]) -> ImportManifest:
-    found = imports.submit(LINK_IMPORT, link_file.read(file_of(*rows)), ANN, bench.clock())
+    found = imports.submit(LINK_IMPORT, link_imports.read(file_of(*rows)), ANN, bench.clock())
     assert isinstance(found, ImportManifest)
     return imports.finish(found.id)
 

@@ -45,7 +45,7 @@ from service.use_cases.imports.pacing import Pace
 from service.use_cases.providers import snapshot_file
 from service.use_cases.providers.snapshot_file import SnapshotSheet
 from service.use_cases.providers.snapshot_kind import SNAPSHOT
-from service.use_cases.subscriptions import link_file
+from service.use_cases.subscriptions import link_imports
 
 PREVIEW_LINES = 50
 """Lines of a file that the validation shows, those with errors first."""
@@ -82,7 +82,7 @@ def file_kinds(catalogue: Catalogue) -> dict[str, FileKind]:
             lambda body, now, pace: grant_file.read(body, catalogue, now, pace),
         ),
         LINK_IMPORT: FileKind(
-            "Links to Stripe", LINK_IMPORT, link_file.FORMAT, lambda body, now, pace: link_file.read(body, pace)
+            "Links to Stripe", LINK_IMPORT, link_imports.FORMAT, lambda body, now, pace: link_imports.read(body, pace)
         ),
     }
     for one in catalogue.providers.values():
@@ -96,7 +96,7 @@ def file_kinds(catalogue: Catalogue) -> dict[str, FileKind]:
     return kinds
 
 
-LARGEST_FILE = max(one.FORMAT.most_bytes for one in (grant_file, link_file, snapshot_file))
+LARGEST_FILE = max(one.FORMAT.most_bytes for one in (grant_file, link_imports, snapshot_file))
 
 
 def register(context: PageContext) -> None:

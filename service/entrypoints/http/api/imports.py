@@ -22,7 +22,7 @@ from service.entrypoints.responses.imports import (
 from service.use_cases.grants.imports import grant_file
 from service.use_cases.imports.csv_file import ImportSheet
 from service.use_cases.imports.pacing import Pace
-from service.use_cases.subscriptions import link_file
+from service.use_cases.subscriptions import link_imports
 
 DRY_RUN = flag("dry_run", "Only say what the import would do.")
 GRANT_CSV = {
@@ -75,7 +75,7 @@ def register_links(routes: ApiRoutes, service: Service) -> None:
         {200: LinkDryRunOut, 202: LinkImportOut},
         flags=(DRY_RUN,),
         takes=LINK_CSV,
-        most_bytes=link_file.FORMAT.most_bytes,
+        most_bytes=link_imports.FORMAT.most_bytes,
         repeatable=True,
     )
     def import_links(dry_run: bool, file: bytes) -> idempotency.Reply:
@@ -85,7 +85,7 @@ def register_links(routes: ApiRoutes, service: Service) -> None:
         counts rows that replace a link. Wrong rows are named with line and field, and nothing is imported then.
         """
         now, pace = service.clock(), Pace()
-        return _import_sheet(service, LINK_IMPORT, link_file.read(file, pace), now, pace, dry_run)
+        return _import_sheet(service, LINK_IMPORT, link_imports.read(file, pace), now, pace, dry_run)
 
     @routes.add("GET /v1/links/import/<import_id>", "viewer", LinkImportOut)
     def show_link_import(import_id: str) -> JsonObject:

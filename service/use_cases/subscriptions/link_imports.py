@@ -1,5 +1,8 @@
 """The kind of import `links`: each row links a customer or a subscription of Stripe's to a reader.
 
+A file has the columns `reader,customer` or `reader,subscription`. The same row again counts as unchanged. A customer or
+subscription that is named again for another reader is a mistake.
+
 IDs are not looked up at Stripe. What is stored of an object, such as an unassigned payment, goes to the reader at once. An
 undo gives each object the link that it would have without the import. What was linked or unlinked by hand since stays.
 """
@@ -11,20 +14,44 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import msgspec
+
 from service.adapters.batches import batched
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.readers.erased_readers import ErasedReaders
 from service.adapters.redis.stripe_objects.link_imports import LINK_IMPORT, LinkImportWriter, LinkRow, LinkState
-from service.use_cases.imports.csv_file import ImportSheet
+from service.domain import ids
+from service.use_cases.imports import csv_file
+from service.use_cases.imports.csv_file import CsvFormat, ImportSheet, RowMistake, check_cell
 from service.use_cases.imports.kinds import ImportChunk, ImportKind, LeaseLost, PlanContext, PlannedLine
-from service.use_cases.imports.pacing import Pace, retry_while_unavailable
+from service.use_cases.imports.pacing import UNPACED, Pace, retry_while_unavailable
 from service.use_cases.subscriptions.bulk_fan_out import BulkFanOut
-from service.use_cases.subscriptions.link_file import LinkEntry
 
+FORMAT = CsvFormat([("reader", "customer"), ("reader", "subscription")], 500_000, 64 * 1024 * 1024)
 LINKING = ("new", "changed")
 """Actions that link an object."""
 _BATCH = 250
 """Rows processed at a time."""
+_HASH = (1 << 64) - 1
+
+
+class LinkEntry(msgspec.Struct, array_like=True, frozen=True):
+    """One valid row: the reader and the object, such as `customer:cus_1`. `again`: an earlier line says the same."""
+
+    line: int
+    reader: str
+    name: str
+    again: bool
+
+
+def read(body: bytes, pace: Pace = UNPACED) -> ImportSheet[LinkEntry]:
+    """Return the sheet in a file's bytes. Raises: `FileTooLarge`."""
+    return csv_file.read(body, FORMAT, LinkEntry, lambda header: _LinkValidator(header[1]).validate, pace)
+
+
+def template() -> str:
+    """Return a file to start from."""
+    return "reader,customer\nreader-1,cus_EXAMPLE\n"
 
 
 @dataclass(frozen=True)
@@ -115,3 +142,28 @@ class LinkImports(ImportKind[LinkEntry, LinkRow]):
         for row in theirs:
             row.action, row.reader = "skipped", None
         return len(theirs)
+
+
+class _LinkValidator:
+    """Validates rows, and remembers what each line linked.
+
+    Hashes stand for IDs, and one number for a line and its reader: of half a million rows it remembers each.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._read_object = ids.read_customer if kind == "customer" else ids.read_subscription
+        self._first: dict[int, int] = {}
+
+    def validate(self, line: int, cells: Sequence[str]) -> LinkEntry | list[RowMistake]:
+        """Return the row of a line, or everything that is wrong with it."""
+        reader, named = cells
+        wrong = check_cell(line, "reader", ids.read_reader, reader)
+        wrong += check_cell(line, self._kind, self._read_object, named)
+        if wrong:
+            return wrong
+        linked = line << 64 | hash(reader) & _HASH
+        first = self._first.setdefault(hash(named), linked)
+        if first & _HASH != linked & _HASH:
+            return [RowMistake(line, self._kind, f"is linked to another reader in line {first >> 64}")]
+        return LinkEntry(line, reader, f"{self._kind}:{named}", first != linked)
