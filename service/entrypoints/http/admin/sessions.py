@@ -8,11 +8,12 @@ request. A user of OpenID Connect keeps the role of the sign-in, until the provi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass
 from secrets import token_hex
 from typing import cast
 
 import msgspec
+from msgspec.structs import replace
 
 from service.adapters.redis.service_state.secrets import Secrets
 from service.adapters.redis.staff.ended_sessions import EndedSessions
@@ -28,17 +29,13 @@ REFRESH_INTERVAL = 60
 OPENID_PREFIX = "oidc:"
 """Prefix of the names of OpenID Connect users; no key's name starts with it."""
 
-COOKIE_SCHEMA = 2
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list).decode
 
-
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """A browser's session; `name` is `None` before the sign-in.
 
     `key_digest` is in hex. Without a key (OpenID Connect), `role` is the role that the provider's groups gave, and
-    `openid_settings` identifies the settings by which they did. The order of the fields is that of the cookie.
+    `openid_settings` identifies the settings by which they did. The cookie has the fields in this order, behind the tag:
+    raise it if they change.
     """
 
     id: str
@@ -58,6 +55,10 @@ class Session:
     def owner(self) -> str:
         """The name under which all sessions of a user are ended."""
         return f"key:{self.name}" if self.key_digest is not None else f"{OPENID_PREFIX}{self.name}"
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Session).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Sessions:
 
     def encode_cookie(self, session: Session) -> str:
         """Return the cookie's value for a session."""
-        return self.secrets.sealer("session").seal(_encode([COOKIE_SCHEMA, *astuple(session)]))
+        return self.secrets.sealer("session").seal(_encode(session))
 
     def decode_cookie(self, cookie: str | None) -> Session | None:
         """Return the session in a cookie; `None` if the cookie is not ours, or the session expired."""
@@ -96,12 +97,9 @@ class Sessions:
         if text is None:
             return None
         try:
-            schema, *values = _decode(text)
-        except (msgspec.DecodeError, ValueError):  # An earlier release sealed its messages for this purpose too.
+            session = _decode(text)
+        except msgspec.DecodeError:  # An earlier release sealed other fields, and its messages, for this purpose too.
             return None
-        if schema != COOKIE_SCHEMA:
-            return None
-        session = Session(*values)
         return session if self.clock() < session.expires_at else None
 
     def find_principal(self, session: Session) -> Principal | None:
