@@ -83,16 +83,8 @@ class ProblemOut(ResponseSchema):
     errors = fields.List(fields.Nested(FieldErrorOut), required=True)
 
 
-class _ReadPlugin(MarshmallowPlugin):
-    """Describes a `Read` field by its own specification; null is a type of one that may be null."""
-
-    def init_spec(self, spec: APISpec) -> None:
-        super().init_spec(spec)
-        assert self.converter is not None
-        self.converter.add_attribute_function(_read_field)  # type: ignore[no-untyped-call]  # the library leaves it untyped
-
-
 def _read_field(_: Any, item: fields.Field[Any], **__: Any) -> Spec:
+    """Describe a `Read` field by its own specification; null is a type of one that may be null."""
     if not isinstance(item, Read):
         return {}
     spec = dict(item.metadata)
@@ -103,8 +95,10 @@ def _read_field(_: Any, item: fields.Field[Any], **__: Any) -> Spec:
 
 def describe_api(app: Flask, title: str) -> Spec:
     """Return the OpenAPI 3.1 document of an app's routes."""
-    plugin = _ReadPlugin()
+    plugin = MarshmallowPlugin()
     spec = APISpec(title=title, version="1", openapi_version="3.1.0", plugins=[plugin], info=_INFO)
+    assert plugin.converter is not None
+    plugin.converter.add_attribute_function(_read_field)  # type: ignore[no-untyped-call]  # the library leaves it untyped
     for name, (kind, words) in _SECURITY.items():
         details = {"scheme": "bearer"} if kind == "http" else {"in": "header", "name": "Stripe-Signature"}
         spec.components.security_scheme(name, {"type": kind, "description": words, **details})
@@ -121,7 +115,6 @@ def describe_api(app: Flask, title: str) -> Spec:
             paths.setdefault(path, {})[method.lower()] = _operation(view, PATH_PARAMETER.findall(str(rule)))
     for path, operations in sorted(paths.items()):
         spec.path(path=path, operations=operations)
-    assert plugin.converter is not None
     return _completed(spec.to_dict(), {name: key[0] for key, name in plugin.converter.refs.items()})
 
 
