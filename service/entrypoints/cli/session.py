@@ -9,7 +9,7 @@ import getpass
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
@@ -72,12 +72,19 @@ def service(*, patient: bool = False, traced: bool = False) -> Iterator[Service]
     """
     chosen = settings()
     configure_logs(command=True)
+    from service.bootstrap import build
+
     try:
-        if chosen.redis_url is not None:
-            yield from _around(chosen, chosen.redis_url, patient, traced)
-        else:
-            with joined_store(chosen.data, chosen.store_memory) as url:
-                yield from _around(_in_demo_time(chosen), url, patient, traced)
+        with ExitStack() as ends:
+            url = chosen.redis_url
+            if url is None:
+                url = ends.enter_context(joined_store(chosen.data, chosen.store_memory))
+                chosen = _in_demo_time(chosen)
+            built = build(chosen, url, traced=traced)
+            ends.callback(built.close)
+            if not patient:
+                built.store.link.wait(5.0)
+            yield built
     except EmbeddedStoreError as error:
         fail(str(error))
 
@@ -86,18 +93,6 @@ def _in_demo_time(chosen: Settings) -> Settings:
     """Return the settings with the clock of a running demo, which may be a month ahead."""
     clock = chosen.data / DEMO_CLOCK
     return replace(chosen, demo_clock=clock) if clock.exists() else chosen
-
-
-def _around(chosen: Settings, url: str, patient: bool, traced: bool) -> Iterator[Service]:
-    from service.bootstrap import build
-
-    built = build(chosen, url, traced=traced)
-    if not patient:
-        built.store.link.wait(5.0)
-    try:
-        yield built
-    finally:
-        built.close()
 
 
 def actor() -> Actor:
