@@ -9,6 +9,7 @@ import csv
 import hmac
 import io
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from flask import Response, request, url_for
@@ -37,7 +38,7 @@ from service.entrypoints.http.admin.request_inputs import (
 )
 from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.imports import write_dry_run, write_import, write_snapshot_dry_run
-from service.entrypoints.responses.labels import APPROVAL_REQUESTED
+from service.entrypoints.responses.labels import APPROVAL_REQUESTED, FIELDS, label
 from service.use_cases.grants.imports import grant_file
 from service.use_cases.imports.bulk_imports import DryRun, PendingImport
 from service.use_cases.imports.csv_file import CsvFormat, ImportSheet, find_delimiter, short_lines
@@ -51,15 +52,6 @@ PREVIEW_LINES = 50
 """Lines of a file that the validation shows, those with errors first."""
 RECENT_IMPORTS = 5
 MOST_COLUMNS = 4
-COLUMN_NAMES = {
-    "id": "ID",
-    "reader": "Reader",
-    "plan": "Plan",
-    "until": "Expires",
-    "reason": "Reason",
-    "customer": "Customer",
-    "subscription": "Subscription",
-}
 
 
 class FileKind(NamedTuple):
@@ -137,7 +129,7 @@ def _register_upload(context: PageContext) -> None:
         shown = {
             "can_undo": imports.kinds[chosen.import_kind].can_undo,
             "signature": signature,
-            "columns": [COLUMN_NAMES.get(name, "Column") for name in columns],
+            "columns": [label(FIELDS, name) for name in columns],
             "lines": lines,
             "is_changed": form_field("go") is not None,
         }
@@ -236,20 +228,16 @@ def _preview(
     faulty: list[dict[str, Any]] = []
     valid: list[dict[str, Any]] = []
     columns: list[str] = []
-    try:
+    with suppress(csv.Error):  # The validation has already reported it.
+        columns = next(rows, [])[:MOST_COLUMNS]
         line = rows.line_num + 1
         for cells in rows:
-            if line == 1:
-                columns = cells[:MOST_COLUMNS]
-            elif cells:
-                found = errors_of_line.get(line, [])
-                kept = faulty if found else valid
-                if len(kept) < PREVIEW_LINES:
-                    cells = (cells + [""] * len(columns))[: len(columns)]
-                    kept.append({"line": line, "cells": cells, "errors": found, "action": actions.get(line)})
+            found = errors_of_line.get(line, [])
+            kept = faulty if found else valid
+            if cells and len(kept) < PREVIEW_LINES:
+                cells = (cells + [""] * len(columns))[: len(columns)]
+                kept.append({"line": line, "cells": cells, "errors": found, "action": actions.get(line)})
             line = rows.line_num + 1
             if len(valid) >= PREVIEW_LINES and len(faulty) >= min(PREVIEW_LINES, len(errors_of_line)):
                 break
-    except csv.Error:
-        pass  # The validation has already reported it.
     return columns, [*faulty, *valid][:PREVIEW_LINES]
