@@ -48,22 +48,13 @@ STANDINGS: Mapping[str, str] = {
 }
 
 STATES: Mapping[str, str] = {
-    "pending": "Pending",
-    "applied": "Applied",
     "stale": "Superseded",
-    "ignored": "Ignored",
     "dead": "Failed",
     "staged": "Pending approval",
     "applying": "In progress",
-    "done": "Done",
-    "undone": "Undone",
     "waiting": "Pending",
-    "active": "Active",
-    "used_up": "Used up",
-    "expired": "Expired",
-    "revoked": "Revoked",
-    "scheduled": "Scheduled",
 }
+"""States whose label is not their own name: of events, imports, approvals, grants and gift links."""
 
 TONES: Mapping[str, str] = {
     **dict.fromkeys(("good", "active", "applied", "done", "full"), "good"),

@@ -10,7 +10,7 @@ from flask import Response, request
 from service.entrypoints.http.admin.page_context import PageContext, render
 from service.entrypoints.http.admin.request_inputs import EXPIRIES, filters_in_address, requested_page
 from service.entrypoints.http.lists import csv_file
-from service.entrypoints.responses.labels import SOURCES, STANDINGS, STATES
+from service.entrypoints.responses.labels import SOURCES, STANDINGS, STATES, label
 from service.entrypoints.responses.lists import GRANT_TABLE, GRANTS_BY_END, READERS, READERS_BY_END, ListKind
 from service.entrypoints.responses.readers import GRANT_STATUSES
 
@@ -33,7 +33,7 @@ def register(context: PageContext) -> None:
 
     @context.page("GET /grants", "viewer")
     def grant_table() -> Response:
-        statuses = {status: STATES[status] for status in GRANT_STATUSES}
+        statuses = {status: label(STATES, status) for status in GRANT_STATUSES}
         return _table(_grant_kind(), "grant_table.html", statuses=statuses, change_ends=CHANGE_ENDS)
 
     @context.page("GET /grants.csv", "viewer")
