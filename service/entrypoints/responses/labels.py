@@ -67,7 +67,7 @@ ACTIONS: Mapping[str, str] = {
     "grant.create": "Access granted",
     "grant.change": "Expiry date changed",
     "grant.revoke": "Grant revoked",
-    "import.apply": "Grants imported",
+    "import.apply": "Import applied",
     "import.undo": "Import undone",
     "link": "Linked to Stripe",
     "unlink": "Link to Stripe removed",
@@ -92,7 +92,7 @@ ACTIONS: Mapping[str, str] = {
 REQUESTS: Mapping[str, str] = {
     "grant.create": "Grant access",
     "grant.change": "Change expiry date",
-    "import.apply": "Import grants",
+    "import.apply": "Apply import",
 }
 """Action of a pending approval → what is requested; nothing of it is in effect."""
 

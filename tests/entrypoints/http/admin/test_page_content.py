@@ -392,3 +392,11 @@ def test_refusal_names_a_field_as_its_form_does(
     granted(admin_app, "r-1")
     answer = staff("owner").get(path)
     assert (answer.status_code, said in plain(answer)) == (422, True)
+
+
+def test_import_of_links_is_not_called_one_of_grants(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    body = b"reader,customer\nr-1,cus_NffrFeUfNV2Hib\n"
+    assert admin_app.call("POST", "/v1/links/import", admin=True, content_type="text/csv", data=body).status_code == 202
+    page = plain(staff("viewer").get("/audit?action=import.apply"))
+    assert "Grants imported" not in page
+    assert "Import applied" in page
