@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -141,7 +142,13 @@ def merge(run: Invocation, reader: str, gone: str, reason: str | None) -> Output
 def export(run: Invocation, reader: str) -> Output:
     """Print everything that is kept of a reader, as JSON."""
     found = write_reader_export(run.service.export.collect(reader, run.now))
-    return Output(found, orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+    return Output(found, as_json(found))
+
+
+def as_json(found: dict[str, Any]) -> str:
+    """Return JSON without the control characters that a terminal's escape (`\\x7f`) would make invalid."""
+    written = orjson.dumps(found, option=orjson.OPT_INDENT_2).decode()
+    return re.sub("[\x7f-\x9f]", lambda one: f"\\u{ord(one[0]):04x}", written)
 
 
 @readers.command("erase")

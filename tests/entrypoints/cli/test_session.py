@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from service.entrypoints.cli import session
+from service.domain.ids import escape_invisible
+from service.entrypoints.cli import readers, session
 
 
 @pytest.mark.parametrize(
@@ -26,3 +28,10 @@ from service.entrypoints.cli import session
 )
 def test_value_is_printed_in_words_and_not_as_python(value: Any, text: str) -> None:
     assert session.in_words(value) == text
+
+
+def test_export_on_a_terminal_stays_json_whatever_a_reason_holds() -> None:
+    found = {"reason": "a\x7fb\x85c\x1bd\u202eé"}
+    shown = escape_invisible(readers.as_json(found))
+    assert json.loads(shown) == found
+    assert "é" in shown
