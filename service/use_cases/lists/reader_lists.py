@@ -17,7 +17,6 @@ from service.adapters.redis.client.keys import INDEX_PARTITIONS, reader_hash
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_index.partition import LAST_MOMENT, NEVER, GrantOrigin, GrantPlace, StateKey
 from service.adapters.redis.reader_index.reader_index import ReaderIndex, index_partition_of
-from service.adapters.redis.readers.listed_readers import ListedReaders
 from service.adapters.redis.readers.readers import Readers
 from service.adapters.redis.service_state.coordination import LeaderElection
 from service.domain.catalogue import Catalogue
@@ -122,7 +121,6 @@ class ReaderLists:
     ) -> None:
         self._catalogue = catalogue
         self._readers = readers
-        self._listed = ListedReaders(store, readers)
         self._index = ReaderIndex(store)
         self.updates = IndexUpdates(catalogue, store, readers, clock)
         self.task = IndexTask(self.updates, LeaderElection(store, TURN, "index-turn"), report)
@@ -161,7 +159,7 @@ class ReaderLists:
 
     def _show_readers(self, names: Sequence[str], wanted: ReaderFilter) -> list[ListedReader]:
         now, shown = self._clock(), []
-        for name, details in zip(names, self._listed.load_details(names), strict=True):
+        for name, details in zip(names, self._readers.load_details(names), strict=True):
             state = state_of(details.sources, self._catalogue, now)
             if state is None or not _still_matches(wanted, state):
                 continue

@@ -74,6 +74,15 @@ class ReaderChange:
 
 
 @dataclass(frozen=True, slots=True)
+class ReaderDetails:
+    """What a list shows of a reader; `changed_at` is the last change in their history (epoch seconds)."""
+
+    sources: list[Source]
+    customers: list[str]
+    changed_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class WriteOutcome:
     """The result of a write. `number` is the one in force, `before` the source as it was (`None`: there was none)."""
 
@@ -186,9 +195,19 @@ class Readers(StoreRecords):
         """Return all sources of each of these readers; none of one who was merged into another."""
         keys = [key for tag in map(reader_hash, readers) for key in self._records(tag)]
         replies = iter(self._read_each(b"HGETALL", keys))
+        return [_unless_merged(active, past) for active, past in zip(replies, replies, strict=True)]
+
+    def load_details(self, readers: Sequence[str]) -> list[ReaderDetails]:
+        """Return what a list shows of each of these readers; no sources of one who was merged into another."""
+        commands: list[Command] = []
+        for tag in map(reader_hash, readers):
+            customers, history = self.keys.customers(tag), self.keys.history(tag)
+            commands += [(key, (b"HGETALL", key)) for key in self._records(tag)]
+            commands += [(customers, (b"HVALS", customers)), (history, (b"LINDEX", history, b"-1"))]
+        replies = iter(self._link.read(commands))
         return [
-            [] if merged_into(active) is not None else _sources_in(active) + _sources_in(past)
-            for active, past in zip(replies, replies, strict=True)
+            ReaderDetails(_unless_merged(active, past), customer_ids(owned), unpack_change(last).at if last else None)
+            for active, past, owned, last in zip(replies, replies, replies, replies, strict=True)
         ]
 
     def find_source(self, reader: str, field: bytes) -> StoredSource | None:
@@ -311,6 +330,10 @@ def stored_sources(reply: Any) -> list[StoredSource]:
 def _sources_in(reply: Any) -> list[Source]:
     """Return the sources of an HGETALL reply, without tombstones."""
     return [stored.source for stored in stored_sources(reply) if stored.source is not None]
+
+
+def _unless_merged(active: Any, past: Any) -> list[Source]:
+    return [] if merged_into(active) is not None else _sources_in(active) + _sources_in(past)
 
 
 def merged_into(reply: Any) -> str | None:
