@@ -8,6 +8,7 @@ import pytest
 from flask import Flask, Response
 
 from service.adapters.observability.metrics import Metrics
+from service.adapters.redis.client.keys import reader_hash
 from service.entrypoints.http import errors
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ SENT = "reader-in-the-message"
 def test_crash_is_reported_and_logged_without_request_data(
     valkey_app: InProcessApp, capfd: pytest.CaptureFixture[str], until: Until, hot: bool
 ) -> None:
-    key = valkey_app.service.readers.read_command(SENT)[0]
+    key = valkey_app.service.store.keys.reader(reader_hash(SENT))
     valkey_app.service.store.link.call(key, b"HSET", key, b"g:x", SENT.encode())
     said = ""
 

@@ -152,14 +152,9 @@ class Readers(StoreRecords):
         self.listener = listener
         self._index = IndexMarks(store)
 
-    def read_command(self, reader: str) -> Command:
-        """Return the command that reads the active record; `HoldingsCache` and `stored_sources` take its reply."""
-        key = self.keys.reader(reader_hash(reader))
-        return key, (b"HGETALL", key)
-
     def load_active(self, reader: str) -> list[Source]:
         """Return the sources that can still open something."""
-        return _sources_in(self._link.read([self.read_command(reader)])[0])
+        return _sources_in(self._read_one(b"HGETALL", self.keys.reader(reader_hash(reader))))
 
     def load_holdings(self, reader: str, catalogue: Catalogue) -> list[Holding]:
         return [holding for source in self.load_active(reader) for holding in source.holdings(catalogue)]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
+from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.staff.ended_sessions import EndedSessions
 from service.entrypoints.http.admin.sessions import IDLE_LIMIT, TOTAL_LIMIT, Session, Sessions
 from service.entrypoints.http.guards import Principal
@@ -331,7 +332,7 @@ def test_cookie_for_another_purpose_is_no_session(staff: MakeStaff) -> None:
 
 def test_crash_of_a_page_is_counted(staff: MakeStaff, admin_app: InProcessApp) -> None:
     someone = staff()
-    key = admin_app.service.readers.read_command("r-1")[0]
+    key = admin_app.service.store.keys.reader(reader_hash("r-1"))
     admin_app.service.store.link.call(key, b"HSET", key, b"g:x", b"no record")
     assert someone.get("/reader?id=r-1").status_code == 500
     assert "paywall_crashes_total 1.0" in admin_app.client.get("/metrics").text
