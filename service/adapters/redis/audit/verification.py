@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from service.adapters.batches import batched
 from service.adapters.crypto import Signer
 from service.adapters.redis.audit import chain
-from service.adapters.redis.audit.chain import AuditLog, ChainState, Fault, Head, Walk
+from service.adapters.redis.audit.chain import AuditLog, ChainState, Head
 from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
@@ -23,6 +23,14 @@ from service.adapters.redis.records import StoreRecords
 from service.domain.times import utc
 
 PRUNE = load("prune_audit_records")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The first record that is not as it was made. `seq` can be one past the end: then records were cut off there."""
+
+    seq: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,99 @@ class BrokenChain(Exception):
     def __init__(self, verdict: ChainVerdict) -> None:
         super().__init__(f"Record {verdict.fault.seq} {verdict.fault.why}." if verdict.fault else "")
         self.verdict = verdict
+
+
+@dataclass
+class Walk:
+    """A walk along a chain, record by record.
+
+    It continues behind the first fault, because later records can prove an erasure.
+    """
+
+    signer: Signer
+    seq: int
+    """Of the record that comes next."""
+    prev: str
+    faults: list[Fault] = field(default_factory=list)
+    redacted: int = 0
+    """How many records an erasure changed."""
+    _emptied: list[int] = field(default_factory=list)
+    _emptying: list[tuple[int, int]] = field(default_factory=list)
+    _redacted: list[tuple[int, str]] = field(default_factory=list)
+    _redacting: dict[str, tuple[int, list[list[int]]]] = field(default_factory=dict)
+    _ids: dict[str, int] = field(default_factory=dict)
+
+    def step(self, text: bytes | None) -> None:
+        """Check the next record, as it is stored."""
+        seq = self.seq
+        record = chain.unpack(text)
+        why = self._wrong(seq, record, missing=text is None)
+        if why is None and record is not None and _repacked(record) != text:
+            why = "was changed: it holds what no record of ours holds, or is spelled in another way"
+        if why:
+            self.faults.append(Fault(seq, why))
+        self.seq += 1
+
+    def first_fault(self) -> Fault | None:
+        """Return the first record at fault of all that were checked."""
+        emptied = [seq for seq in self._emptied if not any(first <= seq <= last for first, last in self._emptying)]
+        redacted = [seq for seq, erasure in self._redacted if not self._is_stated(seq, erasure)]
+        faults = [*self.faults[:1], *(Fault(seq, _EMPTIED) for seq in emptied[:1])]
+        faults += [Fault(seq, _REDACTED) for seq in redacted[:1]]
+        return min(faults, key=lambda fault: fault.seq, default=None)
+
+    def _wrong(self, seq: int, record: dict[str, Any] | None, *, missing: bool) -> str | None:
+        if record is None:
+            self.prev = ""
+            return "is missing: it was dropped or cut off" if missing else "is no record any more: it was changed"
+        digest, mark, prev = (str(record.get(name)) for name in ("digest", "hash", "prev"))
+        expected, self.prev = self.prev, mark
+        if record.get("seq") != seq or type(record["seq"]) is not int:  # 2.0 and true are equal to numbers, too.
+            return f"stands where it does not belong: it says that it is record {record.get('seq')}"
+        if not self.signer.verify(chain.hash_input(seq, prev, digest), mark):
+            return "was changed, moved or inserted: its hash was not made by this service (with a secret in PAYWALL_SECRETS)"
+        if expected and prev != expected:
+            return "does not follow the record before it: a record was removed or inserted there"
+        if _is_emptied(record):
+            self.redacted += 1
+            self._emptied.append(seq)
+            return None
+        if not chain.is_as_signed(record, self.signer):
+            return "was changed: what it says is not what was signed"
+        if "erasure" in record:
+            self.redacted += 1
+            self._redacted.append((seq, str(record["erasure"])))
+        self._note_erasure(seq, record)
+        return self._repetition(seq, str(record.get("id")))
+
+    def _note_erasure(self, seq: int, record: dict[str, Any]) -> None:
+        if record["action"] == chain.ERASE_ACTION:
+            after = record["after"] or {}
+            self._emptying += [(first, last) for first, last in after.get("audit", [])]
+            self._redacting[str(record["id"])] = (seq, after.get("redacted", []))
+
+    def _is_stated(self, seq: int, erasure: str) -> bool:
+        """Return whether a later record states that this erasure changed the record with this number."""
+        stated_by, numbers = self._redacting.get(erasure, (0, []))
+        return seq < stated_by and any(first <= seq <= last for first, last in numbers)
+
+    def _repetition(self, seq: int, entry_id: str) -> str | None:
+        before = self._ids.setdefault(entry_id, seq)
+        return None if before == seq else f"repeats the entry of record {before}: it was inserted"
+
+
+_EMPTIED = "was emptied, and no later record says that its reader was erased"
+_REDACTED = "lacks what it once said, and no later record says that an erasure removed it"
+
+
+def _repacked(record: dict[str, Any]) -> bytes:
+    names = chain.STORED_FIELDS + (chain.ERASURE_FIELDS if "erasure" in record else ())
+    return chain.pack({name: record.get(name) for name in names})
+
+
+def _is_emptied(record: dict[str, Any]) -> bool:
+    """Return whether a record has no content, as a former release left the records of an erased reader."""
+    return all(record.get(name) is None for name in ("id", *chain.CONTENT))
 
 
 class AuditVerifier(StoreRecords):
