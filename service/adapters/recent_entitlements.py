@@ -110,12 +110,8 @@ class RecentEntitlements(BackgroundThread):
             with suppress(StoreUnavailable):
                 self.note(stays, held(), now)
 
-    def refresh(self, reader: bytes, held: Callable[[], Held]) -> None:
-        """Forget a reader whose access changed; of one that was seen, record what `held` returns now."""
-        self.refresh_all({reader: held})
-
-    def refresh_all(self, readers: Mapping[bytes, Callable[[], Held]]) -> None:
-        """Refresh several readers, each as `refresh` does, in one transaction."""
+    def refresh(self, readers: Mapping[bytes, Callable[[], Held]]) -> None:
+        """Forget readers whose access changed; of those that were seen, record what they hold now: each callable returns it."""
         held = {self._followed(reader)[0]: read for reader, read in readers.items()}
         seen = [reader for reader in held if self.features(reader, self._clock())]
         self.forget_all(held)

@@ -153,7 +153,7 @@ def test_file_is_readable_by_its_owner_alone(
         path.touch(mode)
         path.chmod(mode)
     known = make()
-    known.refresh(b"r", lambda: HELD)
+    known.refresh({b"r": lambda: HELD})
     files = list(path.parent.iterdir())
     assert path in files
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}

@@ -145,7 +145,7 @@ class ExternalSources:
 
     def _forget_access(self, reader: str, now: float) -> None:
         """Replace what this machine knows of a reader who may hold less now."""
-        self.known.refresh(reader_hash(reader), lambda: self.readers.load_held(reader, self.catalogue, now))
+        self.known.refresh({reader_hash(reader): lambda: self.readers.load_held(reader, self.catalogue, now)})
 
 
 def find_provider(catalogue: Catalogue, name: str) -> Provider:

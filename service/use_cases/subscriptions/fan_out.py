@@ -224,7 +224,7 @@ class ProjectionWriter:
     def refresh_known(self, readers: Collection[str], now: float) -> None:
         """Replace what this machine knows of the readers, which no longer holds."""
         if self.known is not None and readers:
-            self.known.refresh_all({reader_hash(reader): partial(self._held, reader, now) for reader in readers})
+            self.known.refresh({reader_hash(reader): partial(self._held, reader, now) for reader in readers})
 
     def _held(self, reader: str, now: float) -> Held:
         return self._entitlements(self.owners.find_reader(reader).hot, now).held

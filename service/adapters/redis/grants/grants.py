@@ -155,7 +155,7 @@ class Grants:
             write = write_of(grant, number, rule="next", ended=ended, now=now, cause=cause, audit=entry)
             outcome = self._readers.write(reader, write)
             if _less(outcome.before, grant) and outcome.verdict != "conflict":
-                self._known.refresh(tag, lambda: self._readers.load_held(reader, self._catalogue, now))
+                self._known.refresh({tag: lambda: self._readers.load_held(reader, self._catalogue, now)})
         return outcome.verdict != "conflict"
 
 
@@ -274,7 +274,7 @@ class GrantEndIndex(StoreRecords):
     def iterate_active(self, now: float) -> Iterator[list[GrantExpiry]]:
         """Yield all grants that have begun and not ended, in pages, as the index has them; one can occur twice."""
         for row in self._link.scan_key(b"ZSCAN", self._key, _A_TIME):
-            scores = {bytes(member): float(score) for member, score in zip(row[::2], row[1::2], strict=True)}
+            scores = {member: float(score) for member, score in zip(row[::2], row[1::2], strict=True)}
             members = [member for member, score in scores.items() if score > now]
             details = self._call(b"HMGET", self._about, *members) if members else []
             found = [_ending(m, about, scores[m]) for m, about in zip(members, details, strict=True) if about]
