@@ -283,7 +283,7 @@ class AuditedHash(StoreRecords):
 
     def load_all(self) -> dict[str, bytes]:
         reply = self._call(b"HGETALL", self._key)
-        return {bytes(field).decode(): bytes(value) for field, value in field_pairs(reply)}
+        return {field.decode(): value for field, value in field_pairs(reply)}
 
     def load(self, field: str) -> bytes | None:
         found: bytes | None = self._call(b"HGET", self._key, field)

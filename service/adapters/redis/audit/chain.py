@@ -186,9 +186,9 @@ class AuditLog(StoreRecords):
     def state(self) -> ChainState:
         """Return the chain's end, its checkpoint and its length, at one moment."""
         seq, mark, checkpoint, records = self._link.run(STATE, [self.keys.audit_log, self.keys.audit_head], [])
-        number = int(seq) if bytes(seq).isdigit() else 0
-        head = Head(number, bytes(mark).decode("latin-1") or START)
-        return ChainState(head, bytes(seq), bytes(checkpoint), int(records))
+        number = int(seq) if seq.isdigit() else 0
+        head = Head(number, mark.decode("latin-1") or START)
+        return ChainState(head, seq, checkpoint, int(records))
 
     def stored_numbers(self) -> set[int]:
         """Return the numbers of all stored records, for callers that cannot trust the head; a field that is no number is -1."""

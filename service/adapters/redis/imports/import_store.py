@@ -179,7 +179,7 @@ class ImportStore(StoreRecords):
 
     def list_open(self) -> list[str]:
         """Return the imports that are staged or unfinished; finished or deleted ones can be among them."""
-        return sorted(bytes(name).decode() for name in self._call(b"SMEMBERS", self._open))
+        return sorted(name.decode() for name in self._call(b"SMEMBERS", self._open))
 
     def count_open(self) -> dict[str, int]:
         """Return how many imports are staged or unfinished, by state."""
@@ -230,7 +230,7 @@ class ImportStore(StoreRecords):
 
     def unpack_rows(self, sealed: bytes | None, row_type: type[Row]) -> list[Row]:
         """Return the rows of a stored chunk. Raises: StoreError if it is missing, or was sealed with a secret that is gone."""
-        text = self._sealer().open(bytes(sealed).decode("ascii", "replace")) if sealed else None
+        text = self._sealer().open(sealed.decode("ascii", "replace")) if sealed else None
         if text is None:
             raise StoreError("a chunk of an import is missing, or was sealed under a secret that is gone")
         return msgspec.json.decode(zlib.decompress(text), type=list[row_type])  # type: ignore[valid-type]  # chosen by kind

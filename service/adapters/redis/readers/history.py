@@ -57,7 +57,7 @@ class ReaderHistory(StoreRecords):
         """Return the hashes of all readers that are one with this one now, or were at `at`; the remaining one comes first."""
         tag = reader_hash(reader)
         heir = self._read_one(b"HGET", self.keys.merge_heirs, tag)
-        stays = bytes(heir[:READER_TAG]) if heir else tag
+        stays = heir[:READER_TAG] if heir else tag
         family = [stays, *split_tags(self._read_one(b"HGET", self.keys.merge_members, stays))]
         if at is None or len(family) == 1:
             return family

@@ -65,7 +65,7 @@ class AlertStore(StoreRecords):
             [(prices, (b"ZRANGE", prices, b"0", b"-1", b"REV")), (names, (b"HGETALL", names))]
         )
         found = dict(field_pairs(known))
-        return [UnknownPrice(*_decode_price(what), bytes(found.get(what, b"")).decode()) for what in listed]
+        return [UnknownPrice(*_decode_price(what), found.get(what, b"").decode()) for what in listed]
 
     def remove_prices(self, gone: Sequence[UnknownPrice]) -> None:
         self._drop_prices([_member(bought) for bought in gone])
@@ -86,12 +86,12 @@ class AlertStore(StoreRecords):
         count, names = self._link.read(
             [(key, (b"ZCARD", key)), (key, (b"ZRANGE", key, b"0", b"%d" % (limit - 1), b"REV"))]
         )
-        return int(count), [bytes(name).decode() for name in names]
+        return int(count), [name.decode() for name in names]
 
     def iterate_objects(self, alert: ObjectAlert) -> Iterator[list[str]]:
         """Yield all names in pages; one can occur twice."""
         for row in self._link.scan_key(b"ZSCAN", self.keys.alert(alert), 100):
-            yield [bytes(name).decode() for name in row[::2]]
+            yield [name.decode() for name in row[::2]]
 
     def remove_objects(self, alert: ObjectAlert, names: Sequence[str]) -> None:
         if names:
@@ -112,7 +112,7 @@ class AlertStore(StoreRecords):
 
     def load_flags(self) -> dict[str, AlertFlag]:
         reply = self._call(b"HGETALL", self.keys.alert("flags"))
-        return {bytes(what).decode(): AlertFlag(*decode_list(value)) for what, value in field_pairs(reply)}
+        return {what.decode(): AlertFlag(*decode_list(value)) for what, value in field_pairs(reply)}
 
     def store_memory(self) -> MemoryUse:
         """Return the memory of the store's fullest server."""
@@ -124,7 +124,7 @@ class AlertStore(StoreRecords):
         part = (b"0", b"%d" % (limit - 1), b"REV", b"WITHSCORES")
         count = sum(self._read_each(b"ZCARD", keys))
         rows = self._read_each(b"ZRANGE", keys, *part) if count else []
-        found = [(bytes(row[at]).decode(), float(row[at + 1]) / 1000) for row in rows for at in range(0, len(row), 2)]
+        found = [(row[at].decode(), float(row[at + 1]) / 1000) for row in rows for at in range(0, len(row), 2)]
         return count, sorted(found, key=lambda one: one[1], reverse=True)[:limit]
 
 

@@ -57,7 +57,7 @@ class ComparisonSamples(StoreRecords):
         """Return samples, newest first, from behind `after`, and the `after` of the next page; `None` for the last page."""
         start = b"+" if after is None else b"(" + after.encode()
         limits = (_oldest(now), b"BYLEX", b"REV", b"LIMIT", b"0", b"%d" % (limit + 1))
-        found = [bytes(member) for member in self._read_one(b"ZRANGE", self._key, start, *limits)]
+        found = self._read_one(b"ZRANGE", self._key, start, *limits)
         place = b" ".join(found[limit - 1].split(b" ", 2)[:2]).decode() if len(found) > limit else None
         return [_unpack(member) for member in found[:limit]], place
 

@@ -88,7 +88,7 @@ class UsageStore(StoreRecords):
             (self._day(bucket.day), int(now) + DAYS_KEPT * 86_400),
             (self._hour(bucket.hour), (bucket.hour + HOURS_KEPT) * 3_600),
         ]:
-            known = [bytes(field) for field, _ in field_pairs(self._call(b"HGETALL", key))]
+            known = [field for field, _ in field_pairs(self._call(b"HGETALL", key))]
             gone = [field for field in known if field.startswith(name.encode() + b":") and field not in wanted]
             commands: list[tuple[bytes, tuple[bytes | int | str, ...]]] = []
             if wanted:
@@ -111,7 +111,7 @@ class UsageStore(StoreRecords):
 
     def _read(self, keys: Sequence[bytes]) -> list[dict[str, int]]:
         replies: list[Any] = self._read_each(b"HGETALL", keys)
-        return [{bytes(field).decode(): int(value) for field, value in field_pairs(reply)} for reply in replies]
+        return [{field.decode(): int(value) for field, value in field_pairs(reply)} for reply in replies]
 
     def _day(self, day: date) -> bytes:
         return self.keys.usage(f"d:{day.isoformat()}")

@@ -120,4 +120,4 @@ class DecisionOverflow(StoreRecords):
         """Return the text of a name, or `None` if it has expired."""
         key = self.keys.shared(f"decision:{name}")
         kept = self._call(b"GET", key)
-        return bytes(kept).decode() if kept is not None else None
+        return kept.decode() if kept is not None else None

@@ -63,7 +63,7 @@ class KnownStories(StoreRecords):
         """Return stories that the site asked about since then (epoch seconds), and when: the newest 1,000 that were written."""
         limits = (b"+inf", b"(%.3f" % moment, b"WITHSCORES", b"LIMIT", b"0", b"%d" % _MOST_LISTED)
         found = iter(self._read_one(b"ZREVRANGEBYSCORE", self._keys[1], *limits))
-        return [(bytes(story).decode(), float(at)) for story, at in zip(found, found, strict=True)]
+        return [(story.decode(), float(at)) for story, at in zip(found, found, strict=True)]
 
 
 def _description(story: Story) -> bytes:

@@ -35,12 +35,12 @@ class Secrets(StoreRecords):
         if self._configured:
             return self._configured
         self._call(b"SET", self._key, secrets.token_urlsafe(32), b"NX")
-        return (bytes(self._call(b"GET", self._key)).decode(),)
+        return (self._call(b"GET", self._key).decode(),)
 
     def sealer_with_stored(self, purpose: str) -> Sealer:
         """Return a sealer that also opens what was sealed with the stored secret, before `PAYWALL_SECRETS` was set."""
         stored = self._call(b"GET", self._key)
-        return self.sealer(purpose) if stored is None else Sealer([*self._all, bytes(stored).decode()], purpose)
+        return self.sealer(purpose) if stored is None else Sealer([*self._all, stored.decode()], purpose)
 
     def derive(self) -> None:
         """Derive keys from `PAYWALL_SECRETS` now, so that no request waits for it; a stored secret is read at its first use."""

@@ -75,5 +75,5 @@ class EndedSessions(StoreRecords):
             if self._epochs is None:
                 raise
             return
-        self._epochs = {bytes(name).decode(): int(value) for name, value in field_pairs(epochs)}
-        self._out = frozenset(bytes(session).decode() for session in out)
+        self._epochs = {name.decode(): int(value) for name, value in field_pairs(epochs)}
+        self._out = frozenset(session.decode() for session in out)

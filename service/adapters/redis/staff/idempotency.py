@@ -55,7 +55,7 @@ class IdempotencyStore(StoreRecords):
         (key, working), mine = self._names(scope), _mark(body)
         ours = self._call(b"SET", working, b"1", b"NX", b"EX", self.at_work)
         self._call(b"SET", key, f"{mine} {token}", b"NX", b"EX", KEPT)
-        kept = bytes(self._call(b"GET", key) or b"").decode()
+        kept = (self._call(b"GET", key) or b"").decode()
         first = self._first(kept, mine)
         if ours and first.state != "new":
             self.abandon(scope)

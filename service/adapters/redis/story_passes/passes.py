@@ -121,7 +121,7 @@ class Passes(StoreRecords):
         while True:
             start = b"+" if last is None else b"(" + last.encode()
             reply = self._call(b"ZRANGE", listed, start, b"-", b"BYLEX", b"REV", b"LIMIT", 0, limit + 1)
-            places = [bytes(place).decode() for place in reply]
+            places = [place.decode() for place in reply]
             for place, known in zip(places, self._known(places), strict=True):
                 if known is not None and len(found) == limit:
                     return found, last
