@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,7 +15,7 @@ from werkzeug.datastructures import MIMEAccept
 
 from service.bootstrap import Service
 from service.entrypoints.http.inputs import wrong_names
-from service.entrypoints.http.routes import Parameter, query
+from service.entrypoints.http.routes import ApiRoutes, Parameter, View, query
 from service.entrypoints.responses.fields import ResponseSchema
 from service.entrypoints.responses.lists import ListKind
 from service.entrypoints.responses.paging import Page
@@ -29,14 +29,6 @@ def json_or_csv(schema: type[Schema], **example: str) -> Mapping[int, Mapping[st
     return {200: {"application/json": {"schema": schema}, "text/csv": {"schema": {"type": "string"}, **example}}}
 
 
-def page_of(schema: type[Schema]) -> Mapping[int, Mapping[str, Any]]:
-    """Describe the answer in `/openapi.json`: a page of a list of this schema, or a file."""
-    items = fields.List(fields.Nested(schema), required=True)
-    following = fields.String(required=True, allow_none=True)
-    name = f"{schema.__name__.removesuffix('Out')}List"
-    return json_or_csv(ResponseSchema.from_dict({"items": items, "next": following}, name=name))
-
-
 LIMIT = query(
     "limit", "How many entries the page has at most.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}
 )
@@ -48,9 +40,13 @@ def filters_of(kind: ListKind) -> tuple[Parameter, ...]:
     return tuple(query(name, one.description, one.schema) for name, one in kind.filters.items())
 
 
-def parameters_of(kind: ListKind) -> tuple[Parameter, ...]:
-    """Return all parameters of a list."""
-    return LIMIT, AFTER, *filters_of(kind)
+def add(routes: ApiRoutes, rule: str, kind: ListKind) -> Callable[[View], View]:
+    """Add the route of a list, which every admin can read; its answer is a page as JSON, or a file."""
+    items = fields.List(fields.Nested(kind.schema), required=True)
+    following = fields.String(required=True, allow_none=True)
+    name = f"{kind.schema.__name__.removesuffix('Out')}List"
+    page = ResponseSchema.from_dict({"items": items, "next": following}, name=name)
+    return routes.add(rule, "viewer", json_or_csv(page), parameters=(LIMIT, AFTER, *filters_of(kind)))
 
 
 def requested_page(kind: ListKind) -> Page:

@@ -14,7 +14,7 @@ from service.domain.errors import InvalidFields
 from service.domain.ids import read_id, read_reader, read_text
 from service.domain.sources import SourceType, Standing
 from service.domain.times import read_time
-from service.entrypoints.responses.administration import AuditRecordOut, KeyOut, write_approval
+from service.entrypoints.responses.administration import ApprovalOut, AuditRecordOut, KeyOut, write_approval
 from service.entrypoints.responses.fields import JsonObject, ResponseSchema, schema_of
 from service.entrypoints.responses.paging import (
     FOREIGN_CURSOR,
@@ -29,7 +29,7 @@ from service.entrypoints.responses.paging import (
 )
 from service.entrypoints.responses.readers import GRANT_STATUSES, GrantOut, ListedReaderOut, write_grant
 from service.entrypoints.responses.reporting import ComparisonOut
-from service.entrypoints.responses.story_passes import write_pass
+from service.entrypoints.responses.story_passes import PassOut, write_pass
 from service.entrypoints.responses.stripe_objects import EventOut
 from service.use_cases.lists.reader_lists import GrantFilter, ReaderFilter
 
@@ -46,9 +46,16 @@ class ListKind:
 
     name: str
     find: Callable[[Service, Page], Found]
-    columns: tuple[str, ...]
+    schema: type[ResponseSchema]
     filters: Mapping[str, ListFilter] = field(default_factory=dict)
     place: str = r".*"
+    some_columns: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns as CSV: all fields of an item, or `some_columns`."""
+        every = (item.data_key or name for name, item in schema_of(self.schema).fields.items())
+        return self.some_columns or tuple(every)
 
     def read_page(
         self, given: Mapping[str, str | None], limit: int = USUAL, wrong: Iterable[tuple[str, str]] = ()
@@ -156,34 +163,30 @@ _ENDS_BEFORE = ListFilter(
 )
 
 
-def _columns(schema: type[ResponseSchema]) -> tuple[str, ...]:
-    """Return the names of all fields of a schema."""
-    return tuple(item.data_key or name for name, item in schema_of(schema).fields.items())
-
-
 APPROVALS = ListKind(
     "approvals",
     _approvals,
-    ("approval", "state", "kind", "reader", "wants", "reason", "asked_by", "asked_at", "expires_at"),
+    ApprovalOut,
+    some_columns=("approval", "state", "kind", "reader", "wants", "reason", "asked_by", "asked_at", "expires_at"),
 )
 AUDIT = ListKind(
     "audit",
     _audit,
-    _columns(AuditRecordOut),
+    AuditRecordOut,
     {name: ListFilter(f"Only records with this {name}.", read_id) for name in ("reader", "actor", "action", "target")},
     r"\d{1,15}",
 )
-COMPARISONS = ListKind("comparisons", _comparisons, _columns(ComparisonOut), place=r"\d{13} [0-9a-f]{10}")
+COMPARISONS = ListKind("comparisons", _comparisons, ComparisonOut, place=r"\d{13} [0-9a-f]{10}")
 EVENTS = ListKind(
     "events",
     _events,
-    _columns(EventOut),
+    EventOut,
     {"state": _choice("`dead`: only those that were given up.", "dead")},
 )
 GRANTS = ListKind(
     "grants",
     _grants,
-    _columns(GrantOut),
+    GrantOut,
     {
         "plan": ListFilter("Only grants of this plan.", read_id),
         "actor": ListFilter("Only grants that this admin created.", read_text),
@@ -197,7 +200,7 @@ GRANTS = ListKind(
 READERS = ListKind(
     "readers",
     _readers,
-    _columns(ListedReaderOut),
+    ListedReaderOut,
     {
         "prefix": ListFilter("Only readers whose ID begins with this.", read_text),
         "plan": ListFilter("Only readers with this plan.", read_id),
@@ -216,6 +219,7 @@ GRANT_TABLE = replace(GRANTS, filters={**GRANTS.filters, "prefix": READERS.filte
 GRANTS_BY_END = replace(GRANT_TABLE, name="grants-by-end", find=partial(_grants, by_end=True))
 READERS_BY_END = replace(READERS, name="readers-by-end", find=partial(_readers, by_end=True), place=r"\d{1,12} [^\n]+")
 """The first to end come first, those without an end last; only the staff page has it."""
-KEYS = ListKind("keys", _keys, _columns(KeyOut))
-PASSES = ListKind("passes", _passes, ("id", "story", "openings", "used", "until", "status", "actor", "pass"))
+KEYS = ListKind("keys", _keys, KeyOut)
+_PASS_COLUMNS = ("id", "story", "openings", "used", "until", "status", "actor", "pass")
+PASSES = ListKind("passes", _passes, PassOut, some_columns=_PASS_COLUMNS)
 """Also those that expired within 90 days."""

@@ -13,7 +13,7 @@ from service.entrypoints.responses.lists import APPROVALS
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    @routes.add("GET /v1/approvals", "viewer", lists.page_of(ApprovalOut), parameters=lists.parameters_of(APPROVALS))
+    @lists.add(routes, "GET /v1/approvals", APPROVALS)
     def show_approvals() -> Response:
         """List what waits for a second admin, the newest first."""
         return lists.respond(APPROVALS, service)

@@ -7,7 +7,6 @@ from flask import Response
 from service.bootstrap import Service
 from service.entrypoints.http import lists
 from service.entrypoints.http.routes import ApiRoutes
-from service.entrypoints.responses.administration import AuditRecordOut
 from service.entrypoints.responses.lists import AUDIT
 
 HEAD = "X-Audit-Head"
@@ -15,7 +14,7 @@ HEAD = "X-Audit-Head"
 
 
 def register(routes: ApiRoutes, service: Service) -> None:
-    @routes.add("GET /v1/audit", "viewer", lists.page_of(AuditRecordOut), parameters=lists.parameters_of(AUDIT))
+    @lists.add(routes, "GET /v1/audit", AUDIT)
     def show_audit() -> Response:
         """List the records of the audit log, the newest first.
 

@@ -15,7 +15,7 @@ from service.entrypoints.responses.stripe_objects import EventOut
 def register(routes: ApiRoutes, service: Service) -> None:
     admin = service.subscription_admin
 
-    @routes.add("GET /v1/events", "viewer", lists.page_of(EventOut), parameters=lists.parameters_of(EVENTS))
+    @lists.add(routes, "GET /v1/events", EVENTS)
     def show_events() -> Response:
         """List the events that Stripe sent, the newest first."""
         return lists.respond(EVENTS, service)

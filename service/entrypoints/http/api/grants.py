@@ -34,7 +34,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     """Add the list of grants, and the routes of one reader's."""
     changes, catalogue = service.grant_changes, service.settings.catalogue
 
-    @routes.add("GET /v1/grants", "viewer", lists.page_of(GrantOut), parameters=lists.parameters_of(GRANTS))
+    @lists.add(routes, "GET /v1/grants", GRANTS)
     def list_grants() -> Response:
         """List every grant, the newest first, also expired and revoked ones."""
         return lists.respond(GRANTS, service)

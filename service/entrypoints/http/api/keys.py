@@ -25,7 +25,7 @@ def register(routes: ApiRoutes, service: Service, cache: AdminKeyCache) -> None:
         cache.invalidate()
         return NewKeyOut.write({"name": name, "role": role, "key": secret}), 201
 
-    @routes.add("GET /v1/keys", "viewer", lists.page_of(KeyOut), parameters=lists.parameters_of(KEYS))
+    @lists.add(routes, "GET /v1/keys", KEYS)
     def show_keys() -> Response:
         """List the keys that owners created, the newest first, without their secrets."""
         return lists.respond(KEYS, service)

@@ -33,7 +33,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         made = create_story_pass(passes, data, guards.actor(), now, named=idempotency.token())
         return write_pass(made, tokens, now), 201
 
-    @routes.add("GET /v1/passes", "viewer", lists.page_of(PassOut), parameters=lists.parameters_of(PASSES))
+    @lists.add(routes, "GET /v1/passes", PASSES)
     def show_passes() -> Response:
         """List the gift links, the newest first, also expired ones (for 90 days) and those of readers."""
         return lists.respond(PASSES, service)

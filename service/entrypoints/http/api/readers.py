@@ -14,7 +14,6 @@ from service.entrypoints.responses.lists import READERS
 from service.entrypoints.responses.readers import (
     AccountSummaryOut,
     ErasedOut,
-    ListedReaderOut,
     ReaderExportOut,
     ReaderOut,
     write_reader_export,
@@ -30,7 +29,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
     """Add the list of readers, and the routes of one reader."""
     admin = service.subscription_admin
 
-    @routes.add("GET /v1/readers", "viewer", lists.page_of(ListedReaderOut), parameters=lists.parameters_of(READERS))
+    @lists.add(routes, "GET /v1/readers", READERS)
     def list_readers() -> Response:
         """List every reader with a source, also a past or a scheduled one, by ID.
 

@@ -18,7 +18,6 @@ from service.entrypoints.responses.reporting import (
     FIGURE_COLUMNS,
     ActivityOut,
     AttentionOut,
-    ComparisonOut,
     ComparisonSummaryOut,
     figure_rows,
     write_alerts,
@@ -57,9 +56,7 @@ def register(routes: ApiRoutes, service: Service) -> None:
         now = service.clock()
         return write_alerts(service.alerts.current(now), now)
 
-    @routes.add(
-        "GET /v1/comparisons", "viewer", lists.page_of(ComparisonOut), parameters=lists.parameters_of(COMPARISONS)
-    )
+    @lists.add(routes, "GET /v1/comparisons", COMPARISONS)
     def list_comparisons() -> Response:
         """List answers of the last seven days that differ from the incumbent's, the newest first."""
         return lists.respond(COMPARISONS, service)
