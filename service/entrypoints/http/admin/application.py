@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -135,8 +134,7 @@ def mount(
         time.time,
         openid.fingerprint if openid is not None else None,
     )
-    folder = str(Path(__file__).parent / "templates")
-    pages = Flask("service.entrypoints.http.admin", template_folder=folder, static_folder=None)
+    pages = Flask("service.entrypoints.http.admin", static_folder=None)
     _build(PageContext(pages, service, sessions, submissions, on_keys_changed), keyring, log, _provider(openid))
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/admin": pages})  # type: ignore[method-assign]  # Flask's own way
     return pages

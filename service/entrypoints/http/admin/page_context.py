@@ -107,7 +107,7 @@ def is_htmx() -> bool:
 
 def render(template: str, *, status: int = 200, problem: Problem | None = None, **values: Any) -> Response:
     """Render a page, or a part of one; with a problem, in the problem's status."""
-    page = render_template(f"admin/{template}", problem=problem, **values)
+    page = render_template(template, problem=problem, **values)
     return make_response(page, problem.status if problem is not None else status)
 
 
