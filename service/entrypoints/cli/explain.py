@@ -58,10 +58,11 @@ def explain(
             )
         except UnknownStory as error:
             session.fail(f"{problem_of(error).detail} Give its tier with --tier: {', '.join(tiers)}.")
-    return Output(DecisionOut.write(found), _as_text(found, run.service.settings.catalogue))
+    written = DecisionOut.write(found)
+    return Output(written, _as_text(found, written["explain"], run.service.settings.catalogue))
 
 
-def _as_text(found: Explanation, catalogue: Catalogue) -> str:
+def _as_text(found: Explanation, steps: list[dict[str, Any]], catalogue: Catalogue) -> str:
     """Return the explanation for people: a sentence that may be sent to the reader, then the steps for staff."""
     shown = {"full": "the full story", "upsell": "the upsell box", None: "not known for certain"}
     who = found.reader or (f"the visitor {found.visitor}" if found.visitor else "an unknown visitor")
@@ -74,7 +75,7 @@ def _as_text(found: Explanation, catalogue: Catalogue) -> str:
         lines.append(f"To the reader: {reader_sentence(found.decision, catalogue)}")
     if found.decision.next:
         lines.append(f"Would open it: {'; or '.join(map(_next_step, found.decision.next))}")
-    for step in DecisionOut.write(found)["explain"]:
+    for step in steps:
         changes = step["values"].get("changes")
         values = {
             name: value for name, value in step["values"].items() if value not in (None, [], {}) and name != "changes"
