@@ -38,7 +38,10 @@ def price(price: dict[str, Any]) -> str:
         return "price on the next page"
     exact = f"{amount:,}" if currency in ZERO_DECIMAL_CURRENCIES else f"{amount / 100:,.2f}".removesuffix(".00")
     money = f"{CURRENCY_SIGNS[currency]}{exact}" if currency in CURRENCY_SIGNS else f"{exact} {currency.upper()}"
-    return f"{money} a {price['interval']}" if price.get("interval") else f"{money} once"
+    interval = price.get("interval")
+    if interval is None:
+        return f"{money} once"
+    return f"{money} every {interval}" if interval[0].isdigit() else f"{money} a {interval}"
 
 
 def _city_time(value: datetime | str | None) -> datetime | None:

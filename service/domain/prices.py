@@ -14,11 +14,9 @@ class PriceTag:
     amount: int | None
     currency: str
     interval: str | None
-    """`day`, `week`, `month`, `year`; `None`: paid once."""
+    """`day`, `week`, `month`, `year`, or several, such as `3 months`; `None`: paid once."""
     product: str | None
     active: bool
-    interval_count: int = 1
-    """Of a quarterly price 3, with `month`."""
 
     @property
     def recurring(self) -> bool:

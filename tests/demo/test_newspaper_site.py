@@ -140,6 +140,7 @@ def test_every_reason_of_the_contract_has_a_text() -> None:
     [
         (500, "usd", "month", "$5 a month"),
         (150, "usd", None, "$1.50 once"),
+        (1500, "usd", "3 months", "$15 every 3 months"),
         (120000, "eur", "year", "€1,200 a year"),
         (900, "jpy", "month", "900 JPY a month"),
         (4990, "sek", "year", "49.90 SEK a year"),

@@ -249,15 +249,15 @@ def _price_tag(row: Json) -> PriceTag | None:
     if name is None:
         return None
     recurring = mapping(row.get("recurring"))
+    interval, count = text(recurring.get("interval")), integer(recurring.get("interval_count"))
     return PriceTag(
         id=name,
         lookup_key=text(row.get("lookup_key")),
         amount=integer(row.get("unit_amount")),
         currency=text(row.get("currency")) or "",
-        interval=text(recurring.get("interval")),
+        interval=f"{count} {interval}s" if interval is not None and count is not None and count > 1 else interval,
         product=id_of(row.get("product")),
         active=row.get("active") is True,
-        interval_count=integer(recurring.get("interval_count")) or 1,
     )
 
 

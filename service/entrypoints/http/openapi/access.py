@@ -72,7 +72,7 @@ PROPERTIES: Mapping[str, Described] = {
     "PriceOut.id": ("The ID or the lookup key of the price, as in `paywall.toml`.", "price_month"),
     "amount": ("The amount in the smallest unit of the currency, such as cents.", 500),
     "currency": ("The currency, as at Stripe.", "usd"),
-    "interval": ("How often it is paid. `null` for a one-time payment.", "month"),
+    "interval": ("How often it is paid, also as `3 months`. `null` for a one-time payment.", "month"),
     "links": "More links for the box.",
     "LinkOut.text": ("The text of the link.", "The Spotlight"),
     "LinkOut.url": ("Where the link leads.", "/spotlight"),
