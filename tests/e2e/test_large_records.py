@@ -70,7 +70,7 @@ def test_large_records_hold_the_store_for_less_than_five_milliseconds(
     group["items"]["data"][0] |= {"quantity": 10}
     event = made.event("customer.subscription.updated", group, id="evt_2", created=int(now))
     service.event_processor.receive_event(parse_api_event(event), now)
-    service.event_processor.fan_out_soon(["subscription:sub_1"], now, "test")
+    service.event_processor.fan_out_soon("subscription:sub_1", now, "test")
     service.worker.run_once()
     slow = [(entry["duration"], entry["command"][:80]) for entry in store.admin().slowlog_get(1000)]
     assert slow == []

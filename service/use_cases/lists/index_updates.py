@@ -82,26 +82,22 @@ class IndexUpdates:
         """Return how many readers an import has changed since they were indexed."""
         return self._index.count_imported()
 
-    def settle(self, step: Callable[[], None] = lambda: None, *, imported: bool = True) -> int:
-        """Index the readers who were written or have changed by themselves, and return how many. `step` as in `rebuild`.
+    def settle(self, step: Callable[[], None] = lambda: None, *, imported: bool = True) -> None:
+        """Index the readers who were written or have changed by themselves. `step` as in `rebuild`.
 
         `imported`: also those whom an import has changed.
         """
-        done = 0
         kinds: tuple[MarkKind, ...] = ("imported", "changed") if imported else ("changed",)
         for kind in kinds:
             while marks := self._index.list_marked(kind, MARKS_A_STEP):
                 self.refresh({mark.reader for mark in marks}, step)
                 self._index.remove_marked(kind, marks)
-                done += len(marks)
         if announced := self._index.list_announced():
             self.refresh({mark.reader for mark in announced}, step)
             self._index.remove_announced(announced)
         now = self._clock()
         due = self._index.list_due_partitions(now)
-        readers = [name for part in self._index.load_partitions(due) for name in part.due_readers(now)]
-        self.refresh(readers, step)
-        return done + len(announced) + len(readers)
+        self.refresh([name for part in self._index.load_partitions(due) for name in part.due_readers(now)], step)
 
     def remove(self, readers: Sequence[str]) -> None:
         """Remove erased readers, and their marks."""

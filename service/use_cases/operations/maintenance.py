@@ -45,16 +45,13 @@ class Maintenance:
     _next_clean_up: float = field(default=0.0, init=False)
     _counting: Iterator[None] | None = field(default=None, init=False)
 
-    def finish_pending(self, now: float) -> dict[str, int]:
-        """Move audit entries into the chain and finish confirmed work. Return how many there were of each."""
-        return {
-            "audit_entries_moved": self.audit.flush_all(),
-            "approvals_finished": self.approval_workflow.finish_all(now),
-        }
+    def finish_pending(self, now: float) -> int:
+        """Move audit entries into the chain and finish confirmed work. Return how many there were of both."""
+        return self.audit.flush_all() + self.approval_workflow.finish_all(now)
 
     def settle(self, now: float) -> int:
         """Finish what is pending, drop expired approvals and apply retention. Return how much was done."""
-        done = sum(self.finish_pending(now).values()) + self.audit.readmit_refused() + self.approvals.prune(now)
+        done = self.finish_pending(now) + self.audit.readmit_refused() + self.approvals.prune(now)
         return done + self.retention.run_for(now, RETENTION_SECONDS)
 
     def run_due(self, has_time: Callable[[], bool]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -156,10 +156,10 @@ class EventProcessor:
         job = self._inline_job(now, cause)
         return self._try_or_postpone(name, lambda: self.object_refresh.refresh_object(name, job))
 
-    def fan_out_soon(self, names: Sequence[str], now: float, cause: str) -> bool:
-        """Fan out objects while a caller waits, and postpone the rest, such as a large group's last seats."""
+    def fan_out_soon(self, name: str, now: float, cause: str) -> None:
+        """Fan out an object while a caller waits, and postpone the rest, such as a large group's last seats."""
         job = self._inline_job(now, cause)
-        return self._try_or_postpone(names[0], lambda: self.object_refresh.fan_out_objects(names, job))
+        self._try_or_postpone(name, lambda: self.object_refresh.fan_out_objects([name], job))
 
     def _try_or_postpone(self, name: str, work: Callable[[], bool]) -> bool:
         try:

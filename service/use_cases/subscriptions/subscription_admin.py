@@ -191,7 +191,7 @@ class SubscriptionAdmin:
         for name in names:
             processor.seats.move_to_heir(name, merge.gone, merge.stays, now)
             processor.objects.request_fan_out(name, now)
-            processor.fan_out_soon([name], now, "merge")
+            processor.fan_out_soon(name, now, "merge")
         processor.projections.move_known(merge.gone, merge.stays, now)
         self._merges.mark_finished(merge.gone)
         self._audit.flush_quietly(reader_hash(merge.stays))
@@ -266,7 +266,7 @@ class SubscriptionAdmin:
         """Yield the signed entry for a change of an object, and fan the object out after it."""
         with self._audit.recording(tag_of(name), entry) as signed:
             yield signed
-            self._processor.fan_out_soon([name], now, f"audit:{entry['id']}")
+            self._processor.fan_out_soon(name, now, f"audit:{entry['id']}")
 
     # ----------------------------------------------------------------------------------------------------- events
 

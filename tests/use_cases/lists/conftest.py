@@ -21,8 +21,8 @@ class Listed:
     def clock(self) -> Clock:
         return self.app.clock
 
-    def settle(self) -> int:
-        return self.app.service.reader_lists.updates.settle()
+    def settle(self) -> None:
+        self.app.service.reader_lists.updates.settle()
 
     def page(self, path: str, **query: Any) -> Any:
         answer = self.app.call("GET", path, admin=True, query_string=query)

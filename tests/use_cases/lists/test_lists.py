@@ -199,7 +199,12 @@ def test_write_whose_process_died_is_listed_all_the_same(listed: Listed, reader:
     wanted = GrantRequest("vip", (), "press card", int(listed.clock.now), None)
     with pytest.raises(Killed):
         other.grants.create(reader, wanted, ANN, listed.clock.now)
-    wait_until(lambda: listed.settle() >= 0 and listed.names(plan="vip") == [reader])
+
+    def is_listed() -> bool:
+        listed.settle()
+        return listed.names(plan="vip") == [reader]
+
+    wait_until(is_listed)
     other.close()
 
 

@@ -136,7 +136,7 @@ def test_renewal_reaches_a_thousand_seats_in_time(stage: Any, make: Any, admin: 
             stage.processor.seats.assign("subscription:sub_1", rev, 1_001, f"r-{number}", now=NOW, audit=b"{}")
             == "given"
         )
-    stage.processor.fan_out_soon(["subscription:sub_1"], NOW, "test")
+    stage.processor.fan_out_soon("subscription:sub_1", NOW, "test")
     begun = time.monotonic()
     event = make.deliver("customer.subscription.updated", group(make, 1_001, end=NOW + 40 * DAY), NOW + 5)
     assert time.monotonic() - begun < 60
