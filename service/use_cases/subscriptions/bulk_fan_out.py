@@ -73,7 +73,7 @@ class BulkFanOut:
                 done, new = self._fan_out_together([obj for obj in due if _can_join(obj)], listed, now, cause)
                 step()
                 for name in [obj.name for obj in due if obj.name not in done]:
-                    self.refresh.fan_out_objects([name], Job(now, cause, may_read=lambda: False))
+                    self.refresh.fan_out_object(name, Job(now, cause, may_read=lambda: False))
                     step()
                 following += [*new, *(name for objects in listed.values() for name in objects)]
             names = list(dict.fromkeys(following))

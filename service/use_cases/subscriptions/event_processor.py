@@ -159,7 +159,7 @@ class EventProcessor:
     def fan_out_soon(self, name: str, now: float, cause: str) -> None:
         """Fan out an object while a caller waits, and postpone the rest, such as a large group's last seats."""
         job = self._inline_job(now, cause)
-        self._try_or_postpone(name, lambda: self.object_refresh.fan_out_objects([name], job))
+        self._try_or_postpone(name, lambda: self.object_refresh.fan_out_object(name, job))
 
     def _try_or_postpone(self, name: str, work: Callable[[], bool]) -> bool:
         try:
@@ -188,7 +188,7 @@ class EventProcessor:
                 if self.inbox.list_pending_ids(name, 1 << 53):
                     done = self.object_refresh.refresh_object(name, job)
                 else:
-                    done = self.object_refresh.fan_out_objects([name], job)
+                    done = self.object_refresh.fan_out_object(name, job)
             postponed.due, postponed.pause = started + postponed.pause, min(postponed.pause * 2, LONGEST_PAUSE)
             if done:
                 with self._lock:

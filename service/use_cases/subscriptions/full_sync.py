@@ -104,7 +104,7 @@ class FullSync:
             self._read(stored.name, now)
         if what == "unknown" or not stored.is_fanned_out:
             job = Job(now, "sweep", may_read=lambda: False)
-            self._processor.object_refresh.fan_out_objects([stored.name], job)
+            self._processor.object_refresh.fan_out_object(stored.name, job)
 
     def _compare_listed(self, facts: StripeFacts, now: float, found: FullSyncResult, dry_run: bool) -> None:
         stored = self._processor.objects.load(facts.ref.name)
@@ -116,7 +116,7 @@ class FullSync:
             return
         if what == "unknown":
             self._apply_listed(facts, stored, now)
-            self._processor.object_refresh.fan_out_objects([stored.name], Job(now, "sweep"))
+            self._processor.object_refresh.fan_out_object(stored.name, Job(now, "sweep"))
         if what == "copy lost":
             self._processor.objects.request_fan_out(stored.name, now)
         found.read += 1

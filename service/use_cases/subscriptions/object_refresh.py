@@ -128,8 +128,8 @@ class ObjectRefresh:
         finally:
             job.in_progress.discard(name)
 
-    def fan_out_objects(self, names: Sequence[str], job: Job) -> bool:
-        """Fan out objects and all that depend on them. Return whether all is done."""
+    def fan_out_object(self, name: str, job: Job) -> bool:
+        """Fan out an object and all that depend on it. Return whether all is done."""
         event = job.event
         request = FanOutRequest(
             now=job.now,
@@ -137,12 +137,12 @@ class ObjectRefresh:
             has_time=job.has_time,
             note=(lambda changes: self._note(event, changes, job)) if event else None,
         )
-        queue, finished = deque(names), True
+        queue, finished = deque([name]), True
         while queue:
             follow_ups = FollowUps()
             done = self.fan_out.fan_out_object(queue.popleft(), request, follow_ups)
             finished = finished and done
-            queue.extend(name for name in follow_ups.to_fan_out if name not in queue)
+            queue.extend(other for other in follow_ups.to_fan_out if other not in queue)
             for other in dict.fromkeys(follow_ups.to_read):
                 self.objects.request_reads([other], job.now)
                 self._read_next([other], job)
@@ -180,7 +180,7 @@ class ObjectRefresh:
         self.objects.request_reads(found.next, job.now)
         # The store has a mark for each of these, so the event need not wait for them.
         self._read_next(found.next, job)
-        if not self.fan_out_objects([name], job):
+        if not self.fan_out_object(name, job):
             # If its copies had higher numbers, the counter is above them now, and the object has to be read again.
             return False, not job.stripe_unavailable and self.objects.load(name).number(b"behind") > 0
         more = self.inbox.finish(

@@ -56,7 +56,7 @@ class ScheduledJobs:
             (lambda: pending.list_to_refresh(ALL if everything else now), read),
             (
                 lambda: pending.list_to_fan_out(ALL if everything else now - BEHIND_FOR),
-                lambda name: refresh.fan_out_objects([name], Job(now, "worker")),
+                lambda name: refresh.fan_out_object(name, Job(now, "worker")),
             ),
             (lambda: pending.list_to_recheck(now), lambda name: self._recheck(name, new_job("boundary"))),
         ):
@@ -77,7 +77,7 @@ class ScheduledJobs:
         if not name.startswith("session:") and processor.gateway is not None:
             processor.refresh_object(name, job)
         processor.objects.request_fan_out(name, now)
-        processor.object_refresh.fan_out_objects([name], Job(now, job.cause))
+        processor.object_refresh.fan_out_object(name, Job(now, job.cause))
         stored = processor.objects.load(name)
         due = next_recheck(stored.facts, processor.catalogue, now) if stored.facts else NEVER
         if stored.facts is not None and not stored.confirmed:

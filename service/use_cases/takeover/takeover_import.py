@@ -241,7 +241,7 @@ class SeatRows:
 
     def _fan_out(self, row: SeatRow, entry: str | None, now: float) -> None:
         job = Job(now, f"audit:{entry}", may_read=lambda: False)
-        self.processor.object_refresh.fan_out_objects([_name(row)], job)
+        self.processor.object_refresh.fan_out_object(_name(row), job)
 
 
 def _name(row: SeatRow) -> str:
