@@ -227,8 +227,7 @@ class AuditWriter(StoreRecords):
             verdict = self._append(left)
             if verdict == 1:
                 appended = len(left)
-                seen = self.keys.audit_seen
-                self._call(b"ZREMRANGEBYRANK", seen, 0, -IDS_KEPT - 1)
+                self._call(b"ZREMRANGEBYRANK", self.keys.audit_seen, 0, -IDS_KEPT - 1)
                 break
             left = self._unseen(left)
         self._index(entries)

@@ -192,9 +192,7 @@ class AuditLog(StoreRecords):
 
     def stored_numbers(self) -> set[int]:
         """Return the numbers of all stored records, for callers that cannot trust the head; a field that is no number is -1."""
-        log = self.keys.audit_log
-        found = self._call(b"HKEYS", log)
-        return {int(name) if name.isdigit() else -1 for name in found}
+        return {int(name) if name.isdigit() else -1 for name in self._call(b"HKEYS", self.keys.audit_log)}
 
     def newest_head(self) -> Head:
         """Return the end of the chain according to its records, whatever the head states."""
@@ -204,9 +202,7 @@ class AuditLog(StoreRecords):
 
     def load_packed(self, seqs: Sequence[int]) -> list[bytes | None]:
         """Return records as stored; `None` for one that is missing."""
-        log = self.keys.audit_log
-        found = self._call(b"HMGET", log, *seqs) if seqs else []
-        return cast("list[bytes | None]", found)
+        return cast("list[bytes | None]", self._call(b"HMGET", self.keys.audit_log, *seqs) if seqs else [])
 
     def load_records(self, seqs: Sequence[int]) -> list[dict[str, Any]]:
         """Return records as the contract shows them, without those that are missing."""

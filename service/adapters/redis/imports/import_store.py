@@ -184,8 +184,7 @@ class ImportStore(StoreRecords):
     def count_open(self) -> dict[str, int]:
         """Return how many imports are staged or unfinished, by state."""
         keys = [self.keys.import_state(import_id) for import_id in self.list_open()]
-        states = self._read_each(b"HGET", keys, b"state")
-        return Counter(state.decode() for state in states if state)
+        return Counter(state.decode() for state in self._read_each(b"HGET", keys, b"state") if state)
 
     def reopen(self, import_id: str) -> None:
         """Record that there is work to do for an import again."""

@@ -11,7 +11,7 @@ A partition is one string (`partition`), which is read as a whole and replaced i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 from zlib import crc32
 
 from service.adapters.batches import batched
@@ -100,7 +100,7 @@ class ReaderIndex(IndexMarks):
 
     def list_announced(self) -> list[IndexMark]:
         """Return readers whose write was announced long enough ago to have been lost."""
-        return _marks(self._announced_until(SLOW_WRITE))
+        return self._announced_until(SLOW_WRITE)
 
     def remove_marked(self, kind: MarkKind, marks: Sequence[IndexMark]) -> None:
         """Remove the marks of readers who were indexed since."""
@@ -108,19 +108,18 @@ class ReaderIndex(IndexMarks):
 
     def remove_announced(self, marks: Sequence[IndexMark]) -> None:
         """Remove those of these announcements whose writes must have been made or have failed."""
-        over = {mark.moment for mark in _marks(self._announced_until(FAILED_WRITE))}
+        over = {mark.moment for mark in self._announced_until(FAILED_WRITE)}
         self._remove(self._announced, [mark for mark in marks if mark.moment in over])
 
     def remove_marks(self, readers: Sequence[str]) -> None:
         keys = (self._announced, *self._mark_keys.values())
         self._link.pipeline([(key, (b"ZREM", key, *readers)) for key in keys])
 
-    def _announced_until(self, seconds: float) -> list[bytes]:
+    def _announced_until(self, seconds: float) -> list[IndexMark]:
         # The time of the server that holds the marks: its clock set their moments.
         now, part = self._link.call(self._announced, b"TIME")
         limit = int(now) * 1_000_000 + int(part) - int(seconds * 1_000_000)
-        found = self._call(b"ZRANGE", self._announced, b"-inf", limit, b"BYSCORE", b"WITHSCORES")
-        return cast("list[bytes]", found)
+        return _marks(self._call(b"ZRANGE", self._announced, b"-inf", limit, b"BYSCORE", b"WITHSCORES"))
 
     def _remove(self, key: bytes, marks: Sequence[IndexMark]) -> None:
         for batch in batched(marks, MARKS_A_SCRIPT):

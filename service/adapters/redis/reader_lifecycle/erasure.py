@@ -251,8 +251,7 @@ def _without_object(key: bytes, field: bytes, value: bytes, gone: _Gone) -> byte
     if field == b"owner":
         return b"" if value and gone.has(facts_codec.unpack_row(value)[0]) else None
     if field == b"doc" and value:
-        name = key.rpartition(b"}o:")[2].decode()
-        return _without_reader(name, value, gone)
+        return _without_reader(key.rpartition(b"}o:")[2].decode(), value, gone)
     if field == b"mark" and value:
         version = facts_codec.unpack_version(value)
         fingerprint, previous = map(gone.fingerprint, (version.fingerprint, version.previous))

@@ -96,8 +96,7 @@ class Merges(StoreRecords):
         marks = self._read_one(b"HGET", self.keys.reader(reader_hash(merge.gone)), MERGED_MARKS)
         tag = reader_hash(merge.stays)
         inherited = owner_mark(merge.gone) + (marks or b"")
-        keys = [self.keys.reader(tag), self.keys.outbox(tag)]
-        self._link.run(INHERIT, keys, [inherited, merge.audit])
+        self._link.run(INHERIT, [self.keys.reader(tag), self.keys.outbox(tag)], [inherited, merge.audit])
 
     def redirect(self, merge: Merge) -> None:
         """Make the merged reader, and all who were merged into them before, an alias of the remaining one.

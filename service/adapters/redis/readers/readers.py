@@ -140,8 +140,7 @@ class IndexMarks(StoreRecords):
 
     def _mark(self, key: bytes, readers: Sequence[str], announced: int) -> None:
         for start in range(0, len(readers), MARKS_A_SCRIPT):
-            part = readers[start : start + MARKS_A_SCRIPT]
-            self._link.run(MARK, [self._announced, key], [announced, *part])
+            self._link.run(MARK, [self._announced, key], [announced, *readers[start : start + MARKS_A_SCRIPT]])
 
 
 class Readers(StoreRecords):
@@ -229,8 +228,7 @@ class Readers(StoreRecords):
 
     def list_owned_objects(self, reader: str) -> list[str]:
         """Return the names of all Stripe objects that this reader owns or owned."""
-        row = self._read_one(b"HKEYS", self.keys.customers(reader_hash(reader)))
-        return [name.decode() for name in row]
+        return [name.decode() for name in self._read_one(b"HKEYS", self.keys.customers(reader_hash(reader)))]
 
     def write_customer(self, reader: str, name: str, number: int, customer: str | None) -> None:
         """Record that the reader owns the object `name` of this customer; `None` as the customer: no longer."""

@@ -118,6 +118,5 @@ class DecisionOverflow(StoreRecords):
 
     def load(self, name: str) -> str | None:
         """Return the text of a name, or `None` if it has expired."""
-        key = self.keys.shared(f"decision:{name}")
-        kept = self._call(b"GET", key)
+        kept = self._call(b"GET", self.keys.shared(f"decision:{name}"))
         return kept.decode() if kept is not None else None

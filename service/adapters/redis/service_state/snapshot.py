@@ -160,15 +160,14 @@ class Snapshot(StoreRecords):
         """Yield readers, each at one moment; a reader's history key, which every reader with sources has, includes the other
         keys.
         """
-        calls = [self._reading(*self.keys.split(key)) for key in keys]
+        calls = [self._read_call(*self.keys.split(key)) for key in keys]
         for call, rows in zip(calls, self._link.run_all(calls), strict=True):
             for name, kind, row in zip(call.keys, ("hash", "hash", "list", "list"), rows, strict=True):
                 if row:
                     yield self._part(name, cast(Kind, kind), 0, True, list(row))
 
-    def _reading(self, tag: bytes, rest: bytes) -> ScriptCall:
-        keys = self.keys
-        names = (keys.reader(tag), keys.past(tag), keys.history(tag), keys.outbox(tag))
+    def _read_call(self, tag: bytes, rest: bytes) -> ScriptCall:
+        names = (self.keys.reader(tag), self.keys.past(tag), self.keys.history(tag), self.keys.outbox(tag))
         return ScriptCall(READER, names, (int(rest != b"history"),))
 
     def _audit(self) -> Iterator[SnapshotPart]:

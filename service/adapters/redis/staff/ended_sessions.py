@@ -42,8 +42,7 @@ class EndedSessions(StoreRecords):
 
     def current_epoch(self, whose: str) -> int:
         """Return the epoch for a session that begins now, from the store."""
-        found = self._call(b"HGET", self._epochs_key, whose)
-        return int(found or 0)
+        return int(self._call(b"HGET", self._epochs_key, whose) or 0)
 
     def end_session(self, session: str, over_at: float, now: float) -> None:
         """End one session; it would have expired at `over_at` (epoch seconds) and need not be remembered longer."""

@@ -181,8 +181,7 @@ class Objects(StoreRecords):
         `wanted`: the object must be read after this, by this process or the holder of the lease. `holding`: the number
         under which this process holds the lease already.
         """
-        partition = partition_of(name)
-        keys = [self.keys.stripe_object(name), self.keys.refresh_queue(partition)]
+        keys = [self.keys.stripe_object(name), self.keys.refresh_queue(partition_of(name))]
         until = ms(now + LEASE)
         number, leased = self._link.run(BEGIN, keys, [ms(now), until, int(force), int(wanted), name, holding])
         return number, leased == 1
@@ -286,8 +285,7 @@ class Objects(StoreRecords):
         self._call(b"SADD", self.keys.customer_objects(customer), name)
 
     def list_customer_objects(self, customer: str) -> list[str]:
-        found = self._read_one(b"SMEMBERS", self.keys.customer_objects(customer))
-        return sorted(name.decode() for name in found)
+        return sorted(name.decode() for name in self._read_one(b"SMEMBERS", self.keys.customer_objects(customer)))
 
     def list_objects_of_customers(self, names: Sequence[str]) -> dict[str, list[str]]:
         """Return the objects of those that are customers and have any, in one round trip."""
@@ -327,8 +325,8 @@ class PendingWork(StoreRecords):
         return self._names(self.keys.refresh_queue, now)
 
     def needs_refresh(self, name: str) -> bool:
-        score = self._read_one(b"ZSCORE", self.keys.refresh_queue(partition_of(name)), name.encode())
-        return score is not None
+        queue = self.keys.refresh_queue(partition_of(name))
+        return self._read_one(b"ZSCORE", queue, name.encode()) is not None
 
     def list_to_fan_out(self, now: float) -> list[str]:
         """Return the objects whose copies have been out of date since before `now`."""
