@@ -11,7 +11,7 @@ from joserfc import jwt
 from joserfc.errors import ClaimError, InvalidClaimError, InvalidKeyIdError, JoseError, MissingClaimError
 from joserfc.jws import JWSRegistry
 
-from service.adapters.openid.errors import SignInFailed
+from service.adapters.openid.attempt import SignInFailed
 from service.adapters.openid.provider import OpenIdProvider
 from service.adapters.openid.settings import OpenIdSettings
 

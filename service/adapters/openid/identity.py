@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service.adapters.openid.errors import SignInFailed
+from service.adapters.openid.attempt import SignInFailed
 from service.adapters.openid.settings import OpenIdSettings
 from service.domain.roles import AdminRole
 

@@ -20,7 +20,7 @@ import requests
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from service.adapters.openid.errors import SignInFailed, error_code
+from service.adapters.openid.attempt import SignInFailed, error_code
 from service.adapters.openid.settings import OpenIdSettings
 
 TIMEOUT = (2.0, 5.0)

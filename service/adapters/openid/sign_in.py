@@ -8,8 +8,7 @@ from hashlib import sha256
 from secrets import token_urlsafe
 from urllib.parse import urlencode, urlsplit
 
-from service.adapters.openid.attempt import SignInAttempt
-from service.adapters.openid.errors import SignInFailed, error_code
+from service.adapters.openid.attempt import SignInAttempt, SignInFailed, error_code
 from service.adapters.openid.id_token import verify_id_token
 from service.adapters.openid.identity import StaffIdentity, needs_userinfo, read_identity
 from service.adapters.openid.provider import OpenIdProvider, ProviderMetadata

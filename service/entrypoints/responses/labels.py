@@ -206,7 +206,7 @@ SIGN_IN_ERRORS: Mapping[str, tuple[int, str]] = {
     "away": (503, "{host} is unavailable. Try again in a moment, or sign in with an API key."),
     "store": (503, "The store is unavailable, so you are not signed in. Try again in a moment."),
 }
-"""Kind of a failed OpenID Connect sign-in (see `service.adapters.openid.errors`) → status and message."""
+"""Kind of a failed OpenID Connect sign-in (see `service.adapters.openid.attempt`) → status and message."""
 
 TABLES: Mapping[str, Mapping[str, str]] = {
     "reason": REASONS,

@@ -189,7 +189,7 @@ def openid_findings(openid: OpenIdSettings | None, clock: Callable[[], float]) -
     """Yield whether the provider's metadata can be read and names the configured issuer."""
     if openid is None:
         return
-    from service.adapters.openid.errors import SignInFailed
+    from service.adapters.openid.attempt import SignInFailed
     from service.adapters.openid.provider import OpenIdProvider
     from service.adapters.openid.sign_in import SignIn
 

@@ -11,8 +11,7 @@ from dataclasses import replace
 import pytest
 from joserfc.jwk import RSAKey
 
-from service.adapters.openid.attempt import ATTEMPT_SECONDS, SignInAttempt
-from service.adapters.openid.errors import SignInFailed
+from service.adapters.openid.attempt import ATTEMPT_SECONDS, SignInAttempt, SignInFailed
 from service.adapters.openid.provider import (
     CACHE_SECONDS,
     KEY_REFRESH_INTERVAL,

@@ -14,8 +14,7 @@ from flask import Response, g, request, url_for
 
 from service.adapters.crypto import key_digest
 from service.adapters.observability.logs import log
-from service.adapters.openid.attempt import ATTEMPT_SECONDS, SignInAttempt
-from service.adapters.openid.errors import SignInFailed
+from service.adapters.openid.attempt import ATTEMPT_SECONDS, SignInAttempt, SignInFailed
 from service.adapters.openid.identity import StaffIdentity
 from service.adapters.redis.staff.sign_in_links import SignInLinks
 from service.domain import ids
