@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -29,7 +28,7 @@ def test_policy(files: Sequence[Path]) -> Output:
     got. The exit status is 1 if there is one, and 2 if a file or paywall.toml has mistakes; each is then listed with its
     place. Nothing is counted, and neither a store nor a secret is needed.
     """
-    reading = read_folder(Path(os.environ.get("PAYWALL_CONFIG", "").strip() or "config"))
+    reading = read_folder(session.config_folder())
     if reading.catalogue is None:
         return _refused(reading.mistakes)
     found = read_cases(files, reading.catalogue)

@@ -45,7 +45,7 @@ def check_config(folder: Path | None) -> Output:
 
     A file without mistakes can have warnings: what is allowed, and probably not meant. They leave the exit status 0.
     """
-    place = folder or Path(os.environ.get("PAYWALL_CONFIG", "").strip() or "config")
+    place = folder or session.config_folder()
     reading = read_folder(place)
     mistakes, warnings = reading.mistakes, lint(reading.catalogue) if reading.catalogue else []
     lines = list(map(str, mistakes)) or [f"{place / 'paywall.toml'}: no mistakes."]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property, wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 import click
@@ -61,6 +62,11 @@ def settings() -> Settings:
         return load_settings(os.environ)
     except SettingsError as error:
         fail(str(error))
+
+
+def config_folder() -> Path:
+    """Return the folder of paywall.toml, for commands that need no other settings."""
+    return Path(os.environ.get("PAYWALL_CONFIG", "").strip() or "config")
 
 
 @contextmanager
