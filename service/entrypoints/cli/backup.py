@@ -74,11 +74,11 @@ def restore(file: Path, replace: bool) -> Output:
         session.fail(f"{file}: cannot be read: {error.strerror}")
     except StoreUnavailable as error:
         session.fail(f"The store cannot be reached or written now ({error.why}); start again, with --replace.")
-    text = f"{summary.keys} keys of {summary.made_at} are restored.\n{_GONE}\nStart `paywall serve`: it catches up with Stripe."
+    text = f"{summary.keys} keys of {summary.made_at} are restored.\n{_LOST}\nStart `paywall serve`: it catches up with Stripe."
     return _output(file, summary, text)
 
 
-_GONE = (
+_LOST = (
     "Every change since that time is gone, and must be made again: grants, revocations, links, merges, erasures, and keys "
     "that were created or ended. The audit log records this restore."
 )

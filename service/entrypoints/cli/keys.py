@@ -39,7 +39,7 @@ def show(run: Invocation) -> Output:
     """List the keys created at run time, without the keys themselves."""
     found = [KeyOut.write(key) for key in run.service.admin_keys.list_all()]
     lines = [f"{k['name']}  {k['role']}  since {k['created_at']} by {k['actor']}" for k in found]
-    return Output({"items": found}, "\n".join(lines) or "No keys beside the environment's.")
+    return Output({"items": found}, "\n".join(lines) or "No keys were created at run time.")
 
 
 @keys.command("end")

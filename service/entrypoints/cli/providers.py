@@ -23,7 +23,7 @@ def providers() -> None:
 @click.argument("provider")
 @imports.file_argument
 @imports.dry_run_option
-@click.option("--force", is_flag=True, help="Take it although it ends more than largest_drop.")
+@click.option("--force", is_flag=True, help="Take it although it ends more subscriptions than largest_drop allows.")
 @imports.template_option
 @session.uses_service
 def snapshot(run: Invocation, provider: str, file: Path | None, dry_run: bool, force: bool, template: bool) -> Output:

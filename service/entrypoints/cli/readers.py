@@ -16,7 +16,7 @@ from service.entrypoints.responses.readers import ErasedOut, ReaderOut, write_re
 
 _PATIENCE = 300.0
 """Seconds for the store to rewrite its files, which takes minutes for a large one."""
-_BY_HAND = (
+_FILES_TO_REWRITE = (
     "\nThe store's files still hold the erased data: have it rewrite them (BGREWRITEAOF), and delete old snapshots."
 )
 
@@ -133,7 +133,7 @@ def _one_of(customer: str | None, subscription: str | None) -> dict[str, str]:
 def merge(run: Invocation, reader: str, gone: str, reason: str | None) -> Output:
     """Merge another reader into READER: what was the other's is READER's. It cannot be undone."""
     run.service.subscription_admin.merge_readers(reader, gone, run.actor, run.now, reason=reason)
-    return Output({"reader": reader, "from": gone}, f"{gone} is answered as {reader} everywhere now.")
+    return Output({"reader": reader, "from": gone}, f"Readers merged. Both IDs now lead to {reader}.")
 
 
 @readers.command("export")
@@ -163,5 +163,5 @@ def erase(run: Invocation, reader: str, reason: str, force: bool) -> Output:
     if done.files_rewritten:  # A store of this command's own ends with it.
         done = replace(done, files_rewritten=run.service.erasure.eraser.wait_for_file_rewrite(_PATIENCE))
     counts = ", ".join(f"{name} {count}" for name, count in done.counts.items())
-    text = f"Erased: {counts}.{'' if done.files_rewritten else _BY_HAND}"
+    text = f"Erased: {counts}.{'' if done.files_rewritten else _FILES_TO_REWRITE}"
     return Output(ErasedOut.write(done), text)

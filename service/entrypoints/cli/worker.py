@@ -13,8 +13,8 @@ from service.entrypoints.cli.session import Output
 from service.use_cases.subscriptions.catch_up import CatchUpResult
 from service.use_cases.subscriptions.full_sync import FullSyncResult
 
-CANNOT = "Stripe cannot be reached ({}); nothing is lost, try again later."
-LEFT = "{} objects could not be read from Stripe; nothing is lost, try again later."
+STRIPE_UNREACHABLE = "Stripe cannot be reached ({}); nothing is lost, try again later."
+OBJECTS_LEFT = "{} objects could not be read from Stripe; nothing is lost, try again later."
 
 
 @click.command()
@@ -50,9 +50,9 @@ def _work_once() -> None:
     text = f"Done: {done.objects} objects, {done.audit} audit entries, {done.merges} merges, {imports} imports."
     session.show(Output(found, text))
     if done.trouble:
-        session.fail(CANNOT.format(done.trouble))
+        session.fail(STRIPE_UNREACHABLE.format(done.trouble))
     if done.left:
-        session.fail(LEFT.format(done.left))
+        session.fail(OBJECTS_LEFT.format(done.left))
 
 
 @click.command()
@@ -69,7 +69,7 @@ def reconcile(catching: bool, sweeping: bool, dry_run: bool, as_json: bool) -> N
             caught = working.catch_up(dry_run=dry_run) if both or catching else None
             swept = working.full_sync(dry_run=dry_run) if both or sweeping else None
         except StripeFailure as trouble:
-            session.fail(CANNOT.format(trouble.why))
+            session.fail(STRIPE_UNREACHABLE.format(trouble.why))
         if not dry_run:
             # The result is in effect when the command exits.
             service.event_processor.finish_postponed(service.clock())
@@ -78,7 +78,7 @@ def reconcile(catching: bool, sweeping: bool, dry_run: bool, as_json: bool) -> N
         session.show(Output(found, _as_text(found, service.gateway is None)))
         left = (caught.left if caught else 0) + sum(not drift.corrected for drift in (swept.drift if swept else ()))
         if left and not dry_run:
-            session.fail(LEFT.format(left))
+            session.fail(OBJECTS_LEFT.format(left))
 
 
 def _encoded(found: CatchUpResult | FullSyncResult | None) -> dict[str, Any] | None:

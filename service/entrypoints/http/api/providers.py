@@ -13,7 +13,7 @@ from service.use_cases.imports.pacing import Pace
 from service.use_cases.providers import snapshot_file
 from service.use_cases.providers.external_sources import ExternalReport, find_provider
 
-FORCE = flag("force", "Take it although it ends more than largest_drop.")
+FORCE = flag("force", "Take it although it ends more subscriptions than largest_drop allows.")
 CSV = {
     "text/csv": {"schema": {"type": "string"}, "example": "id,reader,plan,until\n4711,r-1042,supporter,2027-06-30\n"}
 }

@@ -14,7 +14,7 @@ from service.entrypoints.responses.errors import Problem
 from service.entrypoints.responses.fields import JsonObject
 from service.entrypoints.responses.stripe_objects import ReceiptOut
 
-MOST = 1024 * 1024
+MOST_BYTES = 1024 * 1024
 EVENT = {
     "id": "evt_1NG8Du2eZvKYlo2C",
     "object": "event",
@@ -33,11 +33,11 @@ def register(routes: ApiRoutes, service: Service) -> None:
     def stripe_webhook() -> JsonObject:
         """Take an event from Stripe. 200 means that it is recorded, or that it doesn't concern this service."""
         now = service.clock()
-        inputs.check_declared_length(MOST)
+        inputs.check_declared_length(MOST_BYTES)
         header, secrets = request.headers.get("Stripe-Signature"), service.settings.stripe_webhook_secrets
         try:
             check_header(header, secrets)  # A slow body occupies a thread, so whoever cannot have signed it sends none.
-            envelope = verify_delivery(inputs.raw(MOST), header, secrets, now)
+            envelope = verify_delivery(inputs.raw(MOST_BYTES), header, secrets, now)
         except NotStripe as error:
             metrics.webhooks.labels(error.why).inc()
             detail = f"This was not signed by Stripe, or is not an event ({error.why})."
