@@ -148,7 +148,7 @@ def _passes(service: Service, page: Page) -> Found:
 def _one_of(*options: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in options:
-            raise ValueError(f"must be one of {', '.join(options)}")
+            raise ValueError(f"must be {'one of ' if len(options) > 1 else ''}{', '.join(options)}")
         return text
 
     return read
