@@ -15,7 +15,7 @@ EVERY = 1.0
 
 
 class BackgroundTasks(BackgroundThread):
-    """Runs tasks every so many seconds in one thread, at once after the start: a first change has to differ from something.
+    """Runs tasks every so many seconds in one thread, and once at the start, so that `OnChange` has a value to compare with.
 
     A task that fails is logged, and runs again the next time.
     """

@@ -68,7 +68,7 @@ class Erasure:
     index: IndexUpdates
 
     def find_ids(self, reader: str) -> ReaderIds:
-        """Return all IDs of a reader: the one it was merged into, and all others that were merged into that."""
+        """Return all IDs of a reader: the one they were merged into, and all others that were merged into that one."""
         heir = self.readers.resolve_merged(reader)
         tags = {reader_hash(reader), reader_hash(heir), *self.eraser.merged_tags(reader_hash(heir))}
         names = list(dict.fromkeys((heir, reader, *self.eraser.merged_ids(tags))))
