@@ -144,7 +144,7 @@ class AccessRoute:
         length = headers.get("content-length") or ""
         return (
             len(keys) == 1
-            and self._keyring.site_headers(keys[0])
+            and self._keyring.is_site_header(keys[0])
             and length.isascii()
             and length.isdigit()
             and int(length) <= MOST

@@ -49,7 +49,7 @@ class Keyring:
         # Right headers only. Finding one compares hashes of a secret seed, so its time reveals nothing either.
         self._site_headers: set[str] = set()
 
-    def site_headers(self, header: str) -> bool:
+    def is_site_header(self, header: str) -> bool:
         """Return whether this Authorization header carries a site key of the settings; for the access route."""
         if header in self._site_headers:
             return True
