@@ -61,7 +61,7 @@ class ImportRunner(BackgroundThread):
         turn, manifest = self._store.acquire_turn(import_id, self._holder, self._lease), None
         while turn.state in ("applying", "undoing"):
             if self.is_stopping:  # Another process can continue at once.
-                self._store.release_turn(import_id, self._holder)
+                self._store.release_turn(import_id, turn)
                 return "busy"
             if manifest is None or manifest.state != turn.state:
                 manifest = self._store.find(import_id)

@@ -29,7 +29,7 @@ from service.adapters.redis.records import StoreRecords, encode_json
 from service.domain.errors import NewerSchema
 
 ACQUIRE_TURN, COMMIT, REWRITE_CHUNK = load("acquire_import_turn"), load("commit_import"), load("rewrite_import_chunk")
-WRITE_SOURCES = load("write_import_sources")
+WRITE_SOURCES, FIELD = load("write_import_sources"), load("replace_field")
 
 GRANT_IMPORT = "grants"
 """The kind of an import that names none: a former release knew no other."""
@@ -218,11 +218,9 @@ class ImportStore(StoreRecords):
         )
         return ImportTurn(holder, cast(Any, reply[0].decode()), int(reply[1]), int(reply[2]), reply[3])
 
-    def release_turn(self, import_id: str, holder: str) -> None:
-        """Release the lease early, so that another process can continue at once."""
-        key = self.keys.import_state(import_id)
-        if self._call(b"HGET", key, b"holder") == holder.encode():
-            self._call(b"HDEL", key, b"holder", b"lease")
+    def release_turn(self, import_id: str, turn: ImportTurn) -> None:
+        """Release the lease early, so that another process can continue at once; a later lease, with another end, stays."""
+        self._link.run(FIELD, [self.keys.import_state(import_id)], ["lease", turn.until_ms, ""])
 
     def load_chunk(self, import_id: str, chunk: int, row_type: type[Row]) -> list[Row]:
         return self.unpack_rows(self._call(b"HGET", self.keys.import_rows(import_id), chunk), row_type)

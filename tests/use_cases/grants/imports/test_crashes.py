@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
+from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.grants import GrantRequest
-from service.adapters.redis.imports.import_store import ImportManifest
+from service.adapters.redis.imports.import_store import ImportManifest, ImportStore, ImportTurn
 from service.use_cases.imports.bulk_imports import BulkImports
 from tests.stepped_link import Failure, Killed, Step
+from tests.store_servers import wait_until
 from tests.use_cases.grants.imports.conftest import ANN, BEN, Bench, sheet
 
 SOON, LATE = "2099-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
@@ -183,6 +186,27 @@ def test_worker_slower_than_its_lease_writes_nothing(bench: Bench) -> None:
     assert overtaken == [result.id]
     assert result.state == "undone"
     assert not any(bench.active(reader) for reader in READERS)
+
+
+def test_worker_that_releases_an_expired_lease_leaves_the_next_one(bench: Bench) -> None:
+    with pytest.raises(Killed):
+        imported(bench)(bench.imports(bench.link(after=once("write_import_sources", die))))
+    (import_id,) = _all(bench)
+    own, sealer = bench.service.store, partial(bench.service.secrets.sealer, "import")
+
+    def acquire(holder: str, lease: float) -> ImportTurn:
+        found: list[ImportTurn] = []
+
+        def is_free() -> bool:
+            found.append(ImportStore(own, sealer).acquire_turn(import_id, holder, lease))
+            return found[-1].state != "busy"
+
+        wait_until(is_free)
+        return found[-1]
+
+    link = bench.link(before=once("replace_field", lambda: acquire("next", 60)))
+    ImportStore(Store(link, own.keys), sealer).release_turn(import_id, acquire("slow", 0.02))
+    assert ImportStore(own, sealer).acquire_turn(import_id, "third", 60).state == "busy"
 
 
 def test_lease_from_before_the_server_clock_went_back_counts_as_expired(bench: Bench) -> None:
