@@ -157,16 +157,11 @@ class Gateway:
                     found[word] = tag
         return {word: found[word] for word in words if word in found}
 
-    def list_product_prices(self, product: str) -> list[PriceTag]:
+    def list_active_prices(self, product: str | None = None) -> list[PriceTag]:
+        """Return every price that can be bought: at this account, or of a product; none of one that Stripe does not know."""
         with self._transport.client("worker") as client:
-            params: Any = {"product": checked_id(product), "active": True, "limit": PAGE}
+            params: Any = {"active": True, "limit": PAGE, **({"product": checked_id(product)} if product else {})}
             listed = requests.list_if_known(lambda: client.v1.prices.list(params))
-            return [tag for row in listed if (tag := _price_tag(row))]
-
-    def list_active_prices(self) -> list[PriceTag]:
-        """Return every price that can be bought at this account."""
-        with self._transport.client("worker") as client:
-            listed = read_pages(client.v1.prices.list({"active": True, "limit": PAGE}))
             return [tag for row in listed if (tag := _price_tag(row))]
 
     def create_checkout_session(self, params: Mapping[str, Any], key: str) -> str | None:

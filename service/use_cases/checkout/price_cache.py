@@ -61,7 +61,7 @@ class PriceCache(BackgroundThread):
         plans = self._catalogue.plans.values()
         tags = self._gateway.find_prices([word for plan in plans for word in plan.prices])
         products = {product for plan in plans for product in plan.products}
-        self._of_product = {product: tuple(self._gateway.list_product_prices(product)) for product in sorted(products)}
+        self._of_product = {product: tuple(self._gateway.list_active_prices(product)) for product in sorted(products)}
         self._tags = tags
 
     def request_refresh(self) -> None:

@@ -115,8 +115,8 @@ def test_prices_are_found_by_id_and_by_lookup_key(
     assert (quarter.id, quarter.amount, quarter.currency) == (made.id, 1200, "eur")
     assert (quarter.interval, quarter.recurring) == ("3 months", True)
     assert (day.interval, day.recurring, day.active) == (None, False, True)
-    assert {tag.id for tag in gateway.list_product_prices("prod_supporter")} == {"price_month", "price_year", made.id}
-    assert gateway.list_product_prices("prod_unheard_of") == []
+    assert {tag.id for tag in gateway.list_active_prices("prod_supporter")} == {"price_month", "price_year", made.id}
+    assert gateway.list_active_prices("prod_unheard_of") == []
     assert made.id in {tag.id for tag in gateway.list_active_prices()}
 
 
