@@ -45,7 +45,7 @@ def test_claim_after_a_dead_worker_continues_with_its_token(
 
 def test_long_running_worker_keeps_its_claim(repeated: IdempotencyStore, until: Callable[..., float]) -> None:
     repeated.claim("s", b"body", "t1")
-    link, (_, working) = repeated._link, repeated._names("s")
+    link, working = repeated._link, repeated._key("s", ":at_work")
     with at_work(repeated, "s"):
         link.call(working, b"EXPIRE", working, 600)
         until(lambda: link.call(working, b"TTL", working) < 10)

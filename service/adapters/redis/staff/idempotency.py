@@ -18,6 +18,7 @@ from service.adapters.redis.records import StoreRecords
 KEPT = 86_400
 AT_WORK = 6
 """Seconds after which a request without an answer or a renewal counts as dead."""
+_AT_WORK = ":at_work"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +47,13 @@ class IdempotencyStore(StoreRecords):
         self._sealer = sealer
         self.at_work = at_work
 
-    def _names(self, scope: str) -> tuple[bytes, bytes]:
-        name = "idem:" + blake2b(scope.encode(), digest_size=16).hexdigest()
-        return self.keys.shared(name), self.keys.shared(name + ":at_work")
+    def _key(self, scope: str, suffix: str = "") -> bytes:
+        return self.keys.shared(f"idem:{blake2b(scope.encode(), digest_size=16).hexdigest()}{suffix}")
 
     def claim(self, scope: str, body: bytes, token: str) -> FirstRequest:
         """Claim the key for this body, with this token if the key is new, and return what became of the first request."""
-        (key, working), mine = self._names(scope), _mark(body)
-        ours = self._call(b"SET", working, b"1", b"NX", b"EX", self.at_work)
+        key, mine = self._key(scope), _mark(body)
+        ours = self._call(b"SET", self._key(scope, _AT_WORK), b"1", b"NX", b"EX", self.at_work)
         self._call(b"SET", key, f"{mine} {token}", b"NX", b"EX", KEPT)
         kept = (self._call(b"GET", key) or b"").decode()
         first = self._first(kept, mine)
@@ -75,25 +75,21 @@ class IdempotencyStore(StoreRecords):
         return FirstRequest("done", status, answer.encode(), token)
 
     def save_answer(self, scope: str, body: bytes, token: str, status: int, answer: bytes) -> None:
-        key, _ = self._names(scope)
         sealed = self._sealer().seal(json.dumps([status, answer.decode()]).encode())
-        self._call(b"SET", key, f"{_mark(body)} {token} {sealed}", b"EX", KEPT)
+        self._call(b"SET", self._key(scope), f"{_mark(body)} {token} {sealed}", b"EX", KEPT)
         self.abandon(scope)
 
     def renew(self, scope: str) -> None:
         """Extend the mark of a request in progress; without one, do nothing."""
-        _, working = self._names(scope)
-        self._call(b"SET", working, b"1", b"XX", b"EX", self.at_work)
+        self._call(b"SET", self._key(scope, _AT_WORK), b"1", b"XX", b"EX", self.at_work)
 
     def abandon(self, scope: str) -> None:
         """Remove the mark of a request whose result is unknown: the next request with this key continues."""
-        _, working = self._names(scope)
-        self._call(b"DEL", working)
+        self._call(b"DEL", self._key(scope, _AT_WORK))
 
     def release(self, scope: str) -> None:
         """Delete the key: the request was refused, and may be sent again with another body."""
-        key, _ = self._names(scope)
-        self._call(b"DEL", key)
+        self._call(b"DEL", self._key(scope))
         self.abandon(scope)
 
 
