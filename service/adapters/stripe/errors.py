@@ -66,9 +66,8 @@ def failure_of(error: stripe.StripeError) -> StripeFailure:
     at_fault = (str(getattr(error, "param", None) or ""), (error.user_message or "")[:_LONGEST_MESSAGE])
     if is_request and (error.code == "resource_missing" or status == 404):
         return NoSuchObject(*at_fault)  # No other 404: a proxy's page says nothing about Stripe's objects.
-    if status == 429 or error.code in ("rate_limit", "lock_timeout"):
-        reason = (error.headers or {}).get("Stripe-Rate-Limited-Reason")
-        return StripeUnavailable(f"rate_limited_{reason}" if reason else "rate_limited")
+    if error.code in ("rate_limit", "lock_timeout"):  # A 429 does not get here: `transport` pauses all requests.
+        return StripeUnavailable("rate_limited")
     if error.code == IN_USE or status == 409:
         return StripeUnavailable("in_use", retry_after=0.2)
     if status >= 500:
