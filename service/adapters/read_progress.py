@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 
 import msgspec
@@ -49,15 +48,17 @@ class ReadProgress:
             sealed = self.path.read_text("ascii").splitlines()
         except (OSError, ValueError):
             return []
-        opened = [self.sealer().open(line) for line in sealed]
-        # A process that was killed while it wrote leaves a last line that does not open.
-        lines = list(takewhile(lambda line: line is not None, opened))
-        if not lines or lines[0] is None:
+        lines: list[bytes] = []
+        for line in sealed:
+            if (opened := self.sealer().open(line)) is None:
+                break  # A process that was killed while it wrote leaves a last line that does not open.
+            lines.append(opened)
+        if not lines:
             return []
         header = msgspec.json.decode(lines[0], type=_Header)
         if header.what != what or not 0 <= now - header.started < VALID_FOR:
             return []
-        return [msgspec.json.decode(line, type=ReadPage) for line in lines[1:] if line is not None]
+        return [msgspec.json.decode(line, type=ReadPage) for line in lines[1:]]
 
     def start(self, what: str, now: float) -> None:
         """Begin a read, and forget an earlier one."""
