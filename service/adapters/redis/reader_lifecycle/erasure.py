@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -111,46 +111,32 @@ class Eraser(StoreRecords):
         """
         self._call(b"HDEL", self.keys.merge_todo, *tags)
         mentions = IdMentions(self._link, names) if names else None
-        counts = {"keys": 0, "stripe_objects": 0, "stripe_events": 0, "reasons": 0}
+        counts = Counter(keys=0, stripe_objects=0, stripe_events=0, reasons=0)
         joined = frozenset(b"\1" + owner_mark(name) for name in names)
         gone = _Gone(tags, frozenset(map(claim_digest, names)), joined, self._key_digests)
         for page in self._link.scan_nodes(self.keys.shared("{*")):
-            for name, number in self._page(page, gone).items():
-                counts[name] += number
-            if mentions is not None:
-                counts["reasons"] += mentions.redact(*self._with_reasons(page, tags))
+            counts.update(self._page(page, gone, mentions))
             step()
         return counts
 
-    def _with_reasons(self, page: Sequence[bytes], tags: Collection[bytes]) -> tuple[list[bytes], list[bytes]]:
-        """Return the keys with reasons that concern other readers: records and passes (hashes), and histories (lists)."""
-        hashes, lists = list[bytes](), list[bytes]()
-        for key in page:
-            tag, rest = self.keys.split(key)
-            if (len(tag) == READER_TAG and rest in (b"", b"past") and tag not in tags) or rest == b"pass":
-                hashes.append(key)
-            elif rest == b"history" and tag not in tags:
-                lists.append(key)
-        return hashes, lists
-
-    def _page(self, page: Sequence[bytes], gone: _Gone) -> dict[str, int]:
-        own: list[bytes] = []
-        passes: list[bytes] = []
-        visitors: list[bytes] = []
+    def _page(self, page: Sequence[bytes], gone: _Gone, mentions: IdMentions | None) -> dict[str, int]:
         by_kind = defaultdict[bytes, list[bytes]](list)
         for key in page:
             tag, rest = self.keys.split(key)
-            if tag in gone.tags and rest not in _STAYS:
-                own.append(key)
+            if tag in gone.tags:
+                by_kind[b"stays" if rest in _STAYS else b"own"].append(key)
             elif tag[:2] == b"s:":
                 by_kind[rest[:2]].append(key)
-            elif rest == b"pass":
-                passes.append(key)
+            elif rest in (b"pass", b"history"):
+                by_kind[rest].append(key)
+            elif len(tag) == READER_TAG and rest in (b"", b"past"):
+                by_kind[b"record"].append(key)
             elif len(tag) == READER_TAG and rest[:1] == b"v":
-                visitors.append(key)
+                by_kind[b"visitor"].append(key)
+        own, passes = by_kind[b"own"], by_kind[b"pass"]
         for key in own:
             self._call(b"DEL", key)
-        self._forget_joined(visitors, gone)
+        self._forget_joined(by_kind[b"visitor"], gone)
         self._clean(by_kind[b"a:"], gone, _without_acceptance)
         self._clean(self._admitting(passes, gone), gone, _without_admission)
         lists = [key for kind in _LISTS for key in by_kind[kind]]
@@ -158,7 +144,8 @@ class Eraser(StoreRecords):
         cleaned = sum(self._list(key, row, gone) for key, row in rows)
         cleaned += self._clean(by_kind[b"o:"], gone, _without_object)
         events = self._clean(by_kind[b"e:"], gone, _without_event)
-        return {"keys": len(own), "stripe_objects": cleaned, "stripe_events": events}
+        reasons = mentions.redact([*by_kind[b"record"], *passes], by_kind[b"history"]) if mentions is not None else 0
+        return {"keys": len(own), "stripe_objects": cleaned, "stripe_events": events, "reasons": reasons}
 
     def _forget_joined(self, visitors: Sequence[bytes], gone: _Gone) -> None:
         """Remove the reader's mark from the meters of visitors who joined them."""

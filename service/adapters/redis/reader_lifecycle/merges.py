@@ -14,7 +14,7 @@ from service.adapters.redis.client.scripts import load
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.readers import meters
-from service.adapters.redis.readers.readers import ALIAS, MERGED_MARKS, Readers, tombstone_of, write_of
+from service.adapters.redis.readers.readers import ALIAS, MERGED_MARKS, Readers, field_pairs, tombstone_of, write_of
 from service.adapters.redis.readers.source_codec import field_of
 from service.adapters.redis.records import StoreRecords, decode_list, encode_json
 from service.adapters.redis.story_passes.passes import GiftAllowances, carry_openings
@@ -61,7 +61,7 @@ class Merges(StoreRecords):
         """Return the merges that still have to be rolled forward."""
         row = self._read_one(b"HGETALL", self.keys.merge_todo)
         found = []
-        for tag, todo in zip(row[::2], row[1::2], strict=True):
+        for tag, todo in field_pairs(row):
             gone, audit, at = decode_list(todo)
             heir = self._read_one(b"HGET", self.keys.merge_heirs, tag)
             found.append(Merge(gone, heir[READER_TAG:].decode(), audit, at))

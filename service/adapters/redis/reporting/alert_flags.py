@@ -124,7 +124,7 @@ class AlertStore(StoreRecords):
         part = (b"0", b"%d" % (limit - 1), b"REV", b"WITHSCORES")
         count = sum(self._read_each(b"ZCARD", keys))
         rows = self._read_each(b"ZRANGE", keys, *part) if count else []
-        found = [(row[at].decode(), float(row[at + 1]) / 1000) for row in rows for at in range(0, len(row), 2)]
+        found = [(event.decode(), float(at) / 1000) for row in rows for event, at in field_pairs(row)]
         return count, sorted(found, key=lambda one: one[1], reverse=True)[:limit]
 
 
