@@ -57,7 +57,7 @@ class AdminKey:
 class AdminKeys:
     """Creates, lists and ends run-time keys. `taken` are the names of environment keys. Raises: StoreUnavailable."""
 
-    def __init__(self, registry: AuditedHash, signer: Callable[[], Signer], taken: Collection[str] = ()) -> None:
+    def __init__(self, registry: AuditedHash, signer: Callable[[], Signer], taken: Collection[str]) -> None:
         self._registry = registry
         self._signer = signer
         self._taken = frozenset(taken)
@@ -173,7 +173,7 @@ _MOST = 10_000
 class WrongKeyCounter(StoreRecords):
     """Counts wrong keys by address within a minute, over all workers; in this process alone while the store is unavailable."""
 
-    def __init__(self, store: Store, *, enough: int = 1 << 31) -> None:
+    def __init__(self, store: Store, *, enough: int) -> None:
         """Stop counting in the store at `enough`: the answer is the same, and costs the store nothing."""
         super().__init__(store)
         self._enough = enough

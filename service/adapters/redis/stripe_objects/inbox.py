@@ -189,7 +189,7 @@ class Inbox(StoreRecords):
         state = self._read_one(b"HGET", self.keys.stripe_event(partition_of(name), event), b"state")
         return cast(Any, state.decode()) if state else None
 
-    def list_abandoned(self, now: float, *, all_of_them: bool = False) -> list[str]:
+    def list_abandoned(self, now: float, *, all_of_them: bool) -> list[str]:
         """Return the objects with events that no process works on; with `all_of_them`, with any event that is not done."""
         upto = b"+inf" if all_of_them else b"%d" % ms(now)
         keys = [self.keys.inbox(partition) for partition in range(PARTITIONS)]

@@ -151,7 +151,7 @@ class ObjectListener(Protocol):
 class Objects(StoreRecords):
     """Reads and writes objects. Raises: StoreUnavailable from every method."""
 
-    def __init__(self, store: Store, erased: ErasedReaders, listener: ObjectListener | None = None) -> None:
+    def __init__(self, store: Store, erased: ErasedReaders, listener: ObjectListener | None) -> None:
         super().__init__(store)
         self.erased = erased
         self._listener = listener
