@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 
@@ -75,8 +75,9 @@ def level_map(text: str = LEVELS) -> LevelMap:
 
 
 def as_of_today(text: str) -> str:
-    """Return a text whose dates are as many days later as the samples are older than today."""
-    age = datetime.now(UTC).date() - datetime.fromtimestamp(NOW, UTC).date()
+    """Return a text whose dates are as many days later as the samples are older than today, where the publisher is."""
+    zone = catalogue().zone
+    age = datetime.now(zone).date() - datetime.fromtimestamp(NOW, zone).date()
     return re.sub(r"20\d\d-\d\d-\d\d", lambda found: str(date.fromisoformat(found[0]) + age), text)
 
 
