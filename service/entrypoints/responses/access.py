@@ -120,14 +120,21 @@ class SourceRefOut(ResponseSchema):
     plan = fields.String(required=True, allow_none=True)
 
 
-class MeterOut(ResponseSchema):
+class ReaderMeterOut(ResponseSchema):
+    """A meter beside any request."""
+
     name = fields.String(required=True)
     limit = fields.Integer(required=True)
     used = fields.Integer(required=True)
     left = fields.Integer(required=True)
-    counted = fields.Boolean(required=True)
     plan = fields.String(required=True, allow_none=True)
     resets_at = types.UtcTime(required=True, allow_none=True)
+
+
+class MeterOut(ReaderMeterOut):
+    """The meter of an answer."""
+
+    counted = fields.Boolean(required=True)
 
 
 class PriceOut(ResponseSchema):

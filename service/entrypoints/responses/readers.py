@@ -7,7 +7,7 @@ from marshmallow import fields, validate
 from service.domain.catalogue import Catalogue
 from service.domain.sources import External, Grant
 from service.entrypoints.responses import fields as types
-from service.entrypoints.responses.access import MeterOut
+from service.entrypoints.responses.access import ReaderMeterOut
 from service.entrypoints.responses.fields import JsonObject, RequestSchema, ResponseSchema
 from service.entrypoints.responses.groups import HeldSeatOut, OwnedGroupOut
 from service.use_cases.privacy.export import ReaderExport
@@ -85,13 +85,6 @@ class ExternalOut(SourceOut):
     """A source of a provider, with the reader that the request named."""
 
     reader = fields.String(required=True)
-
-
-class ReaderMeterOut(MeterOut):
-    """A meter beside any request: nothing is counted."""
-
-    class Meta(MeterOut.Meta):
-        exclude = ("counted",)
 
 
 class ReaderOut(ResponseSchema):

@@ -226,7 +226,7 @@ class Keys:
         return self.tagged(b"erased", name)
 
     def alert(self, name: str) -> bytes:
-        """`prices`, `bought`, `ownerless` or `flags` (`alert_flags`)."""
+        """`prices`, `bought`, `ownerless`, `trials` or `flags` (`alert_flags`)."""
         return self.tagged(b"attention", name)
 
     def known_stories(self, name: str) -> bytes:
@@ -237,7 +237,7 @@ class Keys:
         """A bucket of counters, `d:<day>` or `h:<hour>`; `upsold`; or a process's last batch `p:<process>`."""
         return self.tagged(b"activity", name)
 
-    # Stripe's objects and events. `name` is a `Ref.text` such as `subscription:sub_1`, `partition` is its partition.
+    # Stripe's objects and events. `name` is an `ObjectRef.name` such as `subscription:sub_1`, `partition` is its partition.
 
     def stripe_object(self, name: str) -> bytes:
         """Hash: what is known of an object (`objects`)."""
