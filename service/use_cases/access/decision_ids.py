@@ -193,7 +193,8 @@ class DecisionIds:
             sealed = _encode_decision(answer.decision, self._places)
             if shared is not None:
                 shared.sealed = interned(sealed)
-        asked = (FORMAT, round(answer.at, 3), self._revision, question.reader, question.visitor, question.story.id)
+        at = int(answer.at * 1000) / 1000  # rounded, it could be of the next second
+        asked = (FORMAT, at, self._revision, question.reader, question.visitor, question.story.id)
         return b"%b,%b" % (_encode(asked)[:-1], sealed)
 
     def open(self, decision_id: str) -> SealedDecision | None:

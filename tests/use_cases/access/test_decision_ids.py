@@ -133,6 +133,13 @@ def test_route_explains_id_of_earlier_version_until_it_expires(valkey_app: InPro
     assert valkey_app.call("GET", f"/v1/decisions/{ENTITLED}", admin=True).status_code == 404
 
 
+def test_decision_of_the_end_of_a_second_is_of_that_second(valkey_app: InProcessApp) -> None:
+    valkey_app.clock.now = AT + 0.9996
+    found = valkey_app.call("POST", "/v1/access", {"story": {"id": "s-1"}, "reader": "r-1"}).get_json()
+    explained = valkey_app.call("GET", f"/v1/decisions/{found['decision_id']}", admin=True).get_json()
+    assert explained["at"] == "2082-11-20T10:00:00Z"
+
+
 def test_feature_of_policy_that_is_not_kept_is_named_by_its_place(decision_ids: DecisionIds) -> None:
     held = opened(decision_ids, DEGRADED).decision(None).held
     assert [name for name, _ in held] == ["feature 0", "gone_feature"]

@@ -75,7 +75,9 @@ class Passes(StoreRecords):
             with suppress(UnknownPass):
                 return self.find(pass_id)
         story, openings, until, reason = wanted.story, wanted.openings, wanted.until, wanted.reason
-        made = StoryPass(pass_id or new_id("sp", now), story, openings, until, reason, actor.name, round(now, 3))
+        made = StoryPass(
+            pass_id or new_id("sp", now), story, openings, until, reason, actor.name, int(now * 1000) / 1000
+        )
         after = {"story": story, "openings": openings, "until": write_time(until), "status": "active"}
         written = audit_entry(actor, "pass.create", now=now, reader=giver, target=made.id, after=after, reason=reason)
         # The list comes first: `prune_list` removes an entry without a pass, but nothing finds a pass without an entry.
