@@ -20,12 +20,12 @@ class ApprovalKind(NamedTuple):
     """What to do for one kind of approval. The first two functions also get the time (epoch seconds).
 
     `check` returns what prevents it now. `carry_out` can be repeated; it raises `NoLongerPossible` if it did nothing.
-    `is_moot` returns whether what it would change is gone, so that nobody has to decide about it.
+    `is_obsolete` returns whether what it would change is gone, so that nobody has to decide about it.
     """
 
     check: Callable[[Approval, float], Mistakes]
     carry_out: Callable[[Approval, float], Outcome]
-    is_moot: Callable[[Approval], bool] = lambda approval: False
+    is_obsolete: Callable[[Approval], bool] = lambda approval: False
 
 
 class ApprovalWorkflow:
@@ -38,7 +38,7 @@ class ApprovalWorkflow:
     def list_waiting(self, now: float) -> list[Approval]:
         """Return all that wait for a decision, newest first, also of a kind that only a newer release knows."""
         waiting = self._approvals.list_waiting(now)
-        return [one for one in waiting if one.kind not in self._kinds or not self._kinds[one.kind].is_moot(one)]
+        return [one for one in waiting if one.kind not in self._kinds or not self._kinds[one.kind].is_obsolete(one)]
 
     def confirm(self, approval_id: str, actor: Actor, now: float) -> tuple[Approval, Outcome]:
         """Confirm an approval and carry it out. It goes on waiting if `NoLongerPossible` is raised before it is claimed.
