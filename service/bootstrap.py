@@ -24,8 +24,10 @@ from service.adapters.redis.client.link import Link
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.client.traced_link import TracedLink
 from service.adapters.redis.grants.grant_import_rows import GrantImportWriter
+from service.adapters.redis.grants.grant_states import GrantStates
 from service.adapters.redis.grants.grants import GrantEndIndex, Grants
 from service.adapters.redis.imports.import_store import ImportSourceWriter, ImportStore
+from service.adapters.redis.imports.imported_readers import ImportedReaders
 from service.adapters.redis.providers.provider_sources import ProviderSources
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.reader_lifecycle.erasure import Eraser
@@ -65,8 +67,6 @@ from service.use_cases.grants.grant_changes import GrantChanges
 from service.use_cases.grants.imports.grant_change_kind import GrantChangeImports
 from service.use_cases.grants.imports.grant_chunks import GrantChunks
 from service.use_cases.grants.imports.grant_kind import GrantImports
-from service.use_cases.grants.imports.grant_states import GrantStates
-from service.use_cases.grants.imports.imported_readers import ImportedReaders
 from service.use_cases.imports.bulk_imports import BulkImports
 from service.use_cases.imports.kinds import AnyKind
 from service.use_cases.imports.pacing import Pace

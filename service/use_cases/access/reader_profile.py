@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers import meters
 from service.adapters.redis.readers.history import ReaderHistory
@@ -86,7 +85,6 @@ class ReaderProfiles:
 
     def __init__(self, catalogue: Catalogue, store: Store, readers: Readers) -> None:
         self._catalogue = catalogue
-        self._link = store.link
         self._readers = readers
         self.past = ReaderHistory(store)
 
@@ -138,11 +136,9 @@ class ReaderProfiles:
         self, policies: Sequence[MeterPolicy], reader: str, at: float, story: bytes = b""
     ) -> list[MeterUse]:
         """Return what counts for a reader in these meters at a moment, with respect to the story with this mark."""
-        tag, keys = reader_hash(reader), self._readers.keys
         frames = [meters.frame_at(policy, at) for policy in policies]
-        names = [keys.reader_meter(tag, frame.code) for frame in frames]
-        values = self._link.read([(name, (b"GET", name)) for name in names]) if names else []
+        stored = self._readers.load_meters(reader, [frame.code for frame in frames])
         return [
             MeterUse(frame.policy, frame.window, story, meters.unpack(frame, value), None)
-            for frame, value in zip(frames, values, strict=True)
+            for frame, value in zip(frames, stored, strict=True)
         ]

@@ -6,17 +6,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from service.adapters.batches import batched
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.imports.import_store import ImportManifest
+from service.adapters.redis.imports.imported_readers import ImportedReaders
 from service.domain import grant_rules
 from service.domain.catalogue import Catalogue
 from service.domain.errors import InvalidFields
 from service.domain.ids import wrong_reader_id
 from service.domain.stripe_facts import StripeFacts
-from service.use_cases.grants.imports.imported_readers import ImportedReaders
 from service.use_cases.imports.bulk_imports import PATIENCE, BulkImports, PendingImport
 from service.use_cases.imports.csv_file import ImportSheet
 from service.use_cases.imports.kinds import PlanContext
@@ -141,7 +142,8 @@ class Takeover:
     def _iterate_people(self, readers: Sequence[str], now: float) -> Iterator[Person]:
         """Yield the person of each reader, after merges."""
         for batch in batched(readers, _BATCH):
-            for reader, found in zip(batch, self.readers.load([reader_hash(r) for r in batch]), strict=True):
+            loaded = retry_while_unavailable(partial(self.readers.load, [reader_hash(r) for r in batch]))
+            for reader, found in zip(batch, loaded, strict=True):
                 sources = (one.source for one in found.sources if one.source is not None)
                 holdings = (holding for source in sources for holding in source.holdings(self.catalogue))
                 active = frozenset(holding.key for holding in holdings if holding.is_active_at(now))

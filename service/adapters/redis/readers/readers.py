@@ -220,6 +220,13 @@ class Readers(StoreRecords):
         entries = self._read_one(b"LRANGE", self.keys.history(reader_hash(reader)), b"0", b"-1")
         return [unpack_change(entry) for entry in cast("list[bytes]", entries)]
 
+    def load_meters(self, reader: str, codes: Sequence[bytes]) -> list[bytes | None]:
+        """Return what is stored of a reader's meters with these codes; `meters.unpack` reads it."""
+        tag = reader_hash(reader)
+        return cast(
+            "list[bytes | None]", self._read_each(b"GET", [self.keys.reader_meter(tag, code) for code in codes])
+        )
+
     # The Stripe objects that a reader owns. A number orders the writes of each, as it orders the copies of sources.
 
     def list_customers(self, reader: str) -> list[str]:

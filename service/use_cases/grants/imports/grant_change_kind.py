@@ -14,6 +14,7 @@ import msgspec
 
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.grants.grant_import_rows import GrantRow
+from service.adapters.redis.grants.grant_states import GrantState, GrantStates
 from service.domain import grant_rules
 from service.domain.catalogue import Catalogue
 from service.domain.errors import InvalidFields
@@ -21,7 +22,6 @@ from service.domain.grant_rules import Mistakes
 from service.domain.sources import end_order
 from service.domain.times import read_time, write_time
 from service.use_cases.grants.imports.grant_kind import GrantRowImports, GrantsNeedingSecondAdmin
-from service.use_cases.grants.imports.grant_states import GrantState, GrantStates
 from service.use_cases.imports.csv_file import ImportSheet, RowMistake
 from service.use_cases.imports.kinds import PlanContext, PlannedLine, SecondAdminRule
 

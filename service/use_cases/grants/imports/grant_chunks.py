@@ -15,12 +15,12 @@ from typing import Literal
 from service.adapters.batches import batched
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.grants.grant_import_rows import GrantImportWriter, GrantRow, GrantVerdict
+from service.adapters.redis.grants.grant_states import GrantState, GrantStates
 from service.adapters.redis.grants.grants import GrantEndIndex
 from service.adapters.redis.imports.import_store import ImportManifest, ImportStore, SourceWrite
 from service.adapters.redis.reader_index.reader_index import ReaderIndex
 from service.adapters.redis.readers import source_codec
 from service.domain.sources import Grant
-from service.use_cases.grants.imports.grant_states import GrantState, GrantStates
 from service.use_cases.imports.kinds import ImportChunk, LeaseLost, PlanContext
 from service.use_cases.imports.pacing import Pace
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from service.adapters.redis.grants.grant_import_rows import GrantRow
 from service.adapters.redis.imports.import_store import GRANT_IMPORT
+from service.adapters.redis.imports.imported_readers import ImportedReader, ImportedReaders
 from service.adapters.redis.readers.id_mentions import without_names
 from service.domain import grant_rules
 from service.domain.catalogue import Catalogue
@@ -20,9 +21,9 @@ from service.domain.grant_rules import Mistakes
 from service.domain.sources import Grant, end_order
 from service.use_cases.grants.imports.grant_chunks import GrantChunks
 from service.use_cases.grants.imports.grant_file import GrantEntry
-from service.use_cases.grants.imports.imported_readers import ImportedReader, ImportedReaders
 from service.use_cases.imports.csv_file import ImportSheet, RowMistake
 from service.use_cases.imports.kinds import ImportChunk, ImportKind, PlanContext, PlannedLine, SecondAdminRule
+from service.use_cases.imports.pacing import retry_while_unavailable
 
 Entry = TypeVar("Entry")
 
@@ -66,7 +67,7 @@ class GrantImports(GrantRowImports[GrantEntry]):
         """
         first_lines: dict[tuple[bytes, str], int] = {}
         for batch in sheet.batches():
-            for entry, found in zip(batch, self.readers.load([e.tag for e in batch]), strict=True):
+            for entry, found in zip(batch, self._load([e.tag for e in batch]), strict=True):
                 first = first_lines.setdefault((found.tag, entry.plan), entry.line)
                 if first != entry.line:
                     message = f"is by a merge the same reader as in line {first}, with the same plan"
@@ -76,12 +77,15 @@ class GrantImports(GrantRowImports[GrantEntry]):
                 context.pace.step()
 
     def replan(self, rows: Sequence[GrantRow], context: PlanContext) -> list[GrantRow]:
-        found = self.readers.load([row.tag.encode() for row in rows])
+        found = self._load([row.tag.encode() for row in rows])
         entries = [
             GrantEntry(0, row.reader, one.tag, row.plan or "", row.until, row.reason or "")
             for row, one in zip(rows, found, strict=True)
         ]
         return [_plan_entry(entry, one, context) for entry, one in zip(entries, found, strict=True)]
+
+    def _load(self, tags: Sequence[bytes]) -> list[ImportedReader]:
+        return retry_while_unavailable(lambda: self.readers.load(tags))
 
     def redact_reasons(self, rows: Sequence[GrantRow], names: Sequence[str]) -> int:
         redacted = 0

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from service.adapters.redis.client.keys import reader_hash
-from service.adapters.redis.client.store import Store
 from service.adapters.redis.readers.readers import StoredSource, merged_into, stored_sources
-from service.use_cases.imports.pacing import retry_while_unavailable
+from service.adapters.redis.records import StoreRecords
 
 
 class ImportedReader(NamedTuple):
@@ -19,17 +18,12 @@ class ImportedReader(NamedTuple):
     sources: list[StoredSource]
 
 
-class ImportedReaders:
-    """Reads many readers in one round trip. Raises: StoreUnavailable, after some retries."""
-
-    def __init__(self, store: Store) -> None:
-        self._link = store.link
-        self._keys = store.keys
+class ImportedReaders(StoreRecords):
+    """Reads many readers in one round trip. Raises: StoreUnavailable."""
 
     def load(self, tags: Sequence[bytes]) -> list[ImportedReader]:
         """Return the reader of each hash, after merges."""
-        keys = [self._keys.reader(tag) for tag in tags]
-        replies = retry_while_unavailable(lambda: self._link.read_each(b"HGETALL", keys))
+        replies = self._read_each(b"HGETALL", [self.keys.reader(tag) for tag in tags])
         return [self._follow_merge(tag, reply) for tag, reply in zip(tags, replies, strict=True)]
 
     def _follow_merge(self, tag: bytes, reply: Any) -> ImportedReader:
