@@ -30,7 +30,10 @@ def test_serve_on_a_terminal_prints_addresses_and_what_is_missing(serve: Serve) 
         return b"".join(shown).decode()
 
     try:
-        wait_until(lambda: "worker_started" in read() or process.poll() is not None, 60)
+        # The worker and the web server start side by side, so that either can be the first to print.
+        wait_until(
+            lambda: {"worker_started", f"{alone.url}/admin/"} <= set(read().split()) or process.poll() is not None, 60
+        )
     finally:
         process.terminate()
         wait_until(lambda: read() is not None and process.poll() is not None, 20)
