@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from stripe_lookalike.domain import periods
-from stripe_lookalike.domain.catalogue import recurring
+from stripe_lookalike.domain.catalogue import PRICES, recurring
 from stripe_lookalike.domain.customers import DECLINED_CARD, WORKING_CARD
 from stripe_lookalike.shapes import blank
 
@@ -64,7 +64,8 @@ def complete_objects(subscription: Object) -> Iterator[Object]:
         product = item["price"]["product"]
         name = product.removeprefix("prod_").replace("_", " ").capitalize()
         yield blank("product", id=product, name=name, created=created, updated=created)
-        amounts = {"unit_amount": 500, "unit_amount_decimal": "500"}
+        cents = next((amount for price_id, _, amount, _ in PRICES if price_id == item["price"]["id"]), 500)
+        amounts = {"unit_amount": cents, "unit_amount_decimal": str(cents)}
         price = blank("price", **item["price"], type="recurring", recurring=recurring("month"), **amounts)
         rows.append(blank("subscription_item", **{**item, "subscription": subscription["id"], "price": price}))
     items = {**subscription["items"], "data": rows, "total_count": len(rows), "url": "/v1/subscription_items"}

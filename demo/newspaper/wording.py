@@ -27,7 +27,9 @@ FEATURES = {
 }
 """Feature → its name on the account page, which shows an unknown feature's ID."""
 
-ZERO_DECIMAL_CURRENCIES = {"jpy", "krw", "clp", "vnd", "isk", "xaf", "xof", "pyg", "ugx"}
+NO_DECIMALS = {"bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"}
+THREE_DECIMALS = {"bhd", "jod", "kwd", "omr", "tnd"}
+"""Currencies whose amounts at Stripe have not two decimals; see docs.stripe.com/currencies."""
 CURRENCY_SIGNS = {"usd": "$", "eur": "€", "gbp": "£"}
 
 
@@ -36,7 +38,8 @@ def price(price: dict[str, Any]) -> str:
     currency, amount = str(price.get("currency") or "").lower(), price.get("amount")
     if not isinstance(amount, int):
         return "price on the next page"
-    exact = f"{amount:,}" if currency in ZERO_DECIMAL_CURRENCIES else f"{amount / 100:,.2f}".removesuffix(".00")
+    decimals = 0 if currency in NO_DECIMALS else 3 if currency in THREE_DECIMALS else 2
+    exact = f"{amount / 10**decimals:,.{decimals}f}".removesuffix(".00")
     money = f"{CURRENCY_SIGNS[currency]}{exact}" if currency in CURRENCY_SIGNS else f"{exact} {currency.upper()}"
     interval = price.get("interval")
     if interval is None:

@@ -14,7 +14,7 @@ _PRODUCTS = {
     "prod_newsroom": "Newsroom",
     "prod_all": "All access",
 }
-_PRICES = (  # id, product, cents, interval (None: once)
+PRICES = (  # id, product, cents, interval (None: once)
     ("price_month", "prod_supporter", 500, "month"),
     ("price_year", "prod_supporter", 5000, "year"),
     ("price_day", "prod_day_pass", 300, None),
@@ -29,7 +29,7 @@ def seed(world: World) -> None:
     """Add the demo's catalogue without emitting events."""
     for product_id, name in _PRODUCTS.items():
         world.add(blank("product", id=product_id, name=name, created=LONG_AGO, updated=LONG_AGO))
-    for price_id, product, amount, interval in _PRICES:
+    for price_id, product, amount, interval in PRICES:
         price = new_price(price_id, product, "usd", amount, LONG_AGO, recurring(interval) if interval else None)
         price["nickname"] = price_id
         price["_currency_options"] = {currency: round(amount * rate) for currency, rate in _RATES.items()}

@@ -136,8 +136,7 @@ def _payment(world: World, charge: Json, names: dict[str, str]) -> Json:
         "id": charge["id"],
         "amount": catalogue.money(charge["amount"], charge["currency"]),
         "what": ", ".join(row["description"] for row in rows) or "Subscription",
-        "once": session is not None,
-        "reader": session["client_reference_id"] if session else names.get(charge["customer"], ""),
+        "reader": session["client_reference_id"] if session else names.get(charge["customer"], charge["customer"]),
         "at": day(charge["created"]),
         "refunded": charge["refunded"],
     }

@@ -143,6 +143,8 @@ def test_every_reason_of_the_contract_has_a_text() -> None:
         (1500, "usd", "3 months", "$15 every 3 months"),
         (120000, "eur", "year", "€1,200 a year"),
         (900, "jpy", "month", "900 JPY a month"),
+        (90000, "isk", "month", "900 ISK a month"),
+        (1500, "kwd", "month", "1.500 KWD a month"),
         (4990, "sek", "year", "49.90 SEK a year"),
         (None, "usd", "month", "price on the next page"),
     ],
