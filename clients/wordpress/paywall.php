@@ -113,11 +113,21 @@ function paywall_box(?array $decision): string {
 	$box .= sprintf('<input type="hidden" name="story" value="%d">', get_the_ID());
 	foreach ($offer['plans'] as $plan) {
 		foreach ($plan['prices'] ?: [null] as $price) {
-			$name = $plan['name'] . ($price && $price['amount'] !== null ? sprintf(' · %.2f %s', $price['amount'] / 100, strtoupper($price['currency'])) : '');
+			$name = $plan['name'] . ($price && $price['amount'] !== null ? ' · ' . paywall_money($price['amount'], $price['currency']) : '');
 			$box .= sprintf('<button name="choice" value="%s">%s: %s</button> ', esc_attr($price ? "price:{$price['id']}" : "plan:{$plan['id']}"), esc_html($offer['button']), esc_html($name));
 		}
 	}
 	return $box . '</form></aside>';
+}
+
+/** Return an amount of Stripe's as text. Some currencies have no decimals there, or three; see docs.stripe.com/currencies. */
+function paywall_money(int $amount, string $currency): string {
+	$decimals = match (true) {
+		in_array($currency, ['bif', 'clp', 'djf', 'gnf', 'jpy', 'kmf', 'krw', 'mga', 'pyg', 'rwf', 'vnd', 'vuv', 'xaf', 'xof', 'xpf'], true) => 0,
+		in_array($currency, ['bhd', 'jod', 'kwd', 'omr', 'tnd'], true) => 3,
+		default => 2,
+	};
+	return number_format_i18n($amount / 10 ** $decimals, $decimals) . ' ' . strtoupper($currency);
 }
 
 add_action('admin_post_paywall_checkout', function (): void {

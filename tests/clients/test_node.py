@@ -10,7 +10,9 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import requests
@@ -118,12 +120,48 @@ def test_visitor_keeps_their_id(site: Site) -> None:
         assert "The council signed." in site.story(forger).text
 
 
-def test_story_stays_locked_while_the_paywall_is_unreachable(kind: str, node_packages: NodePackages) -> None:
-    with running(kind, node_packages, f"http://127.0.0.1:{free_port()}") as site:
-        text = site.story().text
+class Failing(ThreadingHTTPServer):
+    """A paywall that answers everything with a 503, and keeps whether it was asked to count."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), FailingHandler)
+        self.counts: list[bool] = []
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class FailingHandler(BaseHTTPRequestHandler):
+    """Answer the requests of `Failing`."""
+
+    server: Failing
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.counts.append(body["count"])
+        self.send_error(503)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class requires this name
+        """Log nothing."""
+
+
+def test_story_stays_locked_without_an_answer_and_only_reads_count(kind: str, node_packages: NodePackages) -> None:
+    def assert_locked(text: str) -> None:
         assert "The council signed." in text
         assert "Please try again" in text
         assert "canary" not in text
+
+    with Failing() as failing, running(kind, node_packages, failing.url) as site:
+        thread = Thread(target=failing.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            requests.head(f"{site.url}/stories/harbour", timeout=60)
+            requests.get(f"{site.url}/stories/harbour", headers={"Sec-Purpose": "prefetch"}, timeout=60)
+            assert_locked(site.story().text)
+        finally:
+            failing.shutdown()
+            thread.join()
+        assert failing.counts == [False, False, True]
+        failing.server_close()
+        assert_locked(site.story().text)
 
 
 def test_examples_name_the_versions_that_were_tested(kind: str) -> None:

@@ -185,6 +185,13 @@ def test_visitor_reads_within_the_meter_and_rereading_is_free(wordpress: WordPre
 
 
 @pytest.mark.full
+def test_price_has_the_decimals_of_its_currency(wordpress: WordPress) -> None:
+    show = "require 'wp-load.php'; foreach (['usd', 'jpy', 'kwd'] as $c) echo paywall_money(150000, $c), '|';"
+    shown = subprocess.run(["php", "-r", show], cwd=wordpress.root, capture_output=True, text=True, check=True).stdout
+    assert shown == "1,500.00 USD|150,000 JPY|150.000 KWD|"
+
+
+@pytest.mark.full
 def test_editor_sees_and_saves_locked_parts(wordpress: WordPress) -> None:
     editor = wordpress.sign_in("editor")
     page = wordpress.get("wp-admin/post.php?post=12&action=edit&classic-editor", editor).text

@@ -28,6 +28,7 @@ async function decide(body) {
       method: "POST",
       headers: { Authorization: `Bearer ${PAYWALL_SITE_KEY}`, "Content-Type": "application/json" },
       body: JSON.stringify(body),
+      redirect: "error",
       cache: "no-store", // Next.js must not keep one reader's answer for the next.
       signal: AbortSignal.timeout(2000),
     });

@@ -16,7 +16,8 @@ export async function GET(request, { params }) {
   const cookie = new RegExp(`(?:^|;\\s*)${COOKIE}=([0-9a-f-]{36})(?:;|$)`).exec(request.headers.get("cookie") ?? "");
   const visitor = cookie?.[1] ?? crypto.randomUUID();
   const reader = signedInReader(request);
-  const count = !(request.headers.get("sec-purpose") ?? "").includes("prefetch"); // Next.js and browsers fetch ahead.
+  const purpose = request.headers.get("sec-purpose") ?? request.headers.get("purpose") ?? "";
+  const count = request.method === "GET" && !purpose.includes("prefetch"); // Neither a HEAD nor a prefetch is a read.
 
   const { parts, offer } = await readStory(
     { id, section: story.section, published_at: story.published_at },
