@@ -1,6 +1,7 @@
 """A client for the paywall: one connection pool, short time-outs, and a fallback decision during an outage."""
 
 import logging
+import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -101,7 +102,8 @@ class Paywall:
     def invite(self, group: str, owner: str, until: datetime) -> tuple[str, str]:
         """Create an invitation to a seat of a group, and return its ID and its token. Raises: `PaywallError`."""
         body = {"owner": owner, "until": until.isoformat()}
-        made = self._post(f"/v1/groups/{quote(group, safe='')}/invites", body, CHECK_TIMEOUT)
+        once = {"Idempotency-Key": secrets.token_urlsafe(16)}
+        made = self._call("POST", f"/v1/groups/{quote(group, safe='')}/invites", body, CHECK_TIMEOUT, once)
         return str(made["id"]), str(made["invite"])
 
     def withdraw_invite(self, group: str, owner: str, invite: str) -> None:
@@ -122,11 +124,16 @@ class Paywall:
         return self._call("POST", path, body, seconds)
 
     def _call(
-        self, method: str, path: str, body: Mapping[str, Any] | None, seconds: tuple[float, float]
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        seconds: tuple[float, float],
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         for attempt in (1, 2):
             try:
-                response = self._session.request(method, self._url + path, json=body, timeout=seconds)
+                response = self._session.request(method, self._url + path, json=body, timeout=seconds, headers=headers)
                 break
             except requests.ConnectionError as error:
                 # Retry once: a restart closes kept connections. Every call can be repeated.

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 import requests
 
 from demo.newspaper.app import create_newspaper
+from demo.newspaper.client import Paywall
 
 if TYPE_CHECKING:
     from tests.demo.conftest import Browser, Service
@@ -59,6 +63,36 @@ def test_hanging_service_delays_a_page_by_at_most_the_timeout() -> None:
     assert page.status_code == 200
     assert FACT in page.text
     assert NOTE not in page.text
+
+
+class Dropping(BaseHTTPRequestHandler):
+    """Close the first connection without an answer, as a restart does, and make an invitation on the next one."""
+
+    keys: ClassVar[list[str | None]] = []
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.keys.append(self.headers["Idempotency-Key"])
+        if len(self.keys) > 1:
+            self.send_response(201)
+            self.end_headers()
+            self.wfile.write(b'{"id": "inv_1", "invite": "token"}')
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class requires this name
+        """Log nothing."""
+
+
+def test_invitation_is_sent_again_with_the_same_idempotency_key() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Dropping) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        paywall = Paywall(f"http://127.0.0.1:{server.server_port}", "key")
+        assert paywall.invite("sub_1", "r-school", datetime.now(UTC)) == ("inv_1", "token")
+        server.shutdown()
+        thread.join()
+    first, second = Dropping.keys
+    assert first is not None
+    assert first == second
 
 
 @pytest.mark.parametrize("mode", ["garbage", "broken"])
