@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from stripe_lookalike.domain import checkout, disputes, due_work, entitlements, refunds
+from stripe_lookalike.domain import checkout, disputes, due_work, refunds
 from stripe_lookalike.domain.endpoints import Webhook, register
 from stripe_lookalike.errors import ApiError, Json, invalid
 from stripe_lookalike.faults import Limits
@@ -154,10 +154,6 @@ def _resend(lookalike: Lookalike, body: Json, event: str) -> Json:
     return found
 
 
-def _summary(lookalike: Lookalike, body: Json, customer: str) -> Json:
-    return entitlements.emit_summary(lookalike.world, customer)
-
-
 def _open_dispute(lookalike: Lookalike, body: Json) -> Json:
     world = lookalike.world
     charge = refunds.charge_for(world, body.get("charge"), body.get("payment_intent"))
@@ -225,7 +221,6 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("POST", "/object", _object),
     ("POST", "/event", _event),
     ("POST", "/events/<event>/resend", _resend),
-    ("POST", "/customers/<customer>/entitlement_summary", _summary),
     ("POST", "/disputes", _open_dispute),
     ("POST", "/disputes/<dispute>", _decide_dispute),
     ("POST", "/refunds/<refund>", _settle_refund),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import threading
 import time
 
 import requests
 
-from stripe_lookalike import legacy, signature
+from stripe_lookalike import legacy
 from stripe_lookalike.delivery_queue import DeliveryQueue, PendingDelivery
 from stripe_lookalike.domain import due_work
 from stripe_lookalike.errors import Json
@@ -17,10 +19,10 @@ from stripe_lookalike.world import World, public
 _SENDERS = 8
 
 
-def wants(endpoint: Json, event_type: str) -> bool:
-    """Return whether an endpoint is enabled and subscribes to this event type."""
-    listens = endpoint["enabled_events"]
-    return endpoint["status"] == "enabled" and ("*" in listens or event_type in listens)
+def signature_header(payload: bytes, secret: str, timestamp: int) -> str:
+    """Return the `Stripe-Signature` header `t=…,v1=…`: an HMAC-SHA256 over `timestamp.payload`."""
+    mark = hmac.new(secret.encode(), f"{timestamp}.".encode() + payload, hashlib.sha256).hexdigest()
+    return f"t={timestamp},v1={mark}"
 
 
 class Delivery:
@@ -40,17 +42,23 @@ class Delivery:
 
     def enqueue_event(self, event: Json) -> None:
         """Queue a new event for each endpoint that subscribes to it, and count these in `pending_webhooks`."""
-        for endpoint in self.world.table("webhook_endpoint").values():
-            if wants(endpoint, event["type"]):
-                event["pending_webhooks"] += 1
-                self.queue.enqueue(event["id"], endpoint["id"])
+        for endpoint in self._subscribed(event):
+            event["pending_webhooks"] += 1
+            self.queue.enqueue(event["id"], endpoint)
 
     def resend(self, event: Json, times: int = 1) -> None:
         """Send an event again to every endpoint that subscribes to it, as "Resend" in the Dashboard does."""
-        for endpoint in self.world.table("webhook_endpoint").values():
-            if wants(endpoint, event["type"]):
-                for _ in range(times):
-                    self.queue.enqueue(event["id"], endpoint["id"], exact=True)
+        for endpoint in self._subscribed(event):
+            for _ in range(times):
+                self.queue.enqueue(event["id"], endpoint, exact=True)
+
+    def _subscribed(self, event: Json) -> list[str]:
+        """Return the IDs of the enabled endpoints that subscribe to an event's type."""
+        return [
+            endpoint["id"]
+            for endpoint in self.world.table("webhook_endpoint").values()
+            if endpoint["status"] == "enabled" and {"*", event["type"]} & {*endpoint["enabled_events"]}
+        ]
 
     def send_raw(self, body: bytes) -> None:
         """Sign any body and send it to every endpoint, such as a thin event or invalid JSON."""
@@ -93,11 +101,11 @@ class Delivery:
         request = self._prepare(pending)
         if request is None:
             return "gone"
-        url, secrets, body = request
+        url, secret, body = request
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-            "Stripe-Signature": signature.header(body, secrets, self.world.clock.signing_time()),
+            "Stripe-Signature": signature_header(body, secret, self.world.clock.signing_time()),
         }
         timeout = self.queue.settings.timeout
         try:
@@ -109,8 +117,8 @@ class Delivery:
         self._mark_delivered(pending)
         return "delivered"
 
-    def _prepare(self, pending: PendingDelivery) -> tuple[str, list[str], bytes] | None:
-        """Return the URL, the secrets, and the body in the endpoint's API version."""
+    def _prepare(self, pending: PendingDelivery) -> tuple[str, str, bytes] | None:
+        """Return the URL, the secret, and the body in the endpoint's API version."""
         with self.world.lock:
             endpoint = self.world.table("webhook_endpoint").get(pending.endpoint)
             event = self.world.table("event").get(pending.event)
@@ -120,7 +128,7 @@ class Delivery:
             if body is None and event is not None:
                 shaped = legacy.event_in_version(public(event), endpoint["api_version"], self.world.find)
                 body = json.dumps(shaped, indent=2, ensure_ascii=False).encode()
-            return endpoint["url"], endpoint["_secrets"], body or b""
+            return endpoint["url"], endpoint["_secret"], body or b""
 
     def _mark_delivered(self, pending: PendingDelivery) -> None:
         with self.world.lock:

@@ -29,11 +29,11 @@ class Fault:
 class Faults:
     """The active faults. Changing them also releases the requests that hang."""
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Condition()
         self._faults: list[Fault] = []
         self._epoch = 0
-        self._random = random.Random(seed)  # noqa: S311 - no secret depends on it
+        self._random = random.Random()  # noqa: S311 - no secret depends on it
 
     def set(self, rules: list[Json], seed: int | None = None) -> None:
         """Replace all faults. An empty list removes them."""

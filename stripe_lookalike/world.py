@@ -29,7 +29,6 @@ class Policy:
     finalize_after: int = 3600  # seconds from a renewal's draft to its finalization
     pay_after: int = 4  # seconds from there to the attempt
     refund_status: str = "succeeded"  # of new refunds; the control routes settle pending ones
-    dispute_cancels_subscription: bool = False
     settle_debit_after: int = 3 * 86_400  # seconds until a bank debit is settled
     keep_events_for: int = 30 * 86_400
 

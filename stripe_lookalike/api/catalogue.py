@@ -13,15 +13,15 @@ from stripe_lookalike.world import World
 
 routes = Routes()
 
-_PRODUCT = ("active", "description", "metadata", "name", "statement_descriptor", "unit_label", "url")
-_PRICE = ("active", "currency_options", "lookup_key", "metadata", "nickname", "tax_behavior", "transfer_lookup_key")
+_PRODUCT = ("active", "description", "metadata", "name")
+_PRICE = ("active", "currency_options", "lookup_key", "metadata", "transfer_lookup_key")
 
 
 @routes.list("/v1/products", "active", "created", "ids")
 def list_products(world: World, params: Params) -> Json:
     active = params.flag("active") if params.given("active") else None
     wanted, created = params.texts("ids"), time_filter(params, "created")
-    rows = newest_first(row for row in world.table("product").values() if not row.get("deleted"))
+    rows = newest_first(world.table("product").values())
     return page(
         "/v1/products",
         rows,
@@ -48,7 +48,7 @@ def create_product(world: World, params: Params) -> Json:
 
 
 def _set_product(product: Json, params: Params) -> None:
-    for name in ("description", "name", "statement_descriptor", "unit_label", "url"):
+    for name in ("description", "name"):
         if params.given(name):
             product[name] = params.text(name)
     product["active"] = params.flag("active", product["active"])
@@ -60,24 +60,13 @@ def retrieve_product(world: World, params: Params, product: str) -> Json:
     return world.get("product", product)
 
 
-@routes.post("/v1/products/{product}", *_PRODUCT, "default_price")
+@routes.post("/v1/products/{product}", *_PRODUCT)
 def update_product(world: World, params: Params, product: str) -> Json:
     found = world.get("product", product)
     with world.changing(found, "product.updated"):
         _set_product(found, params)
-        found["default_price"] = params.text("default_price") or found["default_price"]
         found["updated"] = world.now()
     return found
-
-
-@routes.delete("/v1/products/{product}")
-def delete_product(world: World, params: Params, product: str) -> Json:
-    found = world.get("product", product)
-    if any(row["product"] == product for row in world.table("price").values()):
-        raise invalid("This product cannot be deleted because it has one or more user-created prices.")
-    del world.table("product")[product]
-    world.emit("product.deleted", found)
-    return {"id": product, "object": "product", "deleted": True}
 
 
 @routes.list("/v1/prices", "active", "created", "currency", "lookup_keys", "product", "recurring", "type")
@@ -101,18 +90,15 @@ def list_prices(world: World, params: Params) -> Json:
     return page("/v1/prices", newest_first(world.table("price").values()), params, keep)
 
 
-@routes.post("/v1/prices", *_PRICE, "currency", "product", "product_data", "recurring", "unit_amount", "id")
+@routes.post("/v1/prices", *_PRICE, "currency", "product", "recurring", "unit_amount")
 def create_price(world: World, params: Params) -> Json:
     amount = params.integer("unit_amount")
     if amount is None:
         raise params.missing_error("unit_amount")
-    product = params.text("product")
-    if product is None:
-        made = create_product(world, Params({"name": params.inner("product_data").required("name")}))
-        product = str(made["id"])
+    product = params.required("product")
     world.get("product", product, "product", 400)
     price = catalogue.new_price(
-        ids.new("price_1"), product, params.required("currency").lower(), amount, world.now(), recurring_params(params)
+        ids.new("price_1"), product, params.required("currency").lower(), amount, world.now(), _recurring(params)
     )
     _set_price(world, price, params)
     world.add(price)
@@ -120,7 +106,7 @@ def create_price(world: World, params: Params) -> Json:
     return price
 
 
-def recurring_params(params: Params) -> Json | None:
+def _recurring(params: Params) -> Json | None:
     """Return a price's `recurring` object from its parameters; `None` for a one-time price."""
     if not params.given("recurring"):
         return None
@@ -132,9 +118,6 @@ def recurring_params(params: Params) -> Json | None:
 
 
 def _set_price(world: World, price: Json, params: Params) -> None:
-    for name in ("nickname", "tax_behavior"):
-        if params.given(name):
-            price[name] = params.text(name)
     options = params.inner("currency_options")
     amounts = {currency: options.inner(currency).integer("unit_amount") or 0 for currency in options}
     price["_currency_options"] = {**price.get("_currency_options", {}), **amounts}

@@ -14,7 +14,7 @@ from stripe_lookalike.world import World
 routes = Routes()
 
 _TEXTS = ("description", "email", "name", "phone")
-_PARAMETERS = (*_TEXTS, "invoice_settings", "metadata", "preferred_locales")
+_PARAMETERS = (*_TEXTS, "invoice_settings", "metadata")
 
 
 @routes.list("/v1/customers", "created", "email")
@@ -26,9 +26,7 @@ def list_customers(world: World, params: Params) -> Json:
 @routes.post("/v1/customers", *_PARAMETERS, "payment_method")
 def create(world: World, params: Params) -> Json:
     fields: dict[str, Any] = {name: params.text(name) for name in _TEXTS}
-    customer = customers.create(
-        world, **fields, metadata=params.metadata(), preferred_locales=params.texts("preferred_locales")
-    )
+    customer = customers.create(world, **fields, metadata=params.metadata())
     method = params.text("payment_method")
     default = params.inner("invoice_settings").text("default_payment_method")
     if method:
@@ -69,16 +67,11 @@ def delete(world: World, params: Params, customer: str) -> Json:
     return world.add({**gone, **{f"_{key}": value for key, value in found.items() if key not in gone}})
 
 
-@routes.list("/v1/customers/{customer}/payment_methods", "type", "allow_redisplay")
+@routes.list("/v1/customers/{customer}/payment_methods")
 def list_cards(world: World, params: Params, customer: str) -> Json:
     customers.existing(world, customer, "id", 404)
     rows = [row for row in world.table("payment_method").values() if row["customer"] == customer]
     return page(f"/v1/customers/{customer}/payment_methods", newest_first(rows), params)
-
-
-@routes.get("/v1/payment_methods/{payment_method}")
-def retrieve_card(world: World, params: Params, payment_method: str) -> Json:
-    return world.get("payment_method", payment_method)
 
 
 @routes.post("/v1/payment_methods/{payment_method}/attach", "customer")

@@ -63,8 +63,3 @@ def list_active(world: World, params: Params) -> Json:
     customer = params.required("customer")
     world.get("customer", customer, "customer", 400)
     return page("/v1/entitlements/active_entitlements", entitlements.active(world, customer), params)
-
-
-@routes.get("/v1/entitlements/active_entitlements/{entitlement}")
-def retrieve_active(world: World, params: Params, entitlement: str) -> Json:
-    return world.get("entitlements.active_entitlement", entitlement)

@@ -14,9 +14,9 @@ from stripe_lookalike.world import World
 routes = Routes()
 
 
-@routes.list("/v1/invoices", "collection_method", "created", "customer", "status", "subscription")
+@routes.list("/v1/invoices", "created", "customer", "status", "subscription")
 def list_invoices(world: World, params: Params) -> Json:
-    keep = field_filter(params, "collection_method", "customer", "status")
+    keep = field_filter(params, "customer", "status")
     wanted = params.text("subscription")
     rows = newest_first(world.table("invoice").values())
     return page("/v1/invoices", rows, params, lambda row: keep(row) and (not wanted or _is_for(row, wanted)))
@@ -37,7 +37,7 @@ def list_lines(world: World, params: Params, invoice: str) -> Json:
     return page(f"/v1/invoices/{invoice}/lines", world.get("invoice", invoice)["lines"]["data"], params)
 
 
-@routes.post("/v1/invoices/{invoice}/pay", "off_session", "payment_method")
+@routes.post("/v1/invoices/{invoice}/pay", "payment_method")
 def pay(world: World, params: Params, invoice: str) -> Json:
     """Pay now with the given card or the default card. Raises: `ApiError` 402 if the card is declined."""
     found = world.get("invoice", invoice)
@@ -61,11 +61,6 @@ def _change(world: World, invoice: str, change: Callable[[World, Json], None]) -
     change(world, found)
     lifecycle.update_after_invoice(world, found)
     return found
-
-
-@routes.post("/v1/invoices/{invoice}/finalize", "auto_advance")
-def finalize(world: World, params: Params, invoice: str) -> Json:
-    return _change(world, invoice, invoices.finalize)
 
 
 @routes.post("/v1/invoices/{invoice}/void")

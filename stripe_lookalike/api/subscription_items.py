@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from stripe_lookalike.api.subscriptions import change_items, change_of
+from stripe_lookalike.api.subscriptions import change_of, proration_behavior
 from stripe_lookalike.domain import subscriptions
-from stripe_lookalike.domain.changes import Change
+from stripe_lookalike.domain.changes import Change, change_items
 from stripe_lookalike.errors import Json, missing
 from stripe_lookalike.lists import page
 from stripe_lookalike.params import Params
@@ -34,7 +34,7 @@ def list_items(world: World, params: Params) -> Json:
 def create(world: World, params: Params) -> Json:
     subscription = subscriptions.editable(world, params.required("subscription"))
     known = {item["id"] for item in subscription["items"]["data"]}
-    change_items(world, subscription, [change_of(world, params)], params)
+    change_items(world, subscription, [change_of(world, params)], proration_behavior(params))
     made: Json = next(item for item in subscription["items"]["data"] if item["id"] not in known)
     return made
 
@@ -50,7 +50,7 @@ def update(world: World, params: Params, item: str) -> Json:
     subscriptions.editable(world, subscription["id"])
     change = change_of(world, params)
     change.item = item
-    change_items(world, subscription, [change], params)
+    change_items(world, subscription, [change], proration_behavior(params))
     return _owner(world, item)[1]
 
 
@@ -58,5 +58,5 @@ def update(world: World, params: Params, item: str) -> Json:
 def delete(world: World, params: Params, item: str) -> Json:
     subscription, _ = _owner(world, item)
     subscriptions.editable(world, subscription["id"])
-    change_items(world, subscription, [Change(item=item, deleted=True)], params)
+    change_items(world, subscription, [Change(item=item, deleted=True)], proration_behavior(params))
     return {"id": item, "object": "subscription_item", "deleted": True}

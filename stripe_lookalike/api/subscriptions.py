@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stripe_lookalike.api.catalogue import recurring_params
 from stripe_lookalike.domain import (
     catalogue,
     changes,
@@ -30,22 +29,19 @@ _SHARED = (
     "cancel_at",
     "cancel_at_period_end",
     "default_payment_method",
-    "description",
     "items",
     "metadata",
-    "off_session",
     "payment_behavior",
-    "payment_settings",
     "proration_behavior",
     "trial_end",
     "trial_settings",
 )
 
 
-@routes.list("/v1/subscriptions", "created", "customer", "price", "status", "collection_method", "current_period_end")
+@routes.list("/v1/subscriptions", "created", "customer", "price", "status", "current_period_end")
 def list_subscriptions(world: World, params: Params) -> Json:
     """List subscriptions; without `status`, all except the canceled ones."""
-    keep = field_filter(params, "customer", "collection_method")
+    keep = field_filter(params, "customer")
     shown, price = _statuses(params), params.text("price")
     ends = time_filter(params, "current_period_end")
 
@@ -70,14 +66,12 @@ def _statuses(params: Params) -> Callable[[str], bool]:
     return lambda status: status == asked if asked else status != "canceled"
 
 
-@routes.post("/v1/subscriptions", *_SHARED, "customer", "trial_period_days", "billing_mode", "collection_method")
+@routes.post("/v1/subscriptions", *_SHARED, "customer", "trial_period_days", "billing_mode")
 def create(world: World, params: Params) -> Json:
     customer = customers.existing(world, params.required("customer"))
     rows = params.rows("items")
     if not rows:
         raise params.missing_error("items")
-    if params.text("collection_method", "charge_automatically") != "charge_automatically":
-        raise invalid("The look-alike charges automatically only.", "collection_method")
     behavior = params.choice("payment_behavior", _BEHAVIORS, "allow_incomplete")
     missing_card_behavior = params.inner("trial_settings").inner("end_behavior").text("missing_payment_method")
     return subscriptions.create(
@@ -92,7 +86,6 @@ def create(world: World, params: Params) -> Json:
             payment_behavior=behavior or "allow_incomplete",
             default_payment_method=_card(world, params),
             billing_mode=params.inner("billing_mode").choice("type", ("classic", "flexible")),
-            description=params.text("description"),
             missing_card_behavior=missing_card_behavior or "create_invoice",
         ),
     )
@@ -116,12 +109,6 @@ def _trial_end(world: World, params: Params) -> int | None:
 
 
 def _price(world: World, row: Params) -> Json | None:
-    if row.given("price_data"):
-        data = row.inner("price_data")
-        amount = data.integer("unit_amount", 0) or 0
-        return catalogue.inline_price(
-            world, data.required("currency"), data.required("product"), amount, recurring_params(data)
-        )
     price_id = row.text("price")
     price = catalogue.active_price(world, price_id, row.name("price")) if price_id else None
     if price is not None and not price["recurring"]:
@@ -143,13 +130,8 @@ def change_of(world: World, row: Params) -> changes.Change:
     return changes.Change(row.text("id"), _price(world, row), row.integer("quantity"), metadata, row.flag("deleted"))
 
 
-def change_items(world: World, subscription: Json, requested: list[changes.Change], params: Params) -> None:
-    """Change only the items, and emit the subscription's event."""
-    prorations = params.choice("proration_behavior", _PRORATIONS, "create_prorations") or "none"
-    with world.changing(subscription, "customer.subscription.updated"):
-        changes.apply(world, subscription, requested, prorations)
-    entitlements.refresh(world, subscription["customer"])
-    lifecycle.schedule(world, subscription)
+def proration_behavior(params: Params) -> str:
+    return params.choice("proration_behavior", _PRORATIONS, "create_prorations") or "create_prorations"
 
 
 @routes.get("/v1/subscriptions/{subscription}")
@@ -162,12 +144,11 @@ def update(world: World, params: Params, subscription: str) -> Json:
     found = world.get("subscription", subscription)
     if set(params) - {"metadata", "cancellation_details"}:
         subscriptions.editable(world, subscription)
-    prorations = params.choice("proration_behavior", _PRORATIONS, "create_prorations") or "none"
     with world.changing(found, "customer.subscription.updated"):
         _set_simple(world, found, params)
         if params.given("items"):
             asked = [change_of(world, row) for row in params.rows("items")]
-            changes.apply(world, found, asked, prorations)
+            changes.apply(world, found, asked, proration_behavior(params))
         _set_trial(world, found, params)
         _set_end(world, found, params)
     entitlements.refresh(world, found["customer"])
@@ -178,8 +159,6 @@ def update(world: World, params: Params, subscription: str) -> Json:
 
 def _set_simple(world: World, found: Json, params: Params) -> None:
     found["metadata"] = params.metadata(found["metadata"])
-    if params.given("description"):
-        found["description"] = params.text("description")
     if params.given("default_payment_method"):
         found["default_payment_method"] = _card(world, params)
     if params.given("cancellation_details"):
@@ -217,10 +196,6 @@ def _set_trial(world: World, found: Json, params: Params) -> None:
 def _set_end(world: World, found: Json, params: Params) -> None:
     if params.flag("cancel_at_period_end"):
         subscriptions.schedule_end(world, found, None, at_period_end=True)
-    elif params.text("cancel_at") in ("min_period_end", "max_period_end"):
-        ends = [item["current_period_end"] for item in found["items"]["data"]]
-        pick = min if params.text("cancel_at") == "min_period_end" else max
-        subscriptions.schedule_end(world, found, pick(ends), at_period_end=False)
     elif moment := params.integer("cancel_at"):
         if moment < world.now():
             raise invalid("Invalid timestamp: must be an integer Unix timestamp in the future.", "cancel_at")
@@ -229,7 +204,7 @@ def _set_end(world: World, found: Json, params: Params) -> None:
         subscriptions.unschedule_end(found)
 
 
-@routes.delete("/v1/subscriptions/{subscription}", "cancellation_details", "invoice_now", "prorate")
+@routes.delete("/v1/subscriptions/{subscription}", "cancellation_details")
 def cancel(world: World, params: Params, subscription: str) -> Json:
     found = world.get("subscription", subscription)
     if found["status"] in lifecycle.TERMINAL:
@@ -239,16 +214,14 @@ def cancel(world: World, params: Params, subscription: str) -> Json:
     return found
 
 
-@routes.post("/v1/subscriptions/{subscription}/pause", "bill_for", "invoicing_behavior", "type")
+@routes.post("/v1/subscriptions/{subscription}/pause")
 def pause(world: World, params: Params, subscription: str) -> Json:
     found = subscriptions.editable(world, subscription)
     subscriptions.pause(world, found)
     return found
 
 
-@routes.post(
-    "/v1/subscriptions/{subscription}/resume", "billing_cycle_anchor", "payment_behavior", "proration_behavior"
-)
+@routes.post("/v1/subscriptions/{subscription}/resume")
 def resume(world: World, params: Params, subscription: str) -> Json:
     found = subscriptions.editable(world, subscription)
     subscriptions.resume(world, found)

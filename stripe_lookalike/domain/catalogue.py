@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from stripe_lookalike import ids
 from stripe_lookalike.errors import Json, invalid
 from stripe_lookalike.shapes import blank
 from stripe_lookalike.world import World
@@ -76,13 +75,6 @@ def active_price(world: World, price_id: str, param: str) -> Json:
     if not found["active"]:
         raise invalid(f"The price specified is inactive: {price_id}.", param)
     return found
-
-
-def inline_price(world: World, currency: str, product: str, amount: int, interval: Json | None) -> Json:
-    """Create a price from `price_data`. Like Stripe's, it is archived from the start."""
-    made = new_price(ids.new("price_1"), product, currency, amount, world.now(), interval)
-    made["active"] = False
-    return world.add(made)
 
 
 def legacy_plan(price: Json) -> Json:

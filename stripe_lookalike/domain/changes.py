@@ -6,7 +6,7 @@ import copy
 import math
 from dataclasses import dataclass
 
-from stripe_lookalike.domain import catalogue, invoices, items, lifecycle, periods
+from stripe_lookalike.domain import catalogue, entitlements, invoices, items, lifecycle, periods
 from stripe_lookalike.errors import Json, invalid
 from stripe_lookalike.world import World
 
@@ -20,6 +20,14 @@ class Change:
     quantity: int | None = None
     metadata: Json | None = None
     deleted: bool = False
+
+
+def change_items(world: World, subscription: Json, requested: list[Change], prorations: str) -> None:
+    """Change only the items, and emit the subscription's event. `prorations` is Stripe's `proration_behavior`."""
+    with world.changing(subscription, "customer.subscription.updated"):
+        apply(world, subscription, requested, prorations)
+    entitlements.refresh(world, subscription["customer"])
+    lifecycle.schedule(world, subscription)
 
 
 def apply(world: World, subscription: Json, requested: list[Change], prorations: str) -> None:

@@ -29,8 +29,8 @@ def open_session(world: World, lines: list[items.Row], base_url: str, **fields: 
     session_id = "cs_test_" + ids.letters(40)
     now = world.now()
     private = {key: fields.pop(key) for key in list(fields) if key.startswith("_")}
-    fields.setdefault("expires_at", now + 86_400)
-    session = blank("checkout_session", id=session_id, created=now, url=f"{base_url}/c/pay/{session_id}", **fields)
+    url = f"{base_url}/c/pay/{session_id}"
+    session = blank("checkout_session", id=session_id, created=now, expires_at=now + 86_400, url=url, **fields)
     session["payment_method_collection"] = "always" if fields["mode"] == "subscription" else "if_required"
     customer = world.table("customer").get(session["customer"] or "", {})
     session.update(private, _rows=lines, _address=customer.get("address"), _tax_id=None, _business_name=None)
@@ -52,11 +52,6 @@ def _line_item(world: World, row: items.Row, currency: str) -> Json:
     )
 
 
-def has_trial(session: Json) -> bool:
-    """Return whether the session's subscription begins with a trial, so that nothing is due."""
-    return bool(session.get("_trial_end") or session.get("_trial_days"))
-
-
 def price_session(world: World, session: Json) -> None:
     """Work out what is due, by line and in all, from quantities, discount, and the tax at the address."""
     taxed, address = session["automatic_tax"]["enabled"], session["_address"]
@@ -65,15 +60,14 @@ def price_session(world: World, session: Json) -> None:
     sums = {"amount_subtotal": 0, "amount_discount": 0, "amount_tax": 0, "amount_total": 0}
     rows: list[items.Row] = session["_rows"]
     for row, line in zip(rows, world.table("line_items")[session["id"]]["data"], strict=True):
-        amount = 0 if has_trial(session) else catalogue.unit_amount(row.price, session["currency"]) * row.quantity
+        amount = 0 if session["_trial_days"] else catalogue.unit_amount(row.price, session["currency"]) * row.quantity
         left = None if coupon is None else coupon["amount_off"]
         cut = discounts.cut(coupon, amount) if left is None else min(left - sums["amount_discount"], amount)
         tax = taxes.tax_on(amount - cut, percentage)
         line.update(amount_subtotal=amount, amount_discount=cut, amount_tax=tax, amount_total=amount - cut + tax)
         line["quantity"] = row.quantity
         sums = {name: value + line[name] for name, value in sums.items()}
-    is_setup = session["mode"] == "setup"
-    session.update({name: None if is_setup else sums[name] for name in ("amount_subtotal", "amount_total")})
+    session.update({name: sums[name] for name in ("amount_subtotal", "amount_total")})
     session["total_details"].update({name: sums[name] for name in ("amount_discount", "amount_tax")})
     if taxed:
         session["automatic_tax"]["status"] = "complete" if address else "requires_location_inputs"
@@ -139,11 +133,9 @@ def pay(world: World, session: Json, email: str | None = None, last4: str = cust
     if session["mode"] == "subscription":
         assert customer is not None
         _subscribe(world, session, customer)
-    elif session["mode"] == "payment" and session["amount_total"]:
+    elif session["amount_total"]:
         intent = _intent(world, session, customer, method)
         payments.attempt_payment(world, intent, method)
-    elif session["mode"] == "setup":
-        _set_up(world, session, customer, method)
     _complete(world, session, customer, email, "paid" if session["amount_total"] else "no_payment_required")
 
 
@@ -204,7 +196,7 @@ def _customer(world: World, session: Json, email: str | None) -> Json | None:
     session["_updates"] = ("address", "name")
     if session["mode"] != "subscription" and session["customer_creation"] != "always":
         return None
-    return customers.create(world, email=session["customer_email"] or email, name="Robin Reader")
+    return customers.create(world, email=email, name="Robin Reader")
 
 
 def _save_entered(world: World, session: Json, customer: Json) -> None:
@@ -230,9 +222,7 @@ def _card(world: World, customer: Json | None, last4: str) -> Json:
     held = customers.default_card(world, customer)
     if held is not None and held["type"] == "card" and held["card"]["last4"] == last4:
         return held
-    method = customers.attach(world, customers.new_card(world, last4)["id"], customer)
-    customers.set_default(world, customer, method)
-    return method
+    return customers.add_card(world, customer, last4)
 
 
 def _subscribe(world: World, session: Json, customer: Json) -> None:
@@ -240,23 +230,9 @@ def _subscribe(world: World, session: Json, customer: Json) -> None:
     order.currency, order.automatic_tax = session["currency"], session["automatic_tax"]["enabled"]
     order.coupon, order.promotion_code = discount_of(world, session), code_of(world, session)
     days = session["_trial_days"]  # they count from the payment, not from the session's creation
-    order.trial_end = world.now() + days * 86_400 if days else session["_trial_end"]
+    order.trial_end = world.now() + days * 86_400 if days else None
     subscription = subscriptions.create(world, order)
     session.update(subscription=subscription["id"], invoice=subscription["latest_invoice"])
-
-
-def _set_up(world: World, session: Json, customer: Json | None, method: Json) -> None:
-    intent = blank(
-        "setup_intent",
-        id=ids.new("seti_1"),
-        created=world.now(),
-        customer=customer["id"] if customer else None,
-        payment_method=method["id"],
-        metadata=session["_intent_metadata"],
-    )
-    world.add(intent)
-    world.emit("setup_intent.succeeded", intent)
-    session["setup_intent"] = intent["id"]
 
 
 def _intent(world: World, session: Json, customer: Json | None, method: Json) -> Json:
@@ -290,7 +266,7 @@ def _decline(world: World, session: Json, last4: str) -> None:
 
 
 def _complete(world: World, session: Json, customer: Json | None, email: str | None, payment_status: str) -> None:
-    who = (customer or {}).get("email") or session["customer_email"] or email or "reader@example.org"
+    who = (customer or {}).get("email") or email or "reader@example.org"
     session.update(
         customer=customer["id"] if customer else None,
         payment_status=payment_status,

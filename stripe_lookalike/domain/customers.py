@@ -41,7 +41,7 @@ def tax_percent(customer: Json) -> int:
     return taxes.percent(customer.get("address"), bool(customer.get("_tax_ids")))
 
 
-def new_card(world: World, last4: str = WORKING_CARD) -> Json:
+def new_card(world: World, last4: str) -> Json:
     """Create a card without a customer."""
     method = blank("payment_method", id=ids.new("pm_1"), created=world.now())
     method["card"].update(last4=last4, fingerprint=ids.letters(16))
@@ -64,6 +64,13 @@ def set_default(world: World, customer: Json, method: Json) -> None:
     """Make this card the default for the customer's invoices."""
     with world.changing(customer, "customer.updated"):
         customer["invoice_settings"] = {**customer["invoice_settings"], "default_payment_method": method["id"]}
+
+
+def add_card(world: World, customer: Json, last4: str) -> Json:
+    """Attach a new card to a customer, and make it the default."""
+    method = attach(world, new_card(world, last4)["id"], customer)
+    set_default(world, customer, method)
+    return method
 
 
 def default_card(world: World, customer: Json, subscription: Json | None = None) -> Json | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from stripe_lookalike import ids
-from stripe_lookalike.domain import invoices, lifecycle
 from stripe_lookalike.errors import Json, invalid
 from stripe_lookalike.shapes import blank
 from stripe_lookalike.world import World
@@ -36,7 +35,6 @@ def open_dispute(world: World, charge: Json, reason: str, amount: int | None, st
     world.emit("charge.dispute.created", dispute)
     if status in ("needs_response", "under_review"):
         world.emit("charge.dispute.funds_withdrawn", dispute)
-        _cancel_subscription(world, charge)
     return dispute
 
 
@@ -61,15 +59,3 @@ def set_status(world: World, dispute: Json, status: str) -> None:
         world.emit("charge.dispute.funds_reinstated", dispute)
     if status not in _OPEN:
         world.emit("charge.dispute.closed", dispute)
-
-
-def _cancel_subscription(world: World, charge: Json) -> None:
-    """Cancel the subscription of a disputed charge, if the account's settings say so."""
-    if not world.policy.dispute_cancels_subscription:
-        return
-    intent_id = charge["payment_intent"]
-    for payment in world.table("invoice_payment").values():
-        if payment["payment"]["payment_intent"] == intent_id:
-            subscription = invoices.subscription_of(world, world.get("invoice", payment["invoice"]))
-            if subscription is not None and subscription["status"] not in lifecycle.TERMINAL:
-                lifecycle.cancel(world, subscription, "payment_disputed")

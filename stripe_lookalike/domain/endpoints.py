@@ -31,5 +31,5 @@ def register(world: World, webhook: Webhook) -> Json:
         enabled_events=list(webhook.enabled_events),
         url=webhook.url,
     )
-    endpoint["_secrets"] = [webhook.secret]
+    endpoint["_secret"] = webhook.secret
     return world.add(endpoint)

@@ -37,19 +37,17 @@ def refresh(world: World, customer_id: str) -> None:
             lookup_key=wanted[feature_id]["lookup_key"],
         )
         held[row["id"]] = {**row, "_customer": customer_id}
-    emit_summary(world, customer_id, before)
+    _emit_summary(world, customer_id, before)
 
 
-def emit_summary(world: World, customer_id: str, before: list[Json] | None = None) -> Json:
+def _emit_summary(world: World, customer_id: str, before: list[Json]) -> None:
     """Emit the customer's summary: the set, cut after ten, with a `url` that isn't a path of the API, as at Stripe."""
     rows = [_public(row) for row in active(world, customer_id)]
     summary = blank("entitlement_summary", customer=customer_id)
     summary["entitlements"] = embedded(f"/v1/customer/{customer_id}/entitlements", rows[:_MAX_IN_EVENT], total=False)
     summary["entitlements"]["has_more"] = len(rows) > _MAX_IN_EVENT
-    previous = None
-    if before is not None:
-        previous = {"entitlements": {"data": before[:_MAX_IN_EVENT], "has_more": len(before) > _MAX_IN_EVENT}}
-    return world.emit("entitlements.active_entitlement_summary.updated", summary, previous)
+    previous = {"entitlements": {"data": before[:_MAX_IN_EVENT], "has_more": len(before) > _MAX_IN_EVENT}}
+    world.emit("entitlements.active_entitlement_summary.updated", summary, previous)
 
 
 def active(world: World, customer_id: str) -> list[Json]:

@@ -34,7 +34,6 @@ class Order:
     payment_behavior: str = "allow_incomplete"
     default_payment_method: str | None = None
     billing_mode: str | None = None
-    description: str | None = None
     missing_card_behavior: str = "create_invoice"  # at the end of a trial: create_invoice, pause, cancel
     currency: str | None = None  # None: the first price's
     coupon: Json | None = None
@@ -101,7 +100,6 @@ def _draft(world: World, order: Order) -> Json:
         currency=order.currency or order.rows[0].price["currency"],
         customer=order.customer["id"],
         default_payment_method=order.default_payment_method,
-        description=order.description,
         metadata=order.metadata,
         start_date=now,
         trial_end=order.trial_end,

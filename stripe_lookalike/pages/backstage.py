@@ -60,11 +60,7 @@ def _later(lookalike: Lookalike, seconds: str) -> None:
 
 def _card(last4: str) -> Action:
     def change(lookalike: Lookalike, customer_id: str) -> None:
-        world = lookalike.world
-        customer = customers.existing(world, customer_id)
-        customers.set_default(
-            world, customer, customers.attach(world, customers.new_card(world, last4)["id"], customer)
-        )
+        customers.add_card(lookalike.world, customers.existing(lookalike.world, customer_id), last4)
 
     return change
 

@@ -99,12 +99,10 @@ def _page(world: World, session: Json | None, problem: str | None = None, status
         code=code["code"] if code else None,
         tax=catalogue.money(session["total_details"]["amount_tax"], currency),
         total=catalogue.money(session["amount_total"] or 0, currency),
-        trial=checkout.has_trial(session),
-        trial_days=session.get("_trial_days"),
+        trial_days=session["_trial_days"],
         countries=sorted(taxes.PERCENT),
         needs_address=session["automatic_tax"]["enabled"] or session["billing_address_collection"] == "required",
-        email=customer.get("email") or session["customer_email"] or "reader@example.org",
-        fixed_email=bool(customer.get("email") or session["customer_email"]),
+        email=customer.get("email"),
         problem=problem,
     )
     return page, status

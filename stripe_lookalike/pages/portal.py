@@ -12,7 +12,6 @@ from stripe_lookalike.domain import (
     changes,
     customers,
     due_work,
-    entitlements,
     invoices,
     lifecycle,
     subscriptions,
@@ -86,8 +85,7 @@ def _undo(world: World, customer: Json, form: dict[str, str]) -> None:
 
 def _card(last4: str) -> Action:
     def change(world: World, customer: Json, form: dict[str, str]) -> None:
-        method = customers.attach(world, customers.new_card(world, last4)["id"], customer)
-        customers.set_default(world, customer, method)
+        customers.add_card(world, customer, last4)
 
     return change
 
@@ -96,10 +94,7 @@ def _switch(world: World, customer: Json, form: dict[str, str]) -> None:
     subscription = _owned_subscription(world, customer, form)
     price = catalogue.active_price(world, form.get("price", ""), "price")
     item = subscription["items"]["data"][0]["id"]
-    with world.changing(subscription, "customer.subscription.updated"):
-        changes.apply(world, subscription, [changes.Change(item=item, price=price)], "create_prorations")
-    entitlements.refresh(world, customer["id"])
-    lifecycle.schedule(world, subscription)
+    changes.change_items(world, subscription, [changes.Change(item=item, price=price)], "create_prorations")
 
 
 def _pay(world: World, customer: Json, form: dict[str, str]) -> str | None:

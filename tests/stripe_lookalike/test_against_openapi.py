@@ -240,7 +240,7 @@ def _rest(c: stripe.StripeClient, control: Any) -> None:
     c.v1.customers.delete(customer.id)
     assert c.v1.customers.retrieve(customer.id).deleted
     session = c.v1.checkout.sessions.create(
-        {"mode": "setup", "success_url": "https://www.example.news/", "currency": "usd"}
+        {"mode": "payment", "line_items": [{"price": "price_day"}], "success_url": "https://www.example.news/"}
     )
     c.v1.checkout.sessions.expire(session.id)
     c.v1.checkout.sessions.list({"status": "expired"})
