@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # so that tests can import `
 
 pytest_plugins = [
     "tests.store_servers",
+    "tests.store_clusters",
     "tests.loop_client",
     "tests.running_service",
     "tests.in_process_app",

@@ -17,10 +17,9 @@ from service.adapters.redis.readers.meters import KIND, frame_at, unpack
 from service.domain.catalogue import Story
 from service.domain.decision import Decision
 from service.use_cases.access.check import AccessQuestion
-from tests.adapters.redis.client import test_link_cluster as clusters
 from tests.in_process_app import InProcessApp, MakeApp
+from tests.store_clusters import ON_BOTH_KINDS, BuildCluster
 
-build = clusters.build
 MONTH = 31 * 86_400
 READERS, VISITORS = "abc", "uvwx"
 
@@ -160,9 +159,11 @@ def test_visitor_joins_where_their_meter_is_of_a_former_window(site: Site) -> No
 
 
 @pytest.mark.full
-@clusters.KINDS
-def test_reader_with_a_visitor_is_counted_on_a_cluster_in_two_waits(build: Any, make_app: MakeApp, kind: str) -> None:
-    site = Site(make_app(build(kind).url))
+@ON_BOTH_KINDS
+def test_reader_with_a_visitor_is_counted_on_a_cluster_in_two_waits(
+    build_cluster: BuildCluster, make_app: MakeApp, kind: str
+) -> None:
+    site = Site(make_app(build_cluster(kind).url))
     assert site.used("a", visitor="v") == ("full", 1, True, 1)
     assert site.used("b", "r", "v")[:3] == ("full", 2, True)
     assert site.used("c", "r", "v") == ("full", 3, True, 2)

@@ -18,12 +18,10 @@ from service.domain.sources import Subscription
 from service.use_cases.imports.bulk_imports import BulkImports
 from service.use_cases.imports.staging import CHUNK_SIZE, ImportStaging
 from service.use_cases.subscriptions import link_imports
-from tests.adapters.redis.client.test_link_cluster import build
+from tests.store_clusters import BuildCluster
 from tests.use_cases.grants.imports.conftest import Bench, bench_at
 from tests.use_cases.imports.conftest import link_file as file_of
 from tests.use_cases.subscriptions.conftest import DAY, NOW, POLICY, Maker, Stage
-
-__all__ = ["build"]  # a fixture
 
 ANN = Actor("ann", "127.0.0.1")
 READERS = [f"r-{number}" for number in range(10)]
@@ -153,9 +151,9 @@ def test_bulk_link_and_undo_leave_what_single_links_leave(
 
 @pytest.mark.full
 def test_bulk_link_on_a_cluster_leaves_what_single_links_leave(
-    title_at: MakeTitle, build: Any, valkey_url: str
+    title_at: MakeTitle, build_cluster: BuildCluster, valkey_url: str
 ) -> None:
-    singly, at_once = title_at(valkey_url), title_at(build("valkey").url)
+    singly, at_once = title_at(valkey_url), title_at(build_cluster("valkey").url)
     singly.link(CUSTOMERS)
     at_once.import_links(CUSTOMERS)
     assert at_once.state() == singly.state()

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from tests.adapters.redis.client import test_link_cluster as clusters
 from tests.in_process_app import MakeApp
 from tests.running_service import ADMIN_KEY, POLICY
+from tests.store_clusters import ON_BOTH_KINDS, BuildCluster
 from tests.use_cases.lists.conftest import Listed
-
-build = clusters.build
 
 
 @pytest.mark.full
-@clusters.KINDS
-def test_lists_work_on_a_cluster(build: Any, make_app: MakeApp, kind: str) -> None:
-    cluster = build(kind)
+@ON_BOTH_KINDS
+def test_lists_work_on_a_cluster(build_cluster: BuildCluster, make_app: MakeApp, kind: str) -> None:
+    cluster = build_cluster(kind)
     listed = Listed(make_app(cluster.url, POLICY, PAYWALL_ADMIN_KEYS=f"ann:{ADMIN_KEY}", PAYWALL_SECRETS="s" * 32))
     for number in range(40):
         listed.app.grant(f"r-{number:02d}")

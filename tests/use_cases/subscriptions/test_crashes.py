@@ -14,14 +14,13 @@ from service.adapters.redis.client.link import Link
 from service.adapters.stripe.webhook import parse_api_event
 from service.domain.errors import StoreUnavailable
 from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
-from tests.adapters.redis.client.test_link_cluster import build
 from tests.stepped_link import PATIENT, Failure, Killed, SteppedLink
+from tests.store_clusters import BuildCluster
 from tests.use_cases.subscriptions import conftest as playing
 
 DAY = 86_400
 NOW = 2_000_000_000
 
-__all__ = ["build"]  # a fixture
 
 Story = Callable[[Any, Any], list[dict[str, Any]]]
 
@@ -205,8 +204,8 @@ def test_no_key_contains_personal_data(stage: Any, make: Any, admin: Any) -> Non
 
 
 @pytest.mark.full
-def test_cluster_serves_events_merges_and_refunds(build: Any, catalogue: Any, connect: Any) -> None:
-    link = connect(build("valkey").url)
+def test_cluster_serves_events_merges_and_refunds(build_cluster: BuildCluster, catalogue: Any, connect: Any) -> None:
+    link = connect(build_cluster("valkey").url)
     assert link.wait(60)
     stage = playing.Stage(link, catalogue)
     make = playing.Maker(stage)

@@ -21,10 +21,8 @@ from service.domain.errors import (
     UnknownSubscription,
 )
 from service.use_cases.subscriptions.owned_groups import OwnedGroups
-from tests.adapters.redis.client.test_link_cluster import build
+from tests.store_clusters import BuildCluster
 from tests.use_cases.subscriptions import conftest as playing
-
-__all__ = ["build"]  # a fixture
 
 DAY = 86_400
 NOW = 2_000_000_000
@@ -299,9 +297,9 @@ def test_invitations_created_at_once_never_exceed_the_free_seats(
 
 @pytest.mark.full
 def test_last_invitation_goes_to_one_of_two_on_a_cluster(
-    build: Any, catalogue: Any, connect: Any, all_at_once: AtOnce
+    build_cluster: BuildCluster, catalogue: Any, connect: Any, all_at_once: AtOnce
 ) -> None:
-    link = connect(build("valkey").url)
+    link = connect(build_cluster("valkey").url)
     assert link.wait(60)
     stage = playing.Stage(link, catalogue)
     sell(playing.Maker(stage), 1)

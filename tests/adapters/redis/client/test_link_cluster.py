@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,78 +11,15 @@ from redis.crc import key_slot
 from service.adapters.redis.client.errors import StoreError
 from service.adapters.redis.client.scripts import Script, ScriptCall, load, registered
 from service.domain.errors import StoreUnavailable
+from tests.store_clusters import ON_BOTH_KINDS, BuildCluster, Cluster, ask
 
 PUT = load("write_source")
 COUNT = Script("count", b"return redis.call('INCR', KEYS[1])")
 BOTH = Script("both", b"return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])}")
-KINDS = pytest.mark.parametrize("kind", ["valkey", "redis8"])
-SLOTS = 16384
 KEYS = [b"k%d" % number for number in range(300)]
 
 
-@dataclass
-class Cluster:
-    masters: list[Any]
-    replicas: list[Any]
-
-    @property
-    def url(self) -> str:
-        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.masters)
-
-    def owner(self, key: bytes) -> Any:
-        return self.masters[key_slot(key) * 3 // SLOTS]
-
-    def settled(self) -> bool:
-        nodes = [*self.masters, *self.replicas]
-        return all(_state(node) == "ok" and _known(node) == len(nodes) for node in nodes)
-
-
-def ask(server: Any, *parts: Any) -> Any:
-    return server.admin().execute_command(*parts)
-
-
-def _facts(server: Any) -> dict[str, str]:
-    said = ask(server, "CLUSTER INFO")
-    return said if isinstance(said, dict) else dict(line.split(":") for line in said.decode().split("\r\n") if line)
-
-
-def _state(server: Any) -> str:
-    return _facts(server)["cluster_state"]
-
-
-def _known(server: Any) -> int:
-    return int(_facts(server)["cluster_known_nodes"])
-
-
-Build = Callable[..., Cluster]
-
-
-@pytest.fixture
-def build(launch: Any, until: Any) -> Build:
-    """Build clusters of three masters and any number of replicas."""
-
-    def built(kind: str, *, replicas: int = 0, node_timeout: int = 1000, **settings: str) -> Cluster:
-        options = {"cluster_enabled": "yes", "cluster_node_timeout": str(node_timeout), **settings}
-        nodes = [launch(kind, tcp=True, **options) for _ in range(3 + replicas)]
-        cluster = Cluster(nodes[:3], nodes[3:])
-        for number, node in enumerate(cluster.masters):
-            first, last = -(-number * SLOTS // 3), -(-(number + 1) * SLOTS // 3) - 1
-            ask(node, "CLUSTER ADDSLOTSRANGE", first, last)
-        for number, node in enumerate(nodes):
-            ask(node, "CLUSTER SET-CONFIG-EPOCH", number + 1)
-        for node in nodes[1:]:
-            ask(node, "CLUSTER MEET", "127.0.0.1", nodes[0].port)
-        until(cluster.settled)
-        for number, node in enumerate(cluster.replicas):
-            master = cluster.masters[number % 3]
-            ask(node, "CLUSTER REPLICATE", ask(master, "CLUSTER MYID"))
-            until(lambda master=master: master.admin().info("replication")["connected_slaves"] == 1)
-        return cluster
-
-    return built
-
-
-def move(cluster: Cluster, key: bytes, until: Any, *, finish: bool = True) -> tuple[Any, Any]:
+def move(cluster: Cluster, key: bytes, *, finish: bool = True) -> tuple[Any, Any]:
     """Move a key's slot to another master, or begin to."""
     slot, source = key_slot(key), cluster.owner(key)
     target = next(node for node in cluster.masters if node is not source)
@@ -99,9 +34,9 @@ def move(cluster: Cluster, key: bytes, until: Any, *, finish: bool = True) -> tu
     return source, target
 
 
-@KINDS
-def test_cluster_keys_are_spread_and_read_in_one_wait(build: Build, connect: Any, kind: str) -> None:
-    cluster = build(kind)
+@ON_BOTH_KINDS
+def test_cluster_keys_are_spread_and_read_in_one_wait(build_cluster: BuildCluster, connect: Any, kind: str) -> None:
+    cluster = build_cluster(kind)
     link = connect(cluster.url)
     assert link.wait(60)
     link.pipeline([(key, ("SET", key, key)) for key in KEYS])
@@ -123,11 +58,11 @@ def test_cluster_keys_are_spread_and_read_in_one_wait(build: Build, connect: Any
         link.run(BOTH, [b"k1", b"k2"], [])
 
 
-@KINDS
+@ON_BOTH_KINDS
 def test_full_master_takes_writes_and_leaves_the_others_as_they_are(
-    build: Build, connect: Any, until: Any, kind: str
+    build_cluster: BuildCluster, connect: Any, until: Any, kind: str
 ) -> None:
-    cluster = build(kind)
+    cluster = build_cluster(kind)
     link = connect(cluster.url)
     assert link.wait(60)
     full = next(key for key in KEYS if cluster.owner(key) is cluster.masters[1])
@@ -146,36 +81,40 @@ def test_full_master_takes_writes_and_leaves_the_others_as_they_are(
 
 
 @pytest.mark.full
-def test_one_seed_node_is_enough_and_dead_ones_are_ignored(build: Build, connect: Any) -> None:
-    cluster = build("valkey")
+def test_one_seed_node_is_enough_and_dead_ones_are_ignored(build_cluster: BuildCluster, connect: Any) -> None:
+    cluster = build_cluster("valkey")
     link = connect(f"redis+cluster://127.0.0.1:1,127.0.0.1:{cluster.masters[2].port}")
     assert link.wait(60)
     link.pipeline([(key, ("SET", key, "1")) for key in KEYS])
 
 
-def test_event_loop_asks_every_master_and_follows_a_moving_slot(build: Build, ask_in_loop: Any, until: Any) -> None:
-    cluster = build("valkey")
+def test_event_loop_asks_every_master_and_follows_a_moving_slot(
+    build_cluster: BuildCluster, ask_in_loop: Any, until: Any
+) -> None:
+    cluster = build_cluster("valkey")
     client = ask_in_loop(cluster.url)
     client.link.pipeline([(key, (b"SET", key, key)) for key in KEYS])
     assert client.read(*[(key, (b"GET", key)) for key in KEYS]) == KEYS
     moved = KEYS[0]
-    move(cluster, moved, until)
+    move(cluster, moved)
     assert client.read((moved, (b"GET", moved)), (KEYS[1], (b"GET", KEYS[1]))) == [moved, KEYS[1]]
     assert client.run(ScriptCall(COUNT, (b"{%b}n" % moved,), ())) == [1]
     assert client.run(ScriptCall(COUNT, (b"{%b}n" % moved,), ())) == [2]
     assert client.link.available
 
 
-@KINDS
-def test_moving_slot_is_followed_without_an_outage(build: Build, connect: Any, until: Any, kind: str) -> None:
+@ON_BOTH_KINDS
+def test_moving_slot_is_followed_without_an_outage(
+    build_cluster: BuildCluster, connect: Any, until: Any, kind: str
+) -> None:
     changes: list[Any] = []
-    cluster = build(kind)
+    cluster = build_cluster(kind)
     link = connect(cluster.url, on_change=lambda *change: changes.append(change))
     assert link.wait(60)
     link.pipeline([(key, ("SET", key, key)) for key in KEYS])
 
     # Halfway, the keys of the slot are on two nodes, and one read may need both.
-    source, target = move(cluster, b"{t}1", until, finish=False)
+    source, target = move(cluster, b"{t}1", finish=False)
     link.call(b"{t}2", "SET", "{t}2", "new")
     assert target.admin().dbsize() > 0
     assert link.read([(b"{t}2", (b"GET", b"{t}2")), (b"k1", (b"GET", b"k1"))]) == [b"new", b"k1"]
@@ -183,7 +122,7 @@ def test_moving_slot_is_followed_without_an_outage(build: Build, connect: Any, u
     assert link.run(COUNT, [b"{t}3"], []) == 2
     here, there = b"{u}1", b"{u}2"
     link.pipeline([(here, ("SET", here, "a")), (there, ("SET", there, "b"))])
-    split, elsewhere = move(cluster, here, until, finish=False)
+    split, elsewhere = move(cluster, here, finish=False)
     ask(split, "MIGRATE", "127.0.0.1", elsewhere.port, there, 0, 1000)
     with pytest.raises(StoreUnavailable) as divided:
         link.run(BOTH, [here, there], [])
@@ -191,22 +130,24 @@ def test_moving_slot_is_followed_without_an_outage(build: Build, connect: Any, u
     assert link.available, "the other slots are as they were"
     assert link.read([(here, (b"GET", here)), (there, (b"GET", there))]) == [b"a", b"b"]
 
-    move(cluster, b"k7", until)
+    move(cluster, b"k7")
     assert link.read([(key, (b"GET", key)) for key in KEYS]) == KEYS
-    move(cluster, b"n8", until)
+    move(cluster, b"n8")
     assert link.run(COUNT, [b"n8"], []) == 1
     assert changes == [(True, "")]
     assert source is not target
 
 
 @pytest.mark.full
-def test_read_divided_by_a_moving_slot_succeeds_after_the_move(build: Build, connect: Any, until: Any) -> None:
-    cluster = build("valkey")
+def test_read_divided_by_a_moving_slot_succeeds_after_the_move(
+    build_cluster: BuildCluster, connect: Any, until: Any
+) -> None:
+    cluster = build_cluster("valkey")
     link = connect(cluster.url)
     assert link.wait(60)
     here, there = b"{u}1", b"{u}2"
     link.pipeline([(here, ("SET", here, "a")), (there, ("SET", there, "b"))])
-    source, target = move(cluster, here, until, finish=False)
+    source, target = move(cluster, here, finish=False)
     ask(source, "MIGRATE", "127.0.0.1", target.port, there, 0, 1000)
     finishing = threading.Timer(0.01, lambda: ask(source, "MIGRATE", "127.0.0.1", target.port, here, 0, 1000))
     finishing.start()
@@ -221,9 +162,11 @@ def _both(link: Any, here: bytes, there: bytes) -> Any:
         return None
 
 
-def test_one_unavailable_master_is_an_outage_of_the_whole_cluster(build: Build, connect: Any, until: Any) -> None:
+def test_one_unavailable_master_is_an_outage_of_the_whole_cluster(
+    build_cluster: BuildCluster, connect: Any, until: Any
+) -> None:
     """With half a store, the hash of the ID would decide which readers have access."""
-    cluster = build("valkey")
+    cluster = build_cluster("valkey")
     link = connect(cluster.url, timeout=1.0)
     assert link.wait(60)
     cluster.masters[1].freeze()
@@ -237,10 +180,12 @@ def test_one_unavailable_master_is_an_outage_of_the_whole_cluster(build: Build, 
 
 
 @pytest.mark.full
-@KINDS
+@ON_BOTH_KINDS
 @pytest.mark.parametrize("how", ["killed", "hung"])
-def test_cluster_is_available_after_a_failover(build: Build, connect: Any, until: Any, kind: str, how: str) -> None:
-    cluster = build(kind, replicas=3, node_timeout=2000)
+def test_cluster_is_available_after_a_failover(
+    build_cluster: BuildCluster, connect: Any, until: Any, kind: str, how: str
+) -> None:
+    cluster = build_cluster(kind, replicas=3, node_timeout=2000)
     link = connect(cluster.url, timeout=0.5)
     assert link.wait(60)
     link.pipeline([(key, ("SET", key, key)) for key in KEYS])
@@ -258,9 +203,9 @@ def test_cluster_is_available_after_a_failover(build: Build, connect: Any, until
 
 
 @pytest.mark.full
-@KINDS
-def test_planned_cluster_failover_is_followed(build: Build, connect: Any, until: Any, kind: str) -> None:
-    cluster = build(kind, replicas=3)
+@ON_BOTH_KINDS
+def test_planned_cluster_failover_is_followed(build_cluster: BuildCluster, connect: Any, until: Any, kind: str) -> None:
+    cluster = build_cluster(kind, replicas=3)
     link = connect(cluster.url)
     assert link.wait(60)
     until(lambda: all(node.admin().info("replication")["master_link_status"] == "up" for node in cluster.replicas))
@@ -278,8 +223,8 @@ def _sets(link: Any, key: bytes) -> bool:
         return False
 
 
-def test_cluster_with_a_password_is_joined(build: Build, connect: Any) -> None:
-    cluster = build("valkey", requirepass="s3cret")
+def test_cluster_with_a_password_is_joined(build_cluster: BuildCluster, connect: Any) -> None:
+    cluster = build_cluster("valkey", requirepass="s3cret")
     link = connect(cluster.url.replace("://", "://:s3cret@"))
     assert link.wait(60)
     link.pipeline([(key, ("SET", key, "1")) for key in KEYS])

@@ -8,15 +8,13 @@ from typing import Any
 import pytest
 
 from service.use_cases.operations import backup
-from tests.adapters.redis.client import test_link_cluster as clusters
 from tests.admin_app import ADMINS, SECRETS, Admins
 from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import POLICY
+from tests.store_clusters import ON_BOTH_KINDS, BuildCluster
 from tests.use_cases.grants.imports.conftest import import_rows, undo
 from tests.use_cases.operations.conftest import SEALER, backed_up, restored
 from tests.use_cases.privacy.conftest import holding
-
-build = clusters.build
 
 ROWS = [f"r-{n},vip,never,press" for n in range(120)]
 
@@ -32,11 +30,11 @@ def send_snapshot(app: InProcessApp, shift: int) -> dict[str, Any]:
 
 
 @pytest.mark.full
-@clusters.KINDS
+@ON_BOTH_KINDS
 def test_import_erasure_and_backup_work_on_a_cluster(
-    build: Any, make_app: MakeApp, valkey_url: str, tmp_path: Path, kind: str
+    build_cluster: BuildCluster, make_app: MakeApp, valkey_url: str, tmp_path: Path, kind: str
 ) -> None:
-    cluster = build(kind)
+    cluster = build_cluster(kind)
     settings = {"PAYWALL_ADMIN_KEYS": ADMINS, "PAYWALL_SECRETS": SECRETS}
     admins = Admins(make_app(cluster.url, POLICY, **settings))
     assert import_rows(admins, *ROWS)["new"] == 120
