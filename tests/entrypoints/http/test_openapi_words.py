@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # it ships no types
 from marshmallow import class_registry
 from werkzeug.test import Client
@@ -31,10 +32,33 @@ Spec = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def spec() -> Spec:
-    app = web(build(load_settings({"PAYWALL_CONFIG": str(ROOT / "config")}), "redis://127.0.0.1:1")).flask
+def app() -> Flask:
+    return web(build(load_settings({"PAYWALL_CONFIG": str(ROOT / "config")}), "redis://127.0.0.1:1")).flask
+
+
+@pytest.fixture(scope="module")
+def spec(app: Flask) -> Spec:
     found: Spec = Client(app).get("/openapi.json").get_json()
     return found
+
+
+def test_openapi_description_lists_every_route_and_its_key(spec: Spec, app: Flask) -> None:
+    assert spec["openapi"].startswith("3.1")
+    for rule in app.url_map.iter_rules():
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(rule))
+        if path == "/docs.css" or rule.endpoint == "static":
+            continue
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            operation = spec["paths"][path][method.lower()]
+            view: Any = app.view_functions[rule.endpoint]
+            demand = view.demands
+            scheme = None if demand is None else "site_key" if demand == "site" else "admin_key"
+            if path == "/v1/stripe/webhook":
+                scheme = "stripe_signature"
+            assert operation["security"] == ([] if scheme is None else [{scheme: []}])
+            assert operation["summary"]
+            if demand is not None:
+                assert {"401", "403"} <= set(operation["responses"])
 
 
 def properties(spec: Spec) -> Iterator[tuple[str, str, Spec]]:

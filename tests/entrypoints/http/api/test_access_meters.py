@@ -311,12 +311,11 @@ def test_last_free_story_is_given_once_to_fifty_threads(
     assert {answer["meter"]["used"] for answer in answers} <= {limit - 1, limit}
 
 
-@pytest.mark.parametrize("kind", ["valkey", "redis8"])
 @pytest.mark.full
 def test_last_free_story_is_given_once_to_fifty_clients_of_two_workers(
-    serve: Serve, request: pytest.FixtureRequest, all_at_once: AtOnce, kind: str
+    serve: Serve, valkey_url: str, all_at_once: AtOnce
 ) -> None:
-    paywall = serve(REDIS_URL=request.getfixturevalue(f"{kind}_url"))
+    paywall = serve(REDIS_URL=valkey_url)
     for who, limit in (("reader", 5), ("visitor", 2)):
         for turn in range(5):
             name = f"{who}{turn}"
