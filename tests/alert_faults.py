@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import resource
@@ -14,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import requests
-import stripe
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.adapters.redis.client.keys import Keys, partition_of, reader_hash
 from stripe_lookalike import RunningLookalike
 from tests.running_service import ADMIN_KEY, Paywall
 from tests.store_servers import Server, wait_until
-from tests.stripe_fixtures import SECRET, Made
+from tests.stripe_fixtures import Made
 
 SECOND_ADMIN = "second-admin-key-of-the-tests"
 KEYS = Keys("pw")
@@ -282,13 +280,8 @@ class Faults:
             subscription = Made.subscription(id=f"sub_{os.urandom(6).hex()}")
             self.deliver(Made.event("customer.subscription.created", subscription, id=f"evt_{os.urandom(6).hex()}"))
 
-    def deliver(self, event: Json, *, secret: str = SECRET, status: int = 200) -> None:
-        body = json.dumps({**event, "created": int(time.time())})
-        header = stripe.WebhookSignature.generate_signature_header(body, secret, int(time.time()))
-        answer = requests.post(
-            f"{self.paywall.url}/v1/stripe/webhook", body, headers={"Stripe-Signature": header}, timeout=60
-        )
-        assert answer.status_code == status, answer.text
+    def deliver(self, event: Json, **how: Any) -> None:
+        self.paywall.deliver({**event, "created": int(time.time())}, **how)
 
     def stripe_answers(self, status: int) -> None:
         answer = requests.post(f"{self.lookalike.url}/_lookalike/faults", json={"status": status}, timeout=60)

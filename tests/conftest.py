@@ -23,12 +23,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # so that tests can import `
 
 pytest_plugins = [
     "tests.store_servers",
+    "tests.stripe_fixtures",
     "tests.store_clusters",
     "tests.loop_client",
     "tests.running_service",
     "tests.in_process_app",
     "tests.admin_app",
-    "tests.stripe_fixtures",
     "tests.browser",
     "tests.node_packages",
 ]

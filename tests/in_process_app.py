@@ -23,6 +23,7 @@ from service.bootstrap import Service, assemble
 from service.settings.settings import Settings, load_settings
 from tests.rsgi_bridge import Bridge, event_loop
 from tests.running_service import ADMIN_KEY, POLICY, SITE_KEY, environment, story_of
+from tests.stripe_fixtures import delivery
 
 
 class Clock:
@@ -89,6 +90,12 @@ class InProcessApp:
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.get_json()
         return found
+
+    def deliver(self, event: dict[str, Any]) -> Any:
+        """Deliver an event as Stripe does, to an app with `STRIPE_WEBHOOK_SECRETS=SECRET`, and return the answer."""
+        answer = self.client.post("/v1/stripe/webhook", **delivery(event, at=self.clock()))
+        assert answer.status_code == 200, answer.text
+        return answer.get_json()
 
     def grant(self, reader: str, **more: Any) -> dict[str, Any]:
         body = {"plan": "vip", "reason": "press card", "until": None, **more}

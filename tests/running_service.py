@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from click.testing import CliRunner
 
 from service.entrypoints.cli import main
 from tests.store_servers import free_port, server, wait_until
+from tests.stripe_fixtures import delivery
 
 SITE_KEY = "site-key-of-the-tests"
 ADMIN_KEY = "admin-key-of-the-tests"
@@ -164,6 +166,12 @@ class Paywall:
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
+
+    def deliver(self, event: dict[str, Any], status: int = 200, **how: Any) -> None:
+        """Deliver an event as Stripe does, to a service with `STRIPE_WEBHOOK_SECRETS=SECRET`."""
+        sent = delivery(event, **{"at": time.time(), **how})
+        answer = self.session.post(f"{self.url}/v1/stripe/webhook", timeout=60, **sent)
+        assert answer.status_code == status, answer.text
 
     def grant(self, reader: str, **more: Any) -> dict[str, Any]:
         body = {"plan": "vip", "reason": "press card", "until": None, **more}

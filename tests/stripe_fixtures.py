@@ -6,7 +6,6 @@ import copy
 import json
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -107,20 +106,16 @@ class Made:
         return {**event, **changes}
 
 
-@pytest.fixture
-def made() -> Made:
-    return Made()
-
-
-@pytest.fixture
-def sign() -> Callable[..., str]:
+def sign(body: bytes, *, secret: str = SECRET, at: int = BORN) -> str:
     """Return the `Stripe-Signature` header that Stripe would send, made by the SDK."""
+    header: str = stripe.WebhookSignature.generate_signature_header(body.decode(), secret, at)
+    return header
 
-    def signing(body: bytes, *, secret: str = SECRET, at: int = BORN) -> str:
-        header: str = stripe.WebhookSignature.generate_signature_header(body.decode(), secret, at)
-        return header
 
-    return signing
+def delivery(event: Json, *, secret: str = SECRET, at: float) -> Json:
+    """Return the body and the headers with which Stripe sends an event, as a client's `post` takes them."""
+    body = json.dumps(event).encode()
+    return {"data": body, "headers": {"Stripe-Signature": sign(body, secret=secret, at=int(at))}}
 
 
 @pytest.fixture(scope="session")
@@ -233,22 +228,6 @@ def strict(control: Control) -> Control:
 @pytest.fixture
 def gateway(lookalike: RunningLookalike) -> Gateway:
     return Gateway("sk_test_x", lookalike.url, RateLimit(per_second=1_000, burst=1_000))
-
-
-@pytest.fixture
-def wait() -> Callable[..., Any]:
-    """Wait until a condition is true and return its value."""
-
-    def waiting(condition: Callable[[], Any], seconds: float = 60) -> Any:
-        deadline = time.monotonic() + seconds
-        pause = threading.Event()
-        while time.monotonic() < deadline:
-            if value := condition():
-                return value
-            pause.wait(0.02)
-        raise AssertionError(f"not within {seconds} s")
-
-    return waiting
 
 
 class CannedServer:

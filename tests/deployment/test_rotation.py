@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 import requests
-import stripe
 
 from tests.running_service import ADMIN_KEY, Paywall, Serve, in_days
 from tests.store_servers import Launch, Server, Until
+from tests.stripe_fixtures import Made, delivery
 
 OLD, NEW = "old-secret-0123456789abcdef0123456789", "new-secret-0123456789abcdef0123456789"
 OLD_KEY, NEW_KEY = "old-key-0123456789abcdef", "new-key-0123456789abcdef"
@@ -88,13 +89,11 @@ def test_secrets_of_the_service(serve: Serve, store: Server, tmp_path: Path, unt
 def test_signing_secret_of_stripe(serve: Serve, store: Server) -> None:
     old, new = "whsec_old_0123456789abcdef", "whsec_new_0123456789abcdef"
     paywall = serve(PAYWALL_WORKERS="1", REDIS_URL=store.url, STRIPE_WEBHOOK_SECRETS=old)
-    event = {"id": "evt_1", "object": "event", "type": "charge.updated", "livemode": False, "created": 1_793_491_200}
-    body = json.dumps({**event, "data": {"object": {"id": "ch_1", "object": "charge"}}})
+    event = Made.event("charge.updated", {"id": "ch_1", "object": "charge"})
 
     def accepted(secret: str) -> bool:
-        header = stripe.WebhookSignature.generate_signature_header(body, secret)
-        headers = {"Stripe-Signature": header, "Content-Type": "application/json"}
-        status = requests.post(f"{paywall.url}/v1/stripe/webhook", data=body, headers=headers, timeout=60).status_code
+        sent = delivery(event, secret=secret, at=time.time())
+        status = requests.post(f"{paywall.url}/v1/stripe/webhook", timeout=60, **sent).status_code
         assert status in (200, 400)
         return status == 200
 

@@ -14,6 +14,7 @@ from service.adapters.stripe.events import event_content
 from service.adapters.stripe.webhook import Envelope, parse_api_event
 from service.domain.event_order import Order, StateVersion, compare_versions, version_of_payload, version_of_read
 from service.domain.stripe_facts import EventContent, Fingerprint, ObjectRef, OwnerClaims, StripeFacts
+from tests.stripe_fixtures import Made
 
 JULY = 1_783_000_000
 
@@ -152,15 +153,15 @@ def test_ordered_events_end_in_the_recorded_final_objects(stories: list[dict[str
             assert ended[f"subscription:{name}"] == facts.fingerprint
 
 
-def test_signup_and_cancellation_in_one_second_end_right_in_any_order(made: Any) -> None:
+def test_signup_and_cancellation_in_one_second_end_right_in_any_order() -> None:
     """Deliver a signup within one second in every order; this needs no recorded lifecycle."""
-    begun = made.subscription(status="incomplete")
-    paid = made.subscription()
-    ended = made.subscription(status="canceled", ended_at=JULY)
+    begun = Made.subscription(status="incomplete")
+    paid = Made.subscription()
+    ended = Made.subscription(status="canceled", ended_at=JULY)
     events = [
-        made.event("customer.subscription.created", begun, id="evt_1"),
-        made.event("customer.subscription.updated", paid, id="evt_2", previous={"status": "incomplete"}),
-        made.event("customer.subscription.deleted", ended, id="evt_3"),
+        Made.event("customer.subscription.created", begun, id="evt_1"),
+        Made.event("customer.subscription.updated", paid, id="evt_2", previous={"status": "incomplete"}),
+        Made.event("customer.subscription.deleted", ended, id="evt_3"),
     ]
     for seed in range(200):
         chance = random.Random(seed)

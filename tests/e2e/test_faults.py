@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ import pytest
 import requests
 
 from tests.store_servers import wait_until
-from tests.stripe_fixtures import SECRET
+from tests.stripe_fixtures import SECRET, Made, delivery
 
 if TYPE_CHECKING:
     from tests.running_service import Paywall, Serve
@@ -228,20 +228,18 @@ def test_web_process_killed_again_and_again_leaves_the_others_serving(serve: Ser
     load.assert_few_failed("grant")
 
 
-def subscription_of(reader: str, made: Any, now: int) -> dict[str, Any]:
-    found: dict[str, Any] = made.subscription(id=f"sub_{reader}", created=now, metadata={"reader_id": reader})
+def subscription_of(reader: str, now: int) -> dict[str, Any]:
+    found: dict[str, Any] = Made.subscription(id=f"sub_{reader}", created=now, metadata={"reader_id": reader})
     found["items"]["data"][0] |= {"current_period_start": now, "current_period_end": now + 30 * DAY}
     return found
 
 
-def deliver(paywall: Paywall, subscription: dict[str, Any], sign: Callable[..., str], made: Any, at: int) -> int:
+def deliver(paywall: Paywall, subscription: dict[str, Any], at: int) -> int:
     """Deliver a subscription as Stripe does at this time, again if a busy store is the cause, and return the status."""
     name = subscription["id"].replace("sub", "evt")
-    event = made.event("customer.subscription.created", subscription, id=name, created=at)
-    body = json.dumps(event).encode()
-    signed = {"Stripe-Signature": sign(body, at=at)}
+    event = Made.event("customer.subscription.created", subscription, id=name, created=at)
     while True:
-        answer = requests.post(f"{paywall.url}/v1/stripe/webhook", body, headers=signed, timeout=60)
+        answer = requests.post(f"{paywall.url}/v1/stripe/webhook", **delivery(event, at=at), timeout=60)
         if answer.status_code != 503 or not answer.json()["type"].endswith(":store-unavailable"):
             return answer.status_code
 
@@ -256,9 +254,7 @@ def is_confirmed(paywall: Paywall, reader: str, expected: bool) -> bool:
     return answer.ok and [source["confirmed"] for source in answer.json()["sources"]] == [expected]
 
 
-def test_clock_set_forward_and_back_delays_nothing(
-    serve: Serve, sign: Callable[..., str], made: Any, lookalike: Any, control: Any, tmp_path: Path
-) -> None:
+def test_clock_set_forward_and_back_delays_nothing(serve: Serve, lookalike: Any, control: Any, tmp_path: Path) -> None:
     """The demo's clock is the switch. What Stripe could not confirm before is confirmed soon after the clock went back."""
     clock = tmp_path / "clock"
     clock.write_text("0")
@@ -269,9 +265,9 @@ def test_clock_set_forward_and_back_delays_nothing(
             clock.write_text(str(ahead))
             control.ask("POST", "/faults", {"status": 500})
             moment = int(time.time()) + ahead
-            bought = subscription_of(reader, made, moment)
+            bought = subscription_of(reader, moment)
             control.put(bought)
-            assert deliver(paywall, bought, sign, made, moment) == 200
+            assert deliver(paywall, bought, moment) == 200
             wait_until(partial(is_confirmed, paywall, reader, False))
             # The worker has read its clock, and failed to read the subscription.
             wait_until(partial(has_read_twice, control, f"/v1/subscriptions/{bought['id']}"))
@@ -283,7 +279,7 @@ def test_clock_set_forward_and_back_delays_nothing(
     load.assert_all_granted_are_there()
 
 
-def test_hanging_stripe_delays_neither_checks_nor_webhooks(serve: Serve, sign: Callable[..., str], made: Any) -> None:
+def test_hanging_stripe_delays_neither_checks_nor_webhooks(serve: Serve) -> None:
     """Buyers get a 503 with Retry-After; webhooks are recorded, and their payloads count."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as hanging, ThreadPoolExecutor(120) as pool:
         base = f"http://127.0.0.1:{hanging.getsockname()[1]}"
@@ -291,7 +287,7 @@ def test_hanging_stripe_delays_neither_checks_nor_webhooks(serve: Serve, sign: C
 
         def deliver_one(number: int) -> int:
             now = int(time.time())
-            return deliver(paywall, subscription_of(f"buyer-{number}", made, now), sign, made, now)
+            return deliver(paywall, subscription_of(f"buyer-{number}", now), now)
 
         def order(number: int) -> tuple[int, bool]:
             body = {"reader": f"r-{number}", "price": "price_month", "return_url": "https://www.example.news/"}

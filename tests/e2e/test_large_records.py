@@ -8,6 +8,7 @@ import pytest
 
 from service.adapters.redis.audit.audit import Actor, audit_entry
 from service.adapters.stripe.webhook import parse_api_event
+from tests.stripe_fixtures import Made
 
 if TYPE_CHECKING:
     from tests.in_process_app import InProcessApp, MakeApp
@@ -27,7 +28,7 @@ ANN = Actor("ann")
 @pytest.mark.full
 @pytest.mark.timeout(1_800)
 def test_large_records_hold_the_store_for_less_than_five_milliseconds(
-    make_app: MakeApp, launch: Any, made: Any, policy: str
+    make_app: MakeApp, launch: Any, policy: str
 ) -> None:
     store = launch("valkey", slowlog_log_slower_than="5000", slowlog_max_len="1000")
     app: InProcessApp = make_app(store.url, policy + GROUP_PLAN)
@@ -41,10 +42,10 @@ def test_large_records_hold_the_store_for_less_than_five_milliseconds(
     store.admin().slowlog_reset()
     for _ in range(SOURCES):
         app.grant("many-sources")
-    group = made.subscription(quantity=SEATS)
+    group = Made.subscription(quantity=SEATS)
     group["items"]["data"][0] |= {"quantity": SEATS, "current_period_end": int(now) + 86_400}
     group["items"]["data"][0]["price"] |= {"id": "price_seat_month", "lookup_key": None}
-    service.event_processor.receive_event(parse_api_event(made.event("customer.subscription.created", group)), now)
+    service.event_processor.receive_event(parse_api_event(Made.event("customer.subscription.created", group)), now)
     for number in range(SEATS):
         service.subscription_admin.assign_seat("sub_1", f"seat-{number}", ANN, now)
     for number in range(KEYS):
@@ -68,7 +69,7 @@ def test_large_records_hold_the_store_for_less_than_five_milliseconds(
         answer = app.call(method, path, admin=True)
         assert answer.status_code == 200, answer.text
     group["items"]["data"][0] |= {"quantity": 10}
-    event = made.event("customer.subscription.updated", group, id="evt_2", created=int(now))
+    event = Made.event("customer.subscription.updated", group, id="evt_2", created=int(now))
     service.event_processor.receive_event(parse_api_event(event), now)
     service.event_processor.fan_out_soon("subscription:sub_1", now, "test")
     service.worker.run_once()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from tests.stripe_fixtures import SECRET
+from tests.stripe_fixtures import SECRET, Made, delivery
 
 if TYPE_CHECKING:
     from tests.running_service import Serve
@@ -45,21 +44,16 @@ def use_of(pids: list[int]) -> Use:
 
 @pytest.mark.load
 @pytest.mark.full
-def test_mixed_load_leaves_memory_files_threads_and_keys_flat(
-    serve: Serve, launch: Any, sign: Callable[..., str], made: Any
-) -> None:
+def test_mixed_load_leaves_memory_files_threads_and_keys_flat(serve: Serve, launch: Any) -> None:
     store = launch("valkey")
     paywall = serve(worker=True, REDIS_URL=store.url, STRIPE_WEBHOOK_SECRETS=SECRET)
     stop, events = threading.Event(), count()
 
     def deliver(session: requests.Session, number: int) -> requests.Response:
         now = int(time.time())
-        bought = made.subscription(id=f"sub_{number % NAMES}", metadata={"reader_id": f"r-{number % NAMES}"})
-        event = made.event("customer.subscription.updated", bought, id=f"evt_{next(events)}", created=now)
-        body = json.dumps(event).encode()
-        return session.post(
-            f"{paywall.url}/v1/stripe/webhook", body, headers={"Stripe-Signature": sign(body, at=now)}, timeout=60
-        )
+        bought = Made.subscription(id=f"sub_{number % NAMES}", metadata={"reader_id": f"r-{number % NAMES}"})
+        event = Made.event("customer.subscription.updated", bought, id=f"evt_{next(events)}", created=now)
+        return session.post(f"{paywall.url}/v1/stripe/webhook", **delivery(event, at=now), timeout=60)
 
     def check(session: requests.Session, number: int) -> requests.Response:
         reader, visitor = {"reader": f"r-{number % NAMES}"}, {"visitor": f"v-{number % NAMES}"}

@@ -18,11 +18,12 @@ import stripe
 from service.adapters.stripe.gateway import Gateway
 from service.adapters.stripe.transport import RateLimit
 from stripe_lookalike import RunningLookalike, serve_lookalike
+from tests.store_servers import wait_until
 
 
-def test_clock_follows_the_wall_clock_until_frozen(control: Any, wait: Any) -> None:
+def test_clock_follows_the_wall_clock_until_frozen(control: Any) -> None:
     began = control.post("/clock", {"to": 1_800_000_000})["now"]
-    wait(lambda: control.now() > began)
+    wait_until(lambda: control.now() > began)
     stands = control.post("/clock", {"advance": 60, "frozen": True})["now"]
     assert control.now() == stands
     assert control.post("/clock", {"frozen": False})["now"] == stands
@@ -39,12 +40,12 @@ def test_answer_date_follows_the_wall_clock_or_the_clock_file(followed: bool, tm
 
 
 def test_due_work_runs_without_requests(
-    lookalike: RunningLookalike, client: stripe.StripeClient, control: Any, new_customer: Any, wait: Any
+    lookalike: RunningLookalike, client: stripe.StripeClient, control: Any, new_customer: Any
 ) -> None:
     subscription = client.v1.subscriptions.create({"customer": new_customer().id, "items": [{"price": "price_month"}]})
     client.v1.subscriptions.update(subscription.id, {"cancel_at": control.now() + 1})
     kept = lookalike.lookalike.world.table("subscription")[subscription.id]
-    wait(lambda: kept["status"] == "canceled")
+    wait_until(lambda: kept["status"] == "canceled")
 
 
 @pytest.mark.parametrize("body", [{}, {"advance": "soon"}, {"to": 1.5}, {"forward": 3}])
@@ -89,9 +90,7 @@ def test_fail_rate_fails_only_a_share_of_matching_requests(client: stripe.Stripe
     client.v1.subscriptions.list()
 
 
-def test_hanging_request_continues_when_the_fault_is_removed(
-    client: stripe.StripeClient, control: Any, wait: Any
-) -> None:
+def test_hanging_request_continues_when_the_fault_is_removed(client: stripe.StripeClient, control: Any) -> None:
     control.post("/faults", {"match": "/v1/events", "hang": 60})
     with ThreadPoolExecutor(1) as pool:
         begun = time.monotonic()
@@ -171,12 +170,10 @@ def test_loaded_lifecycle_continues_when_live(
     assert renewed.latest_invoice.status == "paid"  # type: ignore[union-attr] # expanded
 
 
-def test_loaded_lifecycle_sends_its_events_when_asked(
-    control: Any, receiver: Any, wait: Any, stripe_reference: Path
-) -> None:
+def test_loaded_lifecycle_sends_its_events_when_asked(control: Any, receiver: Any, stripe_reference: Path) -> None:
     story = _story(stripe_reference, "signup_active")
     control.post("/load", story, send=1)
-    wait(lambda: len(receiver.taken) == len(story["events"]))
+    wait_until(lambda: len(receiver.taken) == len(story["events"]))
     assert {event["id"] for event in receiver.events} == {event["id"] for event in story["events"]}
 
 

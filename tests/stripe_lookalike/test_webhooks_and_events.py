@@ -11,6 +11,7 @@ import pytest
 import stripe
 
 from stripe_lookalike import RunningLookalike, Webhook, serve_lookalike
+from tests.store_servers import wait_until
 
 SECRET = "whsec_test"
 DAY = 86_400
@@ -25,9 +26,9 @@ def _subjects(receiver: Any) -> list[str]:
     return [event["data"]["object"]["id"] for event in receiver.events]
 
 
-def test_sdk_accepts_the_signature_and_the_event(client: stripe.StripeClient, receiver: Any, wait: Wait) -> None:
+def test_sdk_accepts_the_signature_and_the_event(client: stripe.StripeClient, receiver: Any) -> None:
     (customer,) = _make(client, 1)
-    wait(lambda: receiver.taken)
+    wait_until(lambda: receiver.taken)
     body, header = receiver.taken[0]
     event = client.construct_event(body, header, SECRET)
     assert (event.type, event.data.object["id"], event.pending_webhooks) == ("customer.created", customer, 1)
@@ -35,46 +36,43 @@ def test_sdk_accepts_the_signature_and_the_event(client: stripe.StripeClient, re
         client.construct_event(body, header, "whsec_other")
 
 
-def test_session_event_omits_internal_fields(
-    client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
-) -> None:
+def test_session_event_omits_internal_fields(client: stripe.StripeClient, control: Any, receiver: Any) -> None:
     line: Any = {"price": "price_month", "quantity": 1}
     session = client.v1.checkout.sessions.create(
         {"mode": "subscription", "line_items": [line], "success_url": "https://www.example.news/"}
     )
     control.post(f"/checkout/{session.id}/pay")
-    done = wait(lambda: [event for event in receiver.events if event["type"] == "checkout.session.completed"])[0]
+    wait_until(lambda: any(event["type"] == "checkout.session.completed" for event in receiver.events))
+    (done,) = [event for event in receiver.events if event["type"] == "checkout.session.completed"]
     assert done["data"]["object"]["payment_status"] == "paid"
     assert not [name for name in done["data"]["object"] if name.startswith("_")]
 
 
 def test_failed_delivery_is_retried_with_a_fresh_signature(
-    client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
+    client: stripe.StripeClient, control: Any, receiver: Any
 ) -> None:
     control.post("/delivery", {"retries": [0.02, 0.02, 0.02]})
     receiver.refuse = 2
     _make(client, 1)
     pending = client.v1.events.list({"delivery_success": False}).data
-    wait(lambda: receiver.taken)
-    wait(lambda: client.v1.events.list({"delivery_success": True}).data)
+    wait_until(lambda: receiver.taken)
+    wait_until(lambda: client.v1.events.list({"delivery_success": True}).data)
     assert len(receiver.taken) == 1
     assert all(event.pending_webhooks == 1 for event in pending)
     assert not client.v1.events.list({"delivery_success": False}).data
     assert control.get("/delivery")["outcomes"] == {"failed": 2, "delivered": 1}
 
 
-def test_event_no_endpoint_accepted_stays_undelivered(
-    client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
-) -> None:
+def test_event_no_endpoint_accepted_stays_undelivered(client: stripe.StripeClient, control: Any, receiver: Any) -> None:
     control.post("/delivery", {"retries": []})
     receiver.refuse = 1
     _make(client, 1)
-    wait(lambda: control.get("/delivery")["outcomes"].get("given_up"))
+    wait_until(lambda: control.get("/delivery")["outcomes"].get("given_up"))
     assert client.v1.events.list({"delivery_success": False}).data[0].pending_webhooks == 1
 
 
 def test_delivery_mode_off_loses_events_and_hold_delays_them(
-    client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
+    client: stripe.StripeClient, control: Any, receiver: Any
 ) -> None:
     control.post("/delivery", {"mode": "off"})
     lost = _make(client, 3)
@@ -82,19 +80,19 @@ def test_delivery_mode_off_loses_events_and_hold_delays_them(
     held = _make(client, 3)
     assert control.get("/delivery")["pending"] == 3
     control.post("/delivery", {"mode": "normal"})
-    wait(lambda: len(receiver.taken) == 3)
-    wait(lambda: control.get("/delivery")["pending"] == 0)
+    wait_until(lambda: len(receiver.taken) == 3)
+    wait_until(lambda: control.get("/delivery")["pending"] == 0)
     assert set(_subjects(receiver)) == set(held)
     undelivered = client.v1.events.list({"delivery_success": False}).data
     assert {event.data.object["id"] for event in undelivered} == set(lost)
 
 
 def test_delivery_duplicates_drops_and_shuffles_on_request(
-    client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
+    client: stripe.StripeClient, control: Any, receiver: Any
 ) -> None:
     control.post("/delivery", {"duplicates": 1.0, "shuffle": True, "spread": 0.3, "seed": 7})
     made = _make(client, 10)
-    wait(lambda: len(receiver.taken) == 20)
+    wait_until(lambda: len(receiver.taken) == 20)
     assert Counter(_subjects(receiver)) == dict.fromkeys(made, 2)
     assert _subjects(receiver) != [name for name in made for _ in range(2)]
     control.post("/delivery", {"duplicates": 0.0, "drop": 1.0})
@@ -102,29 +100,27 @@ def test_delivery_duplicates_drops_and_shuffles_on_request(
     assert control.get("/delivery")["outcomes"]["lost"] == 2
 
 
-def test_endpoint_receives_only_its_enabled_events(
-    client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
-) -> None:
+def test_endpoint_receives_only_its_enabled_events(client: stripe.StripeClient, control: Any, receiver: Any) -> None:
     only = receiver.url
     client.v1.webhook_endpoints.create({"url": only, "enabled_events": ["customer.deleted"]})
     (customer,) = _make(client, 1)
     client.v1.customers.delete(customer)
-    wait(lambda: control.get("/delivery")["pending"] == 0)
+    wait_until(lambda: control.get("/delivery")["pending"] == 0)
     assert Counter(event["type"] for event in receiver.events) == {"customer.created": 1, "customer.deleted": 2}
 
 
 def test_event_can_be_resent_and_any_signed_payload_sent(
-    client: stripe.StripeClient, control: Any, receiver: Any, wait: Wait
+    client: stripe.StripeClient, control: Any, receiver: Any
 ) -> None:
     _make(client, 1)
-    wait(lambda: receiver.taken)
+    wait_until(lambda: receiver.taken)
     control.post(f"/events/{receiver.events[0]['id']}/resend", {"times": 2})
-    wait(lambda: len(receiver.taken) == 3)
+    wait_until(lambda: len(receiver.taken) == 3)
     control.post("/event", {"raw": '{"object": "v2.core.event"}'})
-    wait(lambda: len(receiver.taken) == 4)
+    wait_until(lambda: len(receiver.taken) == 4)
     assert receiver.taken[-1][0] == b'{"object": "v2.core.event"}'
     made = control.post("/event", {"type": "x.y", "object": {"id": "x_1", "object": "x"}, "listed": False})
-    wait(lambda: len(receiver.taken) == 5)
+    wait_until(lambda: len(receiver.taken) == 5)
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.events.retrieve(made["id"])
 
@@ -136,7 +132,7 @@ def old_world(receiver: Any) -> Iterator[RunningLookalike]:
 
 
 def test_endpoint_with_an_old_api_version_receives_old_shapes(
-    old_world: RunningLookalike, receiver: Any, wait: Wait, stripe_reference: Any
+    old_world: RunningLookalike, receiver: Any, stripe_reference: Any
 ) -> None:
     client = stripe.StripeClient("sk_test_x", base_addresses={"api": old_world.url})
     card = "pm_card_visa"
@@ -146,7 +142,7 @@ def test_endpoint_with_an_old_api_version_receives_old_shapes(
     subscription = client.v1.subscriptions.create({"customer": customer, "items": [{"price": "price_month"}]})
     old_world.lookalike.world.clock.set(old_world.lookalike.world.clock.now() + 32 * DAY)
     needed = Counter({"customer.subscription.created": 1, "customer.subscription.updated": 1, "invoice.paid": 2})
-    wait(lambda: Counter(event["type"] for event in receiver.events) >= needed)
+    wait_until(lambda: Counter(event["type"] for event in receiver.events) >= needed)
     events = {event["type"]: event for event in receiver.events}
     assert events["customer.subscription.updated"]["api_version"] == "2020-03-02"
     assert events["customer.subscription.updated"]["data"]["previous_attributes"]["current_period_end"]

@@ -14,12 +14,13 @@ from service.adapters.stripe.transport import RateLimit
 from service.domain.errors import StripeUnavailable
 from service.domain.sources import Pass
 from service.domain.stripe_facts import ObjectRef
+from tests.stripe_fixtures import Made
 
 BORN = 1_793_491_200
 
 
-def test_list_that_repeats_its_page_stops_with_an_error(canned: Any, made: Any) -> None:
-    canned.says(200, {"object": "list", "data": [made.subscription()], "has_more": True, "url": "/v1/subscriptions"})
+def test_list_that_repeats_its_page_stops_with_an_error(canned: Any) -> None:
+    canned.says(200, {"object": "list", "data": [Made.subscription()], "has_more": True, "url": "/v1/subscriptions"})
     with pytest.raises(StripeUnavailable, match="odd_answer"):
         list(Gateway("sk_test_x", canned.url, RateLimit()).list_subscriptions())
 
@@ -66,17 +67,17 @@ def test_unhandled_event_types_are_not_requested(gateway: Gateway, strict: Any) 
     assert gateway.find_newest_event() is None
 
 
-def test_malformed_event_is_skipped(gateway: Gateway, canned: Any, made: Any) -> None:
-    good = made.event("invoice.paid", {"object": "invoice"})
+def test_malformed_event_is_skipped(gateway: Gateway, canned: Any) -> None:
+    good = Made.event("invoice.paid", {"object": "invoice"})
     rows = [good, {"id": "evt_2", "object": "event", "created": 1}]
     canned.says(200, {"object": "list", "data": rows, "has_more": False, "url": "/v1/events"})
     found = Gateway("sk_test_x", canned.url, RateLimit()).list_events_since(None)
     assert {event.id for event in found} == {"evt_1"}
 
 
-def test_full_sync_lists_subscriptions_of_every_status(gateway: Gateway, strict: Any, made: Any) -> None:
+def test_full_sync_lists_subscriptions_of_every_status(gateway: Gateway, strict: Any) -> None:
     for n, status in enumerate(("active", "canceled", "incomplete_expired", "paused")):
-        strict.put(made.subscription(id=f"sub_{n}", status=status))
+        strict.put(Made.subscription(id=f"sub_{n}", status=status))
     found = {facts.ref.id: facts.source.status for facts in gateway.list_subscriptions()}  # type: ignore[union-attr] # subscriptions all
     assert found == {"sub_0": "active", "sub_1": "canceled", "sub_2": "incomplete_expired", "sub_3": "paused"}
 

@@ -15,6 +15,7 @@ from service.adapters.stripe import events
 from service.adapters.stripe.events import HANDLED_TYPES, RELATED, event_content, type_groups
 from service.adapters.stripe.webhook import Envelope, parse_api_event
 from service.domain.stripe_facts import ObjectRef, PaymentRef
+from tests.stripe_fixtures import Made
 
 SUBSCRIPTION, SESSION = ObjectRef("subscription", "sub_1"), ObjectRef("session", "cs_test_1")
 INTENT, CHARGE = PaymentRef("intent", "pi_1"), PaymentRef("charge", "ch_1")
@@ -41,9 +42,9 @@ OBJECTS: dict[str | tuple[str, ...], tuple[dict[str, Any], tuple[ObjectRef | Pay
 
 
 @pytest.mark.parametrize("event_type", HANDLED_TYPES)
-def test_every_handled_event_type_refers_to_its_object(event_type: str, made: Any) -> None:
+def test_every_handled_event_type_refers_to_its_object(event_type: str) -> None:
     obj, refs = next(found for begins, found in OBJECTS.items() if event_type.startswith(begins))
-    found = event_content(parse_api_event(made.event(event_type, obj)))
+    found = event_content(parse_api_event(Made.event(event_type, obj)))
     assert found.handled
     assert found.refs == refs
     assert found.prices == event_type.startswith(("price.", "product."))
@@ -63,9 +64,9 @@ def test_event_types_are_requested_twenty_at_a_time() -> None:
 @pytest.mark.parametrize(
     "event_type", ["invoice.created", "invoice.upcoming", "customer.subscription.trial_will_end", "payout.paid", "x.y"]
 )
-def test_event_type_outside_the_table_is_not_handled(event_type: str, made: Any) -> None:
+def test_event_type_outside_the_table_is_not_handled(event_type: str) -> None:
     assert not event_content(
-        parse_api_event(made.event(event_type, {"object": "invoice", "id": "in_1", "subscription": "sub_1"}))
+        parse_api_event(Made.event(event_type, {"object": "invoice", "id": "in_1", "subscription": "sub_1"}))
     ).handled
 
 
@@ -78,16 +79,16 @@ def test_event_type_outside_the_table_is_not_handled(event_type: str, made: Any)
         {"parent": {"subscription_details": {"subscription": {"id": "sub_1"}}}, "subscription": None},
     ],
 )
-def test_invoice_leads_to_its_subscription_in_every_shape(invoice: dict[str, Any], made: Any) -> None:
-    assert event_content(parse_api_event(made.event("invoice.paid", {"object": "invoice", **invoice}))).refs == (
+def test_invoice_leads_to_its_subscription_in_every_shape(invoice: dict[str, Any]) -> None:
+    assert event_content(parse_api_event(Made.event("invoice.paid", {"object": "invoice", **invoice}))).refs == (
         SUBSCRIPTION,
     )
 
 
 @pytest.mark.parametrize("invoice", [{}, {"parent": None}, {"parent": {"subscription_details": None}}, {"parent": []}])
-def test_invoice_without_subscription_is_not_handled(invoice: dict[str, Any], made: Any) -> None:
+def test_invoice_without_subscription_is_not_handled(invoice: dict[str, Any]) -> None:
     assert not event_content(
-        parse_api_event(made.event("invoice.paid", {"object": "invoice", "id": "in_1", **invoice}))
+        parse_api_event(Made.event("invoice.paid", {"object": "invoice", "id": "in_1", **invoice}))
     ).handled
 
 
@@ -100,16 +101,16 @@ def test_invoice_without_subscription_is_not_handled(invoice: dict[str, Any], ma
         ({"object": "dispute", "id": "dp_1", "charge": {"id": "ch_1"}}, CHARGE),
     ],
 )
-def test_money_event_leads_to_its_payment_by_intent_or_charge(obj: dict[str, Any], ref: PaymentRef, made: Any) -> None:
-    found = event_content(parse_api_event(made.event("charge.dispute.created", obj)))
+def test_money_event_leads_to_its_payment_by_intent_or_charge(obj: dict[str, Any], ref: PaymentRef) -> None:
+    found = event_content(parse_api_event(Made.event("charge.dispute.created", obj)))
     assert found.refs == (ref,)
     assert found.payment_update is not None
     assert found.payment_update.charge == (None if ref == INTENT and obj.get("charge") is None else "ch_1")
 
 
-def test_money_event_payload_has_amount_and_status(made: Any) -> None:
+def test_money_event_payload_has_amount_and_status() -> None:
     refund = {"object": "refund", "id": "re_1", "payment_intent": "pi_1", "amount": 100, "status": "failed"}
-    update = event_content(parse_api_event(made.event("refund.failed", refund))).payment_update
+    update = event_content(parse_api_event(Made.event("refund.failed", refund))).payment_update
     assert update is not None
     assert (update.kind, update.id, update.intent, update.amount, update.status) == (
         "refund",
@@ -119,7 +120,7 @@ def test_money_event_payload_has_amount_and_status(made: Any) -> None:
         "failed",
     )
     charge = {"object": "charge", "id": "ch_1", "payment_intent": "pi_1", "amount": 300, "amount_refunded": 200}
-    update = event_content(parse_api_event(made.event("charge.refunded", charge))).payment_update
+    update = event_content(parse_api_event(Made.event("charge.refunded", charge))).payment_update
     assert update is not None
     assert (update.kind, update.charge, update.amount) == ("charge", "ch_1", 200)
 
@@ -135,9 +136,9 @@ def test_money_event_payload_has_amount_and_status(made: Any) -> None:
         ("checkout.session.async_payment_failed", "unpaid", False),
     ],
 )
-def test_session_event_sets_the_time_of_payment(event_type: str, status: str, paid: bool, made: Any) -> None:
-    session = made.session(payment_status=status)
-    found = event_content(parse_api_event(made.event(event_type, session, created=session["created"] + 77)))
+def test_session_event_sets_the_time_of_payment(event_type: str, status: str, paid: bool) -> None:
+    session = Made.session(payment_status=status)
+    found = event_content(parse_api_event(Made.event(event_type, session, created=session["created"] + 77)))
     assert found.facts is not None
     assert found.paid_at == (session["created"] + 77 if paid else None)
     assert (found.facts.source is not None) == paid
@@ -145,9 +146,9 @@ def test_session_event_sets_the_time_of_payment(event_type: str, status: str, pa
         assert found.facts.source.paid_at == found.paid_at  # type: ignore[union-attr] # a Pass, as of mode payment
 
 
-def test_subscription_session_is_paid_for_by_its_subscription(made: Any) -> None:
-    session = made.session(mode="subscription", subscription="sub_1", payment_intent=None)
-    found = event_content(parse_api_event(made.event("checkout.session.completed", session)))
+def test_subscription_session_is_paid_for_by_its_subscription() -> None:
+    session = Made.session(mode="subscription", subscription="sub_1", payment_intent=None)
+    found = event_content(parse_api_event(Made.event("checkout.session.completed", session)))
     assert found.refs == (SESSION, SUBSCRIPTION)
     assert found.paid_at is None
     assert found.facts is not None
@@ -155,19 +156,19 @@ def test_subscription_session_is_paid_for_by_its_subscription(made: Any) -> None
     assert found.facts.subscription == "sub_1"
 
 
-def test_deleted_customer_event_reports_deleted(made: Any) -> None:
-    gone = event_content(parse_api_event(made.event("customer.deleted", {"object": "customer", "id": "cus_1"}))).facts
-    there = event_content(parse_api_event(made.event("customer.updated", {"object": "customer", "id": "cus_1"}))).facts
+def test_deleted_customer_event_reports_deleted() -> None:
+    gone = event_content(parse_api_event(Made.event("customer.deleted", {"object": "customer", "id": "cus_1"}))).facts
+    there = event_content(parse_api_event(Made.event("customer.updated", {"object": "customer", "id": "cus_1"}))).facts
     assert gone is not None
     assert there is not None
     assert (gone.deleted, there.deleted) == (True, False)
 
 
 @pytest.mark.parametrize("kind", sorted(RELATED))
-def test_thin_event_refers_to_its_related_object(kind: str, made: Any) -> None:
+def test_thin_event_refers_to_its_related_object(kind: str) -> None:
     family = {"subscription": "customer.subscription.past_due", "customer": "customer.updated"}
     thin = "v1." + family.get(kind, "invoice.paid")
-    found = event_content(parse_api_event(made.thin(thin, {"id": "x_1", "type": kind, "url": "/v1/x"})))
+    found = event_content(parse_api_event(Made.thin(thin, {"id": "x_1", "type": kind, "url": "/v1/x"})))
     assert found.refs == (RELATED[kind]("x_1"),)
     assert found.facts is None
 
@@ -186,9 +187,9 @@ def test_thin_event_refers_to_its_related_object(kind: str, made: Any) -> None:
     ],
 )
 def test_thin_event_is_handled_like_its_snapshot_event(
-    event_type: str, related: dict[str, str] | None, handled: bool, made: Any
+    event_type: str, related: dict[str, str] | None, handled: bool
 ) -> None:
-    assert event_content(parse_api_event(made.thin(event_type, related))).handled == handled
+    assert event_content(parse_api_event(Made.thin(event_type, related))).handled == handled
 
 
 JSON = st.recursive(
@@ -212,9 +213,9 @@ def test_random_event_payload_never_raises(event_type: str, obj: dict[str, Any],
     ("status", "expected"),
     [("active", "canceled"), ("canceled", "canceled"), ("incomplete_expired", "incomplete_expired")],
 )
-def test_deleted_subscription_event_is_terminal_whatever_its_status(status: str, expected: str, made: Any) -> None:
+def test_deleted_subscription_event_is_terminal_whatever_its_status(status: str, expected: str) -> None:
     deleted = event_content(
-        parse_api_event(made.event("customer.subscription.deleted", made.subscription(status=status)))
+        parse_api_event(Made.event("customer.subscription.deleted", Made.subscription(status=status)))
     )
     assert deleted.facts is not None
     assert deleted.facts.terminal

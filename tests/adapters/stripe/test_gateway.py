@@ -14,6 +14,7 @@ from service.adapters.stripe.gateway import Gateway
 from service.domain.errors import NoSuchObject
 from service.domain.sources import Pass, StripeEntitlements, Subscription
 from service.domain.stripe_facts import ObjectRef, PaymentRef
+from tests.stripe_fixtures import Made
 
 BORN = 1_793_491_200
 
@@ -24,16 +25,16 @@ def the_pass(gateway: Gateway, session: str, **how: Any) -> Pass:
     return source
 
 
-def test_subscription_is_read_in_one_request(gateway: Gateway, strict: Any, made: Any) -> None:
-    strict.put(made.subscription())
+def test_subscription_is_read_in_one_request(gateway: Gateway, strict: Any) -> None:
+    strict.put(Made.subscription())
     facts = gateway.read_object(ObjectRef("subscription", "sub_1"))
     assert isinstance(facts.source, Subscription)
     assert (facts.source.status, facts.customer, facts.claims.reader_id) == ("active", "cus_1", "r-1")
     assert strict.asked() == [("GET", "/v1/subscriptions/sub_1")]
 
 
-def test_items_beyond_the_embedded_list_are_read_to_the_last_page(gateway: Gateway, strict: Any, made: Any) -> None:
-    obj = made.subscription()
+def test_items_beyond_the_embedded_list_are_read_to_the_last_page(gateway: Gateway, strict: Any) -> None:
+    obj = Made.subscription()
     row = obj["items"]["data"][0]
     obj["items"] = {
         "object": "list",
@@ -202,8 +203,8 @@ def test_recorded_lifecycles_are_read_as_their_final_objects(
                 assert not facts.source.disputed
 
 
-def test_forked_child_opens_its_own_connections(gateway: Gateway, control: Any, made: Any) -> None:
-    control.put(made.subscription())
+def test_forked_child_opens_its_own_connections(gateway: Gateway, control: Any) -> None:
+    control.put(Made.subscription())
     gateway.read_object(ObjectRef("subscription", "sub_1"))
     child = os.fork()
     if child == 0:

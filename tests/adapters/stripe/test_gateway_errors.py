@@ -25,6 +25,7 @@ from service.adapters.stripe.transport import (
 )
 from service.domain.errors import NoSuchObject, StripeFailure, StripeRefused, StripeUnavailable
 from service.domain.stripe_facts import ObjectRef
+from tests.store_servers import wait_until
 
 SUBSCRIPTION = ObjectRef("subscription", "sub_1")
 
@@ -173,17 +174,17 @@ def drip(server: socket.socket, begins: bytes) -> None:
             taken.sendall(b" ")
 
 
-def test_hanging_stripe_occupies_few_threads_and_others_continue(control: Any, gateway: Gateway, wait: Any) -> None:
+def test_hanging_stripe_occupies_few_threads_and_others_continue(control: Any, gateway: Gateway) -> None:
     most, threads = PATIENCE["inline"].concurrent, 30
     control.ask("POST", "/faults", {"hang": 20})
     with ThreadPoolExecutor(threads) as pool:
         reads = [pool.submit(gateway.read_object, SUBSCRIPTION) for _ in range(threads)]
-        wait(lambda: sum(read.done() for read in reads) == threads - most)
+        wait_until(lambda: sum(read.done() for read in reads) == threads - most)
         assert {str(read.exception()) for read in reads if read.done()} == {"busy"}
         control.ask("DELETE", "/faults")
 
 
-def test_few_calls_wait_for_a_slot_and_others_fail_at_once(wait: Any) -> None:
+def test_few_calls_wait_for_a_slot_and_others_fail_at_once() -> None:
     limit, release = ConcurrencyLimit(most=1, waiting=2), threading.Event()
 
     def call() -> bool:
@@ -192,7 +193,7 @@ def test_few_calls_wait_for_a_slot_and_others_fail_at_once(wait: Any) -> None:
 
     with ThreadPoolExecutor(6) as pool:
         calls = [pool.submit(call) for _ in range(6)]
-        wait(lambda: sum(one.done() for one in calls) == 3)
+        wait_until(lambda: sum(one.done() for one in calls) == 3)
         assert {str(one.exception()) for one in calls if one.done()} == {"busy"}
         release.set()
     assert sum(one.exception() is None for one in calls) == 3

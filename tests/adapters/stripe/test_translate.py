@@ -14,6 +14,7 @@ from service.adapters.stripe.translate import id_of, integer, rows, text
 from service.domain.payments import Payment
 from service.domain.sources import STANDING, Item, Pass, StripeEntitlements, Subscription
 from service.domain.stripe_facts import OwnerClaims, StripeFacts
+from tests.stripe_fixtures import Made
 
 BORN, MONTH = 1_793_491_200, 30 * 86_400
 PAID_FOR = Item("price_month", "monthly", "prod_supporter", 1, BORN, BORN + MONTH)
@@ -37,12 +38,12 @@ def item(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**row, **changes}.items() if value is not ...}
 
 
-def with_items(made: Any, *items_of: dict[str, Any], **changes: Any) -> Subscription:
-    return subscription(made.subscription(items={"object": "list", "data": list(items_of)}, **changes))[1]
+def with_items(*items_of: dict[str, Any], **changes: Any) -> Subscription:
+    return subscription(Made.subscription(items={"object": "list", "data": list(items_of)}, **changes))[1]
 
 
-def test_subscription_is_translated_with_items_customer_and_claims(made: Any) -> None:
-    facts, source = subscription(made.subscription())
+def test_subscription_is_translated_with_items_customer_and_claims() -> None:
+    facts, source = subscription(Made.subscription())
     assert source == Subscription("sub_1", "active", (PAID_FOR,), BORN)
     assert (facts.ref.name, facts.customer, facts.claims) == (
         "subscription:sub_1",
@@ -53,46 +54,46 @@ def test_subscription_is_translated_with_items_customer_and_claims(made: Any) ->
 
 
 @pytest.mark.parametrize("status", [*STANDING, "something_new"])
-def test_every_status_keeps_the_name_of_stripe(status: str, made: Any) -> None:
-    facts, source = subscription(made.subscription(status=status))
+def test_every_status_keeps_the_name_of_stripe(status: str) -> None:
+    facts, source = subscription(Made.subscription(status=status))
     assert source.status == status
     assert facts.terminal == (status in ("canceled", "incomplete_expired"))
 
 
 @pytest.mark.parametrize("status", [None, 7, "", [], ...])
-def test_missing_status_is_unknown(status: Any, made: Any) -> None:
-    obj = made.subscription(status=status)
+def test_missing_status_is_unknown(status: Any) -> None:
+    obj = Made.subscription(status=status)
     if status is ...:
         del obj["status"]
     assert subscription(obj)[1].status not in STANDING
 
 
-def test_end_dates_are_translated_unchanged(made: Any) -> None:
+def test_end_dates_are_translated_unchanged() -> None:
     ends = {"trial_end": 1, "cancel_at": 2, "ended_at": 3, "cancel_at_period_end": True}
-    source = subscription(made.subscription(**ends))[1]
+    source = subscription(Made.subscription(**ends))[1]
     assert (source.trial_end, source.cancel_at, source.ended_at, source.cancel_at_period_end) == (1, 2, 3, True)
 
 
-def test_pause_collection_and_pending_update_change_nothing(made: Any) -> None:
+def test_pause_collection_and_pending_update_change_nothing() -> None:
     later = {"subscription_items": [item(price="price_year")], "expires_at": 1}
-    paused = made.subscription(pause_collection={"behavior": "void"}, pending_update=later, schedule="sub_sched_1")
-    assert subscription(paused)[1] == subscription(made.subscription())[1]
+    paused = Made.subscription(pause_collection={"behavior": "void"}, pending_update=later, schedule="sub_sched_1")
+    assert subscription(paused)[1] == subscription(Made.subscription())[1]
 
 
-def test_top_level_period_of_old_versions_is_read(made: Any) -> None:
+def test_top_level_period_of_old_versions_is_read() -> None:
     old = item(current_period_start=..., current_period_end=...)
-    source = with_items(made, old, current_period_start=BORN, current_period_end=BORN + MONTH)
+    source = with_items(old, current_period_start=BORN, current_period_end=BORN + MONTH)
     assert source.items == (PAID_FOR,)
 
 
-def test_item_period_takes_precedence_over_the_top_level_period(made: Any) -> None:
-    source = with_items(made, item(), current_period_start=1, current_period_end=2)
+def test_item_period_takes_precedence_over_the_top_level_period() -> None:
+    source = with_items(item(), current_period_start=1, current_period_end=2)
     assert source.items == (PAID_FOR,)
 
 
-def test_several_items_keep_their_periods_and_quantities(made: Any) -> None:
+def test_several_items_keep_their_periods_and_quantities() -> None:
     year = item(id="si_2", price={"id": "price_year"}, quantity=5, current_period_end=BORN + 365 * 86_400)
-    obj = made.subscription(items={"data": [item(), year]})
+    obj = Made.subscription(items={"data": [item(), year]})
     facts, source = subscription(obj)
     assert [(one.price, one.quantity, one.end) for one in source.items] == [
         ("price_month", 1, BORN + MONTH),
@@ -116,29 +117,29 @@ def test_several_items_keep_their_periods_and_quantities(made: Any) -> None:
         ),
     ],
 )
-def test_price_is_read_from_id_object_or_plan(changes: Any, expected: tuple[str | None, ...], made: Any) -> None:
-    (found,) = with_items(made, item(**changes)).items
+def test_price_is_read_from_id_object_or_plan(changes: Any, expected: tuple[str | None, ...]) -> None:
+    (found,) = with_items(item(**changes)).items
     assert (found.price, found.lookup_key, found.product) == expected
 
 
-def test_oldest_shape_has_its_only_price_at_the_top_level(made: Any) -> None:
-    obj = made.subscription(plan={"id": "gold"}, quantity=2, current_period_start=1, current_period_end=9)
+def test_oldest_shape_has_its_only_price_at_the_top_level() -> None:
+    obj = Made.subscription(plan={"id": "gold"}, quantity=2, current_period_start=1, current_period_end=9)
     del obj["items"]
     assert subscription(obj)[1].items == (Item("gold", None, None, 2, 1, 9),)
 
 
 @pytest.mark.parametrize("bad", [{"price": ...}, {"price": {}}, {"price": 7}, {"deleted": True}])
-def test_invalid_item_is_ignored(bad: Any, made: Any) -> None:
-    assert with_items(made, item(**bad), item()).items == (PAID_FOR,)
+def test_invalid_item_is_ignored(bad: Any) -> None:
+    assert with_items(item(**bad), item()).items == (PAID_FOR,)
 
 
 @pytest.mark.parametrize(("quantity", "taken"), [(..., 1), (None, 1), ("7", 1), (-3, 0), (Decimal("4"), 4), (True, 1)])
-def test_unreadable_quantity_is_one(quantity: Any, taken: int, made: Any) -> None:
-    assert with_items(made, item(quantity=quantity)).items[0].quantity == taken
+def test_unreadable_quantity_is_one(quantity: Any, taken: int) -> None:
+    assert with_items(item(quantity=quantity)).items[0].quantity == taken
 
 
-def test_truncated_item_list_is_partial_unless_read_fully(made: Any) -> None:
-    obj = made.subscription(items={"data": [item()], "has_more": True})
+def test_truncated_item_list_is_partial_unless_read_fully() -> None:
+    obj = Made.subscription(items={"data": [item()], "has_more": True})
     assert subscription(obj)[0].partial
     whole_list = translate.subscription_facts(obj, [item(), item(price="price_year")])
     assert whole_list is not None
@@ -146,8 +147,8 @@ def test_truncated_item_list_is_partial_unless_read_fully(made: Any) -> None:
     assert whole_list.quantity == 2
 
 
-def test_subscription_without_period_ends_when_it_starts(made: Any) -> None:
-    (found,) = with_items(made, item(current_period_start=..., current_period_end=...)).items
+def test_subscription_without_period_ends_when_it_starts() -> None:
+    (found,) = with_items(item(current_period_start=..., current_period_end=...)).items
     assert (found.start, found.end) == (BORN, BORN)
 
 
@@ -159,8 +160,8 @@ def test_subscription_without_period_ends_when_it_starts(made: Any) -> None:
         ({"customer": None}, None),
     ],
 )
-def test_customer_is_read_from_id_object_or_account(changes: Any, customer: str | None, made: Any) -> None:
-    assert subscription(made.subscription(**changes))[0].customer == customer
+def test_customer_is_read_from_id_object_or_account(changes: Any, customer: str | None) -> None:
+    assert subscription(Made.subscription(**changes))[0].customer == customer
 
 
 @pytest.mark.parametrize("read", [translate.subscription_facts, translate.session_facts, translate.customer_facts])
@@ -169,9 +170,9 @@ def test_object_without_id_is_ignored(read: Callable[[Any], StripeFacts | None],
     assert read(obj) is None
 
 
-def test_claims_are_read_from_metadata_and_never_from_email(made: Any) -> None:
+def test_claims_are_read_from_metadata_and_never_from_email() -> None:
     metadata = {"reader_id": "r-1", "gift_recipient": "r-2", "gift": "pending", "email": "r@example.org"}
-    obj = made.session(metadata=metadata, customer_details={"email": "r@example.org"}, client_reference_id="r-3")
+    obj = Made.session(metadata=metadata, customer_details={"email": "r@example.org"}, client_reference_id="r-3")
     facts = translate.session_facts(obj)
     assert facts is not None
     assert facts.claims == OwnerClaims("r-2", True, "r-1", "r-3")
@@ -186,9 +187,9 @@ PASSES = [("complete", "paid"), ("complete", "no_payment_required")]
 @pytest.mark.parametrize("mode", ["payment", "subscription", "setup", "something_new", None])
 @pytest.mark.parametrize("status", ["open", "complete", "expired"])
 @pytest.mark.parametrize("payment_status", ["paid", "unpaid", "no_payment_required", None])
-def test_session_is_a_pass_only_when_paid_and_complete(mode: Any, status: str, payment_status: Any, made: Any) -> None:
+def test_session_is_a_pass_only_when_paid_and_complete(mode: Any, status: str, payment_status: Any) -> None:
     facts = translate.session_facts(
-        made.session(mode=mode, status=status, payment_status=payment_status), paid_at=BORN + 5
+        Made.session(mode=mode, status=status, payment_status=payment_status), paid_at=BORN + 5
     )
     assert facts is not None
     if mode == "payment" and (status, payment_status) in PASSES:
@@ -200,35 +201,35 @@ def test_session_is_a_pass_only_when_paid_and_complete(mode: Any, status: str, p
     assert (facts.payment is not None) == (mode == "payment")
 
 
-def test_pass_has_the_price_of_our_checkout_or_of_all_line_items(made: Any) -> None:
+def test_pass_has_the_price_of_our_checkout_or_of_all_line_items() -> None:
     lines: list[dict[str, Any]] = [
         {"price": None},
         {"price": {"id": "price_day", "lookup_key": "day", "product": "prod_day_pass"}},
         {"price": {"id": "price_tip"}},
     ]
-    named = translate.session_facts(made.session(), lines=lines)
-    unnamed = translate.session_facts(made.session(metadata={}), lines=lines)
-    unknown = translate.session_facts(made.session(metadata={}))
+    named = translate.session_facts(Made.session(), lines=lines)
+    unnamed = translate.session_facts(Made.session(metadata={}), lines=lines)
+    unknown = translate.session_facts(Made.session(metadata={}))
     assert named is not None
     assert unnamed is not None
     assert unknown is not None
     assert named.source == Pass("cs_test_1", "price_day", "day", "prod_day_pass", paid_at=BORN)
     assert unnamed.source == replace(named.source, others=(("price_tip", None, None),))
     assert unknown.source == Pass("cs_test_1", None, None, None, paid_at=BORN)
-    expanded = translate.session_facts(made.session(metadata={}, line_items={"data": lines}))
+    expanded = translate.session_facts(Made.session(metadata={}, line_items={"data": lines}))
     assert expanded is not None
     assert expanded.source == unnamed.source
 
 
-def test_refund_and_dispute_of_the_payment_are_in_the_pass(made: Any) -> None:
-    back = translate.session_facts(made.session(), payment=Payment("pi_1", 300, refunded=300, disputed=True))
+def test_refund_and_dispute_of_the_payment_are_in_the_pass() -> None:
+    back = translate.session_facts(Made.session(), payment=Payment("pi_1", 300, refunded=300, disputed=True))
     assert back is not None
     assert isinstance(back.source, Pass)
     assert (back.source.refunded, back.source.disputed) == (True, True)
 
 
-def test_subscription_session_names_its_subscription(made: Any) -> None:
-    facts = translate.session_facts(made.session(mode="subscription", subscription={"id": "sub_1"}))
+def test_subscription_session_names_its_subscription() -> None:
+    facts = translate.session_facts(Made.session(mode="subscription", subscription={"id": "sub_1"}))
     assert facts is not None
     assert facts.subscription == "sub_1"
 
@@ -302,7 +303,7 @@ def test_whole_number_is_read_or_none(value: Any, read: int | None) -> None:
     assert integer(value) == read
 
 
-def test_oversized_or_malformed_values_are_none(made: Any) -> None:
+def test_oversized_or_malformed_values_are_none() -> None:
     assert integer(10**30) is None
     assert integer(Decimal("NaN")) is None
     assert id_of({"id": {"id": "x"}}) is None

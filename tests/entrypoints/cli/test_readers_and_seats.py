@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -13,7 +12,7 @@ import pytest
 
 from tests.entrypoints.cli.test_audit_keys_and_approvals import run, run_json
 from tests.running_service import POLICY, Paywall, Serve
-from tests.stripe_fixtures import PRICE, SECRET
+from tests.stripe_fixtures import PRICE, SECRET, Made
 
 GROUPS = POLICY + '\n[plans.newsroom]\nname = "Group"\nfeatures = ["notebook"]\nprices = ["price_seat"]\nseats = true\n'
 SEAT: dict[str, Any] = {**PRICE, "id": "price_seat", "lookup_key": None, "product": "prod_newsroom"}
@@ -27,18 +26,15 @@ def service(serve: Serve, valkey_url: str) -> Paywall:
 
 
 @pytest.fixture
-def sold(service: Paywall, made: Any, sign: Callable[..., str]) -> Sold:
+def sold(service: Paywall) -> Sold:
     """Deliver a subscription event."""
 
-    def tell(subscription: str, price: dict[str, Any] = PRICE, quantity: int = 1, **metadata: str) -> None:
-        bought = made.subscription(id=subscription, metadata=metadata, customer=f"cus_{subscription}")
+    def deliver(subscription: str, price: dict[str, Any] = PRICE, quantity: int = 1, **metadata: str) -> None:
+        bought = Made.subscription(id=subscription, metadata=metadata, customer=f"cus_{subscription}")
         bought["items"]["data"][0] |= {"price": price, "quantity": quantity, "current_period_end": 4_000_000_000}
-        body = json.dumps(made.event("customer.subscription.updated", bought, id=f"evt_{subscription}")).encode()
-        signed = {"Stripe-Signature": sign(body, at=int(time.time()))}
-        sent = service.session.post(f"{service.url}/v1/stripe/webhook", data=body, headers=signed, timeout=60)
-        assert sent.status_code == 200, sent.text
+        service.deliver(Made.event("customer.subscription.updated", bought, id=f"evt_{subscription}"))
 
-    return tell
+    return deliver
 
 
 def entries(service: Paywall, action: str) -> list[dict[str, Any]]:

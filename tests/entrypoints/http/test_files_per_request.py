@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import pytest
 
 import service
 from tests.rsgi_bridge import event_loop
-from tests.stripe_fixtures import BORN, SECRET
+from tests.stripe_fixtures import BORN, SECRET, Made
 
 if TYPE_CHECKING:
     from tests.in_process_app import InProcessApp, MakeApp
@@ -26,20 +25,15 @@ MOST = {"entitled check": 18, "counted read": 20, "grant": 24, "webhook with its
 
 
 @pytest.fixture
-def requests(
-    make_app: MakeApp, valkey_url: str, sign: Callable[..., str], made: Made
-) -> dict[str, Callable[[int], Any]]:
+def requests(make_app: MakeApp, valkey_url: str) -> dict[str, Callable[[int], Any]]:
     """Return what sends each request; the number makes it a new one. There is no Stripe key, so payloads are all there is."""
     app: InProcessApp = make_app(valkey_url, STRIPE_WEBHOOK_SECRETS=SECRET)
     app.clock.now = BORN + 60
     app.grant("entitled")
 
     def deliver(number: int) -> Any:
-        event = made.event("customer.subscription.updated", made.subscription(id=f"sub_{number}"), id=f"evt_{number}")
-        body = json.dumps(event).encode()
-        headers = {"Stripe-Signature": sign(body, at=int(app.clock()))}
-        answer = app.client.post("/v1/stripe/webhook", data=body, headers=headers)
-        assert answer.get_json()["state"] == "done"
+        event = Made.event("customer.subscription.updated", Made.subscription(id=f"sub_{number}"), id=f"evt_{number}")
+        assert app.deliver(event)["state"] == "done"
 
     return {
         "entitled check": lambda number: app.ask(f"s-{number}", reader="entitled"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from service.adapters.stripe.gateway import Gateway
 from service.domain.catalogue import Catalogue, Plan
 from service.domain.errors import StripeUnavailable
 from service.use_cases.checkout.price_cache import PriceCache
+from tests.store_servers import wait_until
 
 
 @pytest.fixture
@@ -21,16 +22,14 @@ def prices(gateway: Gateway, catalogue: Catalogue) -> Iterator[PriceCache]:
     made.stop()
 
 
-def test_prices_are_unknown_until_stripe_answered(
-    prices: PriceCache, catalogue: Catalogue, strict: Any, wait: Callable[..., Any]
-) -> None:
+def test_prices_are_unknown_until_stripe_answered(prices: PriceCache, catalogue: Catalogue, strict: Any) -> None:
     supporter = catalogue.plans["supporter"]
     assert prices.tags() == {}
     assert prices.list_prices(supporter) == ()
     assert strict.asked() == []
     prices.start()
     prices.start()
-    wait(lambda: prices.tags())
+    wait_until(lambda: prices.tags())
     assert [(tag.id, tag.amount, tag.currency, tag.interval) for tag in prices.list_prices(supporter)] == [
         ("price_month", 500, "usd", "month"),
         ("price_year", 5000, "usd", "year"),
@@ -38,14 +37,12 @@ def test_prices_are_unknown_until_stripe_answered(
     assert prices.list_prices(catalogue.plans["vip"]) == ()
 
 
-def test_price_event_refreshes_prices(
-    prices: PriceCache, catalogue: Catalogue, strict: Any, wait: Callable[..., Any]
-) -> None:
+def test_price_event_refreshes_prices(prices: PriceCache, catalogue: Catalogue, strict: Any) -> None:
     prices.start()
-    wait(lambda: prices.tags())
+    wait_until(lambda: prices.tags())
     strict.put({"id": "price_month", "object": "price", "unit_amount": 700})
     prices.request_refresh()
-    wait(lambda: prices.tags()["price_month"].amount == 700)
+    wait_until(lambda: prices.tags()["price_month"].amount == 700)
 
 
 def test_archived_price_is_not_offered(prices: PriceCache, catalogue: Catalogue, strict: Any) -> None:
@@ -72,12 +69,10 @@ def test_known_prices_stay_while_stripe_fails(prices: PriceCache, strict: Any) -
     assert prices.tags() == known
 
 
-def test_background_refresh_survives_a_stripe_failure_and_stops(
-    prices: PriceCache, strict: Any, wait: Callable[..., Any]
-) -> None:
+def test_background_refresh_survives_a_stripe_failure_and_stops(prices: PriceCache, strict: Any) -> None:
     strict.ask("POST", "/faults", {"status": 500})
     prices.start()
-    wait(lambda: strict.asked())
+    wait_until(lambda: strict.asked())
     prices.stop()
     assert prices.tags() == {}
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
 import json
-import time
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,16 +15,14 @@ from service.domain.sources import Grant
 from service.use_cases.subscriptions.catch_up import CatchUpResult
 from service.use_cases.subscriptions.full_sync import Drift, FullSyncResult
 from tests.running_service import POLICY
+from tests.stripe_fixtures import SECRET, Made, sign
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.in_process_app import InProcessApp, MakeApp
     from tests.running_service import Serve
     from tests.store_servers import Until
 
 NOON = "2082-11-24T12:00:00Z"
-SECRET = "whsec_made_for_the_tests"
 KINDS = [
     "dead_letters", "unknown_prices", "ownerless", "second_trials", "event_gap", "catch_up_late",
     "snapshot_late", "snapshot_refused", "drift", "clock", "store_memory", "grants_ending",
@@ -59,55 +54,24 @@ def ids(app: InProcessApp, kind: str) -> tuple[int, list[str]]:
     return found["count"], [example["id"] for example in found["examples"]]
 
 
-def deliver(
-    app: InProcessApp,
-    event: str,
-    obj: dict[str, Any],
-    created: float | None = None,
-    kind: str = "customer.subscription.updated",
-) -> None:
-    now = int(app.clock())
-    body = json.dumps(
-        {
-            "id": event,
-            "object": "event",
-            "type": kind,
-            "created": int(created or now),
-            "livemode": False,
-            "data": {"object": obj},
-        }
-    )
-    mark = hmac.new(SECRET.encode(), f"{now}.{body}".encode(), sha256).hexdigest()
-    answer = app.client.post("/v1/stripe/webhook", data=body, headers={"Stripe-Signature": f"t={now},v1={mark}"})
-    assert answer.status_code == 200, answer.text
-
-
 def subscription(
     app: InProcessApp, name: str, price: str = "price_month", reader: str | None = "r", **more: Any
 ) -> Any:
     now = int(app.clock())
-    line = {
-        "id": f"si_{name}",
-        "object": "subscription_item",
+    metadata = {"reader_id": reader} if reader else {}
+    made = Made.subscription(**{"id": name, "customer": f"cus_{name}", "created": now, "metadata": metadata, **more})
+    made["items"]["data"][0] |= {
         "price": {"id": price, "lookup_key": None, "product": "prod_of_nobody"},
-        "quantity": 1,
         "current_period_start": now,
         "current_period_end": now + 30 * DAY,
     }
-    return {
-        "id": name,
-        "object": "subscription",
-        "status": "active",
-        "customer": f"cus_{name}",
-        "created": now,
-        "items": {"object": "list", "data": [line], "has_more": False},
-        "metadata": {"reader_id": reader} if reader else {},
-        "cancel_at": None,
-        "cancel_at_period_end": False,
-        "ended_at": None,
-        "trial_end": None,
-        **more,
-    }
+    return made
+
+
+def deliver(app: InProcessApp, event: str, obj: Any, created: float | None = None) -> None:
+    """Deliver an event with this ID that reports the object as updated, or the session as completed."""
+    kind = {"subscription": "customer.subscription.updated", "checkout.session": "checkout.session.completed"}
+    app.deliver(Made.event(kind[obj["object"]], obj, id=event, created=int(created or app.clock())))
 
 
 def test_attention_lists_every_kind_as_fine_when_all_is_well(app: InProcessApp) -> None:
@@ -209,11 +173,11 @@ def test_unmapped_price_needs_action_until_a_plan_has_it(app: InProcessApp, make
     assert (body["count"], body["needs_hand"], body["where"]) == (1, True, "paywall.toml")
     assert body["examples"][0]["id"] == "price_of_nobody"
     assert body["examples"][0]["text"] == "product prod_of_nobody, in subscription:sub_1"
-    mended = make_app(
+    mapped = make_app(
         store_url, POLICY.replace('prices = ["price_month"', 'prices = ["price_of_nobody", "price_month"')
     )
-    mended.clock.at(NOON)
-    assert ids(mended, "unknown_prices") == (0, [])
+    mapped.clock.at(NOON)
+    assert ids(mapped, "unknown_prices") == (0, [])
 
 
 def test_unmapped_price_of_an_ended_subscription_needs_no_action(app: InProcessApp) -> None:
@@ -252,27 +216,15 @@ def test_second_trial_needs_action_until_it_ends(order: list[str], make_app: Mak
     (example,) = item(app, "second_trials")["examples"]
     assert (example["id"], example["reader"]) == ("sub_2", "r")
     assert app.service.state_metrics.read(app.clock())["paywall_second_trials"] == {"": 1}
-    deliver(app, "evt_end", {**trials["sub_2"], "status": "canceled"}, kind="customer.subscription.deleted")
+    deliver(app, "evt_end", {**trials["sub_2"], "status": "canceled"})
     assert ids(app, "second_trials") == (0, [])
     assert app.service.state_metrics.read(app.clock())["paywall_second_trials"] == {"": 0}
 
 
 def test_unassigned_pass_needs_action_until_it_expires(app: InProcessApp) -> None:
     """After that there is nothing to fix, even without a customer."""
-    paid = {
-        "id": "cs_test_1",
-        "object": "checkout.session",
-        "mode": "payment",
-        "status": "complete",
-        "payment_status": "paid",
-        "customer": None,
-        "client_reference_id": None,
-        "metadata": {"price_id": "price_day"},
-        "payment_intent": "pi_1",
-        "subscription": None,
-        "created": int(app.clock()),
-    }
-    deliver(app, "evt_1", paid, kind="checkout.session.completed")
+    anonymous = {"customer": None, "client_reference_id": None, "metadata": {"price_id": "price_day"}}
+    deliver(app, "evt_1", Made.session(**anonymous, created=int(app.clock())))
     app.clock.now += 24 * 3_600 - 1
     assert ids(app, "ownerless") == (1, ["cs_test_1"])
     app.clock.now += 1
@@ -328,9 +280,7 @@ def test_events_from_the_future_report_our_clock_as_behind(app: InProcessApp) ->
     assert (item(app, "clock")["count"], item(app, "clock")["examples"][0]["text"]) == (1, "at least 90 s behind")
 
 
-def test_signed_delivery_that_is_too_old_reports_our_clock_as_ahead(
-    app: InProcessApp, sign: Callable[..., str]
-) -> None:
+def test_signed_delivery_that_is_too_old_reports_our_clock_as_ahead(app: InProcessApp) -> None:
     def send(signature: str) -> str:
         answer = app.client.post("/v1/stripe/webhook", data=b"{}", headers={"Stripe-Signature": signature})
         assert answer.status_code == 400
@@ -379,27 +329,10 @@ def test_digest_check_exits_1_when_action_is_needed(serve: Serve) -> None:
     paywall = serve(STRIPE_WEBHOOK_SECRETS=SECRET)
     answer = paywall.get("/v1/attention").json()
     assert answer["needs_hand"] is False
-    body = json.dumps(
-        {
-            "id": "evt_1",
-            "object": "event",
-            "type": "customer.subscription.updated",
-            "created": 1_700_000_000,
-            "livemode": False,
-            "data": {"object": {"id": "sub_1", "object": "subscription", "status": "active", "customer": "cus_1",
-                                "created": 1_700_000_000, "metadata": {}, "items": {"object": "list", "data": [{
-                                    "id": "si_1", "object": "subscription_item", "quantity": 1,
-                                    "price": {"id": "price_x", "lookup_key": None, "product": "prod_x"},
-                                    "current_period_start": 1_700_000_000, "current_period_end": 4_000_000_000,
-                                }], "has_more": False}}},
-        }
-    )  # fmt: skip
-    now = int(time.time())
-    mark = hmac.new(SECRET.encode(), f"{now}.{body}".encode(), sha256).hexdigest()
-    sent = paywall.session.post(
-        f"{paywall.url}/v1/stripe/webhook", data=body, headers={"Stripe-Signature": f"t={now},v1={mark}"}, timeout=20
-    )
-    assert sent.status_code == 200
+    unknown = {"id": "price_x", "lookup_key": None, "product": "prod_x"}
+    bought = Made.subscription(metadata={}, created=1_700_000_000)
+    bought["items"]["data"][0] |= {"price": unknown, "current_period_end": 4_000_000_000}
+    paywall.deliver(Made.event("customer.subscription.updated", bought))
     done = paywall.command("digest", "--check")
     assert done.returncode == 1
     assert "Needs attention\n  1 purchased price isn't in any plan" in done.stdout
