@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +13,7 @@ import pytest
 import requests
 import stripe
 
-from stripe_lookalike import RunningLookalike, serve_lookalike
+from stripe_lookalike import RunningLookalike
 
 SECRET = "whsec_test"
 
@@ -99,12 +98,6 @@ class Receiver:
 
 
 @pytest.fixture
-def lookalike() -> Iterator[RunningLookalike]:
-    with serve_lookalike() as running:
-        yield running
-
-
-@pytest.fixture
 def http() -> Iterator[requests.Session]:
     with requests.Session() as session:
         session.trust_env = False
@@ -135,16 +128,6 @@ def receiver(control: Control) -> Iterator[Receiver]:
     control.post("/webhook_endpoints", {"url": taking.url, "secret": SECRET})
     yield taking
     taking.stop()
-
-
-@pytest.fixture(scope="session")
-def stripe_reference() -> Path:
-    """Return the folder with Stripe's OpenAPI description and the recorded lifecycles."""
-    root = Path(__file__).parents[2]
-    folder = Path(os.environ.get("PAYWALL_SHARED", root.parent / "shared")) / "stripe"
-    if not folder.is_dir():
-        pytest.skip("the Stripe reference data is not here: set PAYWALL_SHARED, or put it into ../shared")
-    return folder
 
 
 @pytest.fixture(scope="session")

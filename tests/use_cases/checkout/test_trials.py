@@ -9,8 +9,8 @@ import pytest
 from service.domain.catalogue import DAY
 from service.use_cases.checkout.trials import Trials
 from tests.admin_app import Admins, MakeAdmins
+from tests.recorded_stripe import NOW, Maker
 from tests.running_service import POLICY
-from tests.use_cases.subscriptions.conftest import NOW, Maker, Stage
 
 TRIALS = POLICY.replace(
     'prices = ["price_month", "price_year"]', 'prices = ["price_month", "price_year"]\ntrial_days = 14'
@@ -20,20 +20,12 @@ LATER = NOW + 1_000 * DAY
 
 @pytest.fixture
 def admins(make_admins: MakeAdmins) -> Admins:
-    made = make_admins(TRIALS)
-    made.app.clock.now = float(NOW)
-    return made
+    return make_admins(TRIALS)
 
 
 @pytest.fixture
-def make(admins: Admins) -> Maker:
-    """Return a maker whose events the app itself processes, over a played Stripe."""
-    return Maker(Stage(admins.app.service.store.link, admins.app.service.settings.catalogue))
-
-
-@pytest.fixture
-def trials(admins: Admins) -> Trials:
-    return admins.app.service.trials
+def trials(at_noon: Admins) -> Trials:
+    return at_noon.app.service.trials
 
 
 def holds(make: Maker, status: str, name: str = "sub_1", **fields: Any) -> None:

@@ -4,29 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.admin_app import Admins
 from tests.store_servers import wait_until
-from tests.use_cases.subscriptions.conftest import NOW, Maker, Stage
-
-
-@pytest.fixture
-def at_noon(admins: Admins) -> Admins:
-    """Return an app whose clock shows the time of the played Stripe."""
-    admins.app.clock.now = float(NOW)
-    return admins
-
-
-@pytest.fixture
-def stage(at_noon: Admins) -> Stage:
-    """Return a processor with a played Stripe over the app's store."""
-    return Stage(at_noon.app.service.store.link, at_noon.app.service.settings.catalogue)
-
-
-@pytest.fixture
-def make(stage: Stage) -> Maker:
-    return Maker(stage)
 
 
 def link_file(*rows: str, kind: str = "customer") -> bytes:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.imports.import_store import ImportManifest
 from service.adapters.redis.readers.history import ReaderHistory
 from service.adapters.redis.readers.source_codec import field_of
@@ -18,12 +18,11 @@ from service.domain.sources import Subscription
 from service.use_cases.imports.bulk_imports import BulkImports
 from service.use_cases.imports.staging import CHUNK_SIZE, ImportStaging
 from service.use_cases.subscriptions import link_imports
+from tests.import_bench import ANN, Bench, import_bench
+from tests.recorded_stripe import DAY, NOW, POLICY, Maker, Stage
 from tests.store_clusters import BuildCluster
-from tests.use_cases.grants.imports.conftest import Bench, bench_at
 from tests.use_cases.imports.conftest import link_file as file_of
-from tests.use_cases.subscriptions.conftest import DAY, NOW, POLICY, Maker, Stage
 
-ANN = Actor("ann", "127.0.0.1")
 READERS = [f"r-{number}" for number in range(10)]
 CREATED, CHANGED = "customer.subscription.created", "customer.subscription.updated"
 CUSTOMERS = {f"cus_{number}": f"r-{number}" for number in range(10)}
@@ -90,21 +89,15 @@ MakeTitle = Callable[[str], Title]
 @pytest.fixture
 def title_at(tmp_path: Path) -> Iterator[MakeTitle]:
     """Make services over a store, each with the same payments."""
-    made: list[Bench] = []
+    with ExitStack() as made:
 
-    def make_title(url: str) -> Title:
-        bench = bench_at(tmp_path, url, POLICY)
-        made.append(bench)
-        bench.clock.now = float(NOW)
-        title = Title(bench, Maker(Stage(bench.service.store.link, bench.service.settings.catalogue)))
-        _deliver_payments(title)
-        return title
+        def make_title(url: str) -> Title:
+            bench = made.enter_context(import_bench(tmp_path, url, POLICY, now=NOW))
+            title = Title(bench, Maker(Stage.over(bench.service)))
+            _deliver_payments(title)
+            return title
 
-    yield make_title
-    for bench in made:
-        for link in bench.links:
-            link.close()
-        bench.service.close()
+        yield make_title
 
 
 def _deliver_payments(title: Title) -> None:

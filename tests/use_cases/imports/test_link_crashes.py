@@ -8,28 +8,22 @@ from typing import Any
 
 import pytest
 
-from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.imports.import_store import ImportManifest
 from service.adapters.redis.stripe_objects.link_imports import LINK_IMPORT
 from service.use_cases.imports.bulk_imports import BulkImports
 from service.use_cases.subscriptions import link_imports
+from tests.import_bench import ANN, Bench, import_bench
+from tests.recorded_stripe import NOW, Maker, Stage
 from tests.stepped_link import Failure, Killed
-from tests.use_cases.grants.imports.conftest import Bench, bench_at
 from tests.use_cases.imports.conftest import link_file as file_of
-from tests.use_cases.subscriptions.conftest import NOW, Maker, Stage
 
-ANN = Actor("ann", "127.0.0.1")
 READERS = [f"r-{number}" for number in range(5)]
 
 
 @pytest.fixture
 def bench(tmp_path: Any, valkey_url: str) -> Any:
-    made = bench_at(tmp_path, valkey_url)
-    made.clock.now = float(NOW)
-    yield made
-    for link in made.links:
-        link.close()
-    made.service.close()
+    with import_bench(tmp_path, valkey_url, now=NOW) as made:
+        yield made
 
 
 @pytest.fixture
@@ -37,7 +31,7 @@ def ids(bench: Bench) -> list[str]:
     """Prepare a link by hand, and two payments: one is unassigned, one is of r-3. Return the import's rows."""
     service = bench.service
     service.subscription_admin.link_to_reader("r-0", customer="cus_0", actor=ANN, now=NOW, force=True)
-    make = Maker(Stage(service.store.link, service.settings.catalogue))
+    make = Maker(Stage.over(service))
     make.deliver("customer.subscription.created", make.subscription(reader=None))
     make.deliver("customer.subscription.created", make.subscription("sub_3", reader="r-3", customer="cus_3"))
     return ["r-1,cus_0", "r-2,cus_1", "r-4,cus_3", "r-4,cus_4"]
@@ -77,7 +71,7 @@ def test_links_killed_at_any_command_are_nothing_or_complete(bench: Bench, ids: 
             else:
                 run_import(bench, bench.imports(link), ids)
         surviving.finish_all()
-        found = [surviving.find(import_id) for import_id in _imports(bench)]
+        found = bench.manifests()
         if done is not None and surviving.find(done.id).state == "undone":
             counted = surviving.find(done.id).counted
             assert (counted["taken_back"], counted["left_alone"]) == (len(ids), 0), failure.passed
@@ -129,8 +123,3 @@ def test_undo_by_several_processes_counts_each_row_once(bench: Bench) -> None:
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda imports: imports.finish(done.id), (first, second)))
     assert first.find(done.id).counted["taken_back"] == len(rows)
-
-
-def _imports(bench: Bench) -> list[str]:
-    keys = bench.service.store.link.call(b"", b"KEYS", b"*}import")
-    return [bytes(key).decode().split("{i:")[1].split("}")[0] for key in keys]

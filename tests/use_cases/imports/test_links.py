@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.admin_app import Admins
+from tests.recorded_stripe import Maker
 from tests.use_cases.imports.conftest import import_links, link_file, send_links, undo_links
 from tests.use_cases.privacy.conftest import holding
-from tests.use_cases.subscriptions.conftest import Maker
 
 COUNTS = ("rows", "new", "changed", "unchanged")
 

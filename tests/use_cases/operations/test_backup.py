@@ -22,10 +22,10 @@ from service.use_cases.operations import backup
 from service.use_cases.operations.backup import BadBackup, RestoreIncomplete
 from tests.admin_app import SECRETS, Admins
 from tests.in_process_app import MakeApp
+from tests.recorded_stripe import NOW, Maker, Stage
 from tests.running_service import POLICY
 from tests.store_servers import Launch
 from tests.use_cases.operations.conftest import SEALER, backed_up, pages, restored, snapshot_of
-from tests.use_cases.subscriptions.conftest import NOW, Maker, Stage
 
 READERS = ["reader-1", "r-2", "r-3", "old", "heir", "stranger"]
 
@@ -33,7 +33,7 @@ READERS = ["reader-1", "r-2", "r-3", "old", "heir", "stranger"]
 def with_a_past(admins: Admins) -> dict[str, Any]:
     """Use every part of the app, and return what must be the same afterwards."""
     admins.app.clock.now = float(NOW)
-    stage = Stage(admins.app.service.store.link, admins.app.service.settings.catalogue)
+    stage = Stage.over(admins.app.service)
     make = Maker(stage)
     grant = admins.grant("reader-1", until="2034-01-01T00:00:00Z")
     admins.app.clock.now += 60
@@ -96,7 +96,7 @@ def test_restored_service_continues_normally_under_another_prefix(
     other.grant("reader-1")
     assert len(other.audit(limit=100)) == before + 1
     assert other.app.service.audit_verifier.verify().fault is None
-    stage = Stage(other.app.service.store.link, other.app.service.settings.catalogue)
+    stage = Stage.over(other.app.service)
     stage.keys = other.app.service.store.keys
     repeated_event = Maker(stage).event("customer.subscription.created", Maker(stage).subscription(reader="r-2"))
     stage.processor = stage.make()

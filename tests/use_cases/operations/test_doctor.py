@@ -19,8 +19,8 @@ from service.use_cases.operations.findings import GUIDE, SECTIONS, Finding
 from service.use_cases.operations.store_advisories import known_vulnerabilities
 from stripe_lookalike import RunningLookalike
 from tests.in_process_app import MakeApp
+from tests.recorded_stripe import Maker
 from tests.running_service import POLICY
-from tests.use_cases.subscriptions.conftest import Maker
 
 NOW = 1_793_491_200
 GOOD = WebhookEndpoint(

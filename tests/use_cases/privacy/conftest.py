@@ -9,7 +9,6 @@ import pytest
 
 from service.adapters.redis.client.link import Link
 from tests.admin_app import Admins
-from tests.use_cases.subscriptions.conftest import NOW, Maker, Stage
 
 READS = {"string": ("GET",), "list": ("LRANGE", 0, -1), "set": ("SMEMBERS",), "hash": ("HGETALL",)}
 
@@ -36,24 +35,6 @@ def holding(link: Link, *words: str) -> list[bytes]:
     """Return the keys that contain one of these words in their name or content."""
     wanted = [word.encode() for word in words]
     return [key for key, content in everything(link).items() if any(word in key + content for word in wanted)]
-
-
-@pytest.fixture
-def at_noon(admins: Admins) -> Admins:
-    """Return an app whose clock shows the time of the played Stripe."""
-    admins.app.clock.now = float(NOW)
-    return admins
-
-
-@pytest.fixture
-def stage(at_noon: Admins) -> Stage:
-    """Return a processor with a played Stripe over the app's store."""
-    return Stage(at_noon.app.service.store.link, at_noon.app.service.settings.catalogue)
-
-
-@pytest.fixture
-def make(stage: Stage) -> Maker:
-    return Maker(stage)
 
 
 Erase = Callable[..., dict[str, Any]]

@@ -15,8 +15,8 @@ from service.adapters.stripe.webhook import parse_api_event
 from service.use_cases.subscriptions.full_sync import FullSync
 from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
 from tests.admin_app import SECRETS, Admins, MakeAdmins
+from tests.recorded_stripe import DAY, NOW, Maker, Stage
 from tests.use_cases.privacy.conftest import Erase, everything, holding
-from tests.use_cases.subscriptions.conftest import DAY, NOW, Maker, Stage
 
 ZOE = "zoe-7f31"
 """No other word looks like it, so that it can be looked for in everything."""

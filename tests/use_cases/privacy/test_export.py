@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.admin_app import Admins
-from tests.use_cases.subscriptions.conftest import NOW, Maker
+from tests.recorded_stripe import NOW, Maker
 
 
 def test_export_has_profile_audit_history_and_stripe_objects(at_noon: Admins, make: Maker) -> None:

@@ -20,8 +20,8 @@ from service.use_cases.providers import snapshot_file
 from service.use_cases.providers.external_sources import ExternalReport
 from service.use_cases.providers.snapshot_kind import SNAPSHOT, ProviderSnapshots
 from service.use_cases.providers.snapshots import Snapshots
+from tests.import_bench import ANN, Bench, import_bench
 from tests.stepped_link import Failure, Killed, Step
-from tests.use_cases.grants.imports.conftest import ANN, Bench, bench_at
 
 BEFORE = [f"{number},r-{number},supporter," for number in range(7)]
 AFTER = [*BEFORE[:2], "2,r-2,quiet,", "3,r-4,supporter,", "8,r-8,supporter,", "9,r-9,quiet,"]
@@ -33,11 +33,8 @@ READS = frozenset({"HGETALL", "HMGET", "HGET", "EXISTS"})
 
 @pytest.fixture
 def bench(tmp_path: Path, valkey_url: str) -> Iterator[Bench]:
-    made = bench_at(tmp_path, valkey_url)
-    yield made
-    for link in made.links:
-        link.close()
-    made.service.close()
+    with import_bench(tmp_path, valkey_url) as made:
+        yield made
 
 
 def submit(bench: Bench, imports: BulkImports, rows: list[str], *, force: bool = True) -> ImportManifest:

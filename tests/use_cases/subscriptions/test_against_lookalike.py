@@ -15,8 +15,7 @@ from service.use_cases.subscriptions.catch_up import CatchUp
 from service.use_cases.subscriptions.full_sync import FullSync
 from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
 from stripe_lookalike import RunningLookalike
-from tests.use_cases.subscriptions import conftest as playing
-from tests.use_cases.subscriptions.test_lifecycles import paid_times
+from tests.recorded_stripe import ADA, admin_of
 
 NOW = 2_000_000_000
 
@@ -29,7 +28,7 @@ def processor(stage: Any, lookalike: RunningLookalike) -> Any:
 
 def check(stage: Any, processor: Any, story: Any) -> None:
     now = story["events"][-1]["created"] + 1
-    assert stage.held(story["reader"], now) == stage.expected(story["final"], paid_times(story), now)
+    assert stage.held(story["reader"], now) == stage.expected(story, now)
     counts = processor.pending_work.count()
     assert (counts["pending"], counts["unread"], counts["unspread"]) == (0, 0, 0)
 
@@ -77,7 +76,7 @@ def test_webhook_is_acknowledged_in_time_while_stripe_hangs(
         processor.receive_event(parse_api_event(event), event["created"])
         assert time.monotonic() - begun < 20
     now = story["events"][-1]["created"] + 1
-    assert stage.held(story["reader"], now) == stage.expected(story["final"], {}, now)
+    assert stage.held(story["reader"], now) == stage.expected(story, now)
     control.ask("DELETE", "/faults")
     ScheduledJobs(processor).run_due(now, everything=True)
     check(stage, processor, story)
@@ -88,10 +87,10 @@ def test_webhook_is_acknowledged_in_time_while_stripe_hangs(
 def test_link_of_an_unknown_id_is_refused_only_while_stripe_answers(
     stage: Any, notebook: Any, processor: Any, lookalike: RunningLookalike, what: Any
 ) -> None:
-    admin = playing.admin_of(stage, notebook, processor)
+    admin = admin_of(stage, notebook, processor)
     with pytest.raises(InvalidFields):
-        admin.link_to_reader("r-1", **what, actor=playing.ADA, now=NOW)
+        admin.link_to_reader("r-1", **what, actor=ADA, now=NOW)
     unreachable = Gateway("sk_test_x", "http://127.0.0.1:9", RateLimit(per_second=1_000, burst=1_000))
-    admin = playing.admin_of(stage, notebook, stage.make(gateway=unreachable, timer=time.monotonic))
-    admin.link_to_reader("r-1", **what, actor=playing.ADA, now=NOW)
+    admin = admin_of(stage, notebook, stage.make(gateway=unreachable, timer=time.monotonic))
+    admin.link_to_reader("r-1", **what, actor=ADA, now=NOW)
     assert [entry["action"] for entry in notebook.entries()] == ["link"]

@@ -14,9 +14,9 @@ from service.adapters.redis.client.link import Link
 from service.adapters.stripe.webhook import parse_api_event
 from service.domain.errors import StoreUnavailable
 from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
+from tests.recorded_stripe import ADA, Maker, Notebook, Stage, admin_of
 from tests.stepped_link import PATIENT, Failure, Killed, SteppedLink
 from tests.store_clusters import BuildCluster
-from tests.use_cases.subscriptions import conftest as playing
 
 DAY = 86_400
 NOW = 2_000_000_000
@@ -89,7 +89,7 @@ def test_process_killed_before_any_command_loses_nothing(stage_of: Any, stepped:
     while died:
         at, died = at + 1, False
         stage = stage_of()
-        events = [stage.stripe.happen(event) for event in story(stage, playing.Maker(stage))]
+        events = [stage.stripe.happen(event) for event in story(stage, Maker(stage))]
         stage.stripe.away = away
         failure.arm(at)
         for event in events:
@@ -116,7 +116,7 @@ def test_lost_reply_to_any_command_loses_nothing(stage_of: Any, stepped: Any, st
         at += 1
         stage = stage_of()
         processor = stage.make(link)
-        events = [stage.stripe.happen(event) for event in story(stage, playing.Maker(stage))]
+        events = [stage.stripe.happen(event) for event in story(stage, Maker(stage))]
         failure.arm(at)
         for event in events:
             try:
@@ -152,8 +152,8 @@ def test_store_killed_between_any_two_commands_loses_nothing(
     while struck:
         at += 1
         link.each_master("FLUSHALL")
-        stage = playing.Stage(link, catalogue)
-        events = [stage.stripe.happen(event) for event in story(stage, playing.Maker(stage))]
+        stage = Stage(link, catalogue)
+        events = [stage.stripe.happen(event) for event in story(stage, Maker(stage))]
         left = at
         for event in events:
             acknowledged = False
@@ -183,20 +183,20 @@ class OneSlot(Link):
 def test_keys_of_every_script_share_a_slot(story: Story, store_url: str, catalogue: Any, connect: Any) -> None:
     link = OneSlot(parse_address(store_url), timeout=PATIENT)
     assert link.wait(60)
-    stage = playing.Stage(link, catalogue)
-    make = playing.Maker(stage)
+    stage = Stage(link, catalogue)
+    make = Maker(stage)
     for event in story(stage, make):
         stage.deliver(stage.stripe.happen(event), NOW + 5)
-    admin = playing.admin_of(stage, playing.Notebook(link, stage.keys), stage.processor)
-    admin.link_to_reader("r-1", subscription="sub_1", actor=playing.ADA, now=NOW)
-    admin.merge_readers("r-2", "r-1", playing.ADA, NOW)
+    admin = admin_of(stage, Notebook(link, stage.keys), stage.processor)
+    admin.link_to_reader("r-1", subscription="sub_1", actor=ADA, now=NOW)
+    admin.merge_readers("r-2", "r-1", ADA, NOW)
     ScheduledJobs(stage.processor).run_due(NOW + 70, everything=True)
     link.close()
 
 
 def test_no_key_contains_personal_data(stage: Any, make: Any, admin: Any) -> None:
     make.deliver("customer.subscription.created", make.subscription(reader="r-personal", price="price_seat_month"))
-    admin.assign_seat("sub_1", "r-personal-2", playing.ADA, NOW)
+    admin.assign_seat("sub_1", "r-personal-2", ADA, NOW)
     keys = [key for page in stage.link.scan_nodes(b"*") for key in page]
     assert keys
     assert not [key for key in keys if b"personal" in key]
@@ -207,12 +207,12 @@ def test_no_key_contains_personal_data(stage: Any, make: Any, admin: Any) -> Non
 def test_cluster_serves_events_merges_and_refunds(build_cluster: BuildCluster, catalogue: Any, connect: Any) -> None:
     link = connect(build_cluster("valkey").url)
     assert link.wait(60)
-    stage = playing.Stage(link, catalogue)
-    make = playing.Maker(stage)
+    stage = Stage(link, catalogue)
+    make = Maker(stage)
     for event in a_refund_given_back(stage, make):
         stage.deliver(stage.stripe.happen(event), NOW + 5)
     right(stage)
-    admin = playing.admin_of(stage, playing.Notebook(link, stage.keys), stage.processor)
-    admin.merge_readers("r-2", "r-1", playing.ADA, NOW)
+    admin = admin_of(stage, Notebook(link, stage.keys), stage.processor)
+    admin.merge_readers("r-2", "r-1", ADA, NOW)
     assert set(stage.held("r-2", NOW + 2 * DAY)) == {"notebook", "no_ads"}
     ScheduledJobs(stage.processor).run_due(NOW + 70, everything=True)

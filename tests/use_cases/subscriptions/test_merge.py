@@ -18,8 +18,8 @@ from service.domain.catalogue import Story
 from service.domain.errors import CannotMerge
 from service.domain.sources import Grant
 from service.use_cases.access.check import AccessCheck, AccessQuestion
+from tests.recorded_stripe import admin_of
 from tests.stepped_link import Failure, Killed
-from tests.use_cases.subscriptions import conftest as playing
 
 DAY = 86_400
 NOW = 2_000_000_000
@@ -164,7 +164,7 @@ def test_seat_assigned_during_a_merge_goes_to_the_remaining_reader(
         if name == "assign_seat":
             admin.merge_readers("r-new", "r-old", ADMIN, NOW)
 
-    giving = playing.admin_of(stage, notebook, stage.make(stepped(after=merge_meanwhile)))
+    giving = admin_of(stage, notebook, stage.make(stepped(after=merge_meanwhile)))
     giving.assign_seat("sub_g", "r-old", ADMIN, NOW)
     assert [seat.reader for seat in admin.load_seats("sub_g", NOW).seats] == ["r-new"]
     assert set(stage.held("r-new", NOW)) == {"notebook"}
@@ -184,7 +184,7 @@ def test_merge_killed_before_any_command_is_rolled_forward(
         make.deliver("customer.subscription.created", make.subscription(f"sub_{number}", reader=old, customer=None))
         grant(stage, old)
         read(stage, old, "s1")
-        dying = playing.admin_of(stage, notebook, stage.make(link), link)
+        dying = admin_of(stage, notebook, stage.make(link), link)
         failure.arm(number)
         with suppress(Killed):
             dying.merge_readers(new, old, ADMIN, NOW)

@@ -21,8 +21,8 @@ from service.domain.errors import (
     UnknownSubscription,
 )
 from service.use_cases.subscriptions.owned_groups import OwnedGroups
+from tests.recorded_stripe import ADA, Maker, Notebook, Stage, admin_of
 from tests.store_clusters import BuildCluster
-from tests.use_cases.subscriptions import conftest as playing
 
 DAY = 86_400
 NOW = 2_000_000_000
@@ -34,7 +34,7 @@ AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
 
 
 def groups_of(stage: Any, notebook: Any) -> OwnedGroups:
-    admin = playing.admin_of(stage, notebook, stage.processor)
+    admin = admin_of(stage, notebook, stage.processor)
     return OwnedGroups(stage.processor, admin, Invitations(stage.store), TOKENS)
 
 
@@ -226,8 +226,8 @@ def test_merged_owner_and_members_count_as_the_reader_who_stays(make: Any, group
     first, second, third = (invite(groups) for _ in range(3))
     accept(groups, first, "r-5")
     accept(groups, second, "r-6")
-    admin.merge_readers("r-6", "r-5", playing.ADA, NOW)
-    admin.merge_readers("r-new", "r-1", playing.ADA, NOW)
+    admin.merge_readers("r-6", "r-5", ADA, NOW)
+    admin.merge_readers("r-new", "r-1", ADA, NOW)
     for owner in ("r-1", "r-new"):
         (group,) = groups.list_owned(owner, NOW)
         assert [seat.reader for seat in group.seats] == ["r-6"]
@@ -301,10 +301,10 @@ def test_last_invitation_goes_to_one_of_two_on_a_cluster(
 ) -> None:
     link = connect(build_cluster("valkey").url)
     assert link.wait(60)
-    stage = playing.Stage(link, catalogue)
-    sell(playing.Maker(stage), 1)
+    stage = Stage(link, catalogue)
+    sell(Maker(stage), 1)
     race(stage, 200, all_at_once)
-    groups = groups_of(stage, playing.Notebook(link, stage.keys))
+    groups = groups_of(stage, Notebook(link, stage.keys))
     token = invite(groups)
     assert accept(groups, token, "r-5") == "sub_1"
     assert set(stage.held("r-5", NOW)) == {"notebook"}

@@ -14,9 +14,8 @@ from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.readers.source_codec import field_of
 from service.domain.errors import InvalidFields, NotLinked
 from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
+from tests.recorded_stripe import ADA, DAY, NOW, Maker, Notebook, admin_of
 from tests.stepped_link import Failure, Killed
-from tests.use_cases.subscriptions import conftest as playing
-from tests.use_cases.subscriptions.conftest import ADA, DAY, NOW
 
 BOTH = {"notebook", "no_ads"}
 READERS = ["r-1", "r-2", "r-3", "r-4", "r-5"]
@@ -187,8 +186,8 @@ LINKS = [{"subscription": "sub_1"}, {"subscription": "sub_2"}, {"customer": "cus
 
 def play(stage: Any, seed: int, *, linked: bool) -> dict[str, Any]:
     """Play events and return the end; with `linked`, links come between them, and all are removed again."""
-    random, make = Random(seed), playing.Maker(stage)
-    admin = playing.admin_of(stage, playing.Notebook(stage.link, stage.keys), stage.processor)
+    random, make = Random(seed), Maker(stage)
+    admin = admin_of(stage, Notebook(stage.link, stage.keys), stage.processor)
     stage.stripe.put(make.customer())
     steps = random_events(random, make)
     for what in random.sample(LINKS, random.randint(1, 3)) if linked else []:
@@ -218,13 +217,13 @@ def test_process_killed_while_unlinking_leaves_no_half_of_it(stage_of: Any, step
     while died:
         at, died = at + 1, False
         stage = stage_of()
-        make = playing.Maker(stage)
+        make = Maker(stage)
         make.deliver("customer.subscription.created", make.subscription(reader=None))
-        notebook = playing.Notebook(stage.link, stage.keys)
-        playing.admin_of(stage, notebook, stage.processor).link_to_reader(
+        notebook = Notebook(stage.link, stage.keys)
+        admin_of(stage, notebook, stage.processor).link_to_reader(
             "r-2", customer="cus_1", actor=ADA, now=NOW, force=True
         )
-        admin = playing.admin_of(stage, notebook, stage.make(link), link)
+        admin = admin_of(stage, notebook, stage.make(link), link)
         failure.arm(at)
         try:
             admin.unlink_from_reader("r-2", customer="cus_1", actor=ADA, now=NOW)
@@ -235,9 +234,7 @@ def test_process_killed_while_unlinking_leaves_no_half_of_it(stage_of: Any, step
         actions = [entry["action"] for entry in notebook.entries()]
         assert (held(stage, "r-2") == set()) == (actions == ["link", "unlink"])
         with suppress(NotLinked):
-            playing.admin_of(stage, notebook, stage.processor).unlink_from_reader(
-                "r-2", customer="cus_1", actor=ADA, now=NOW
-            )
+            admin_of(stage, notebook, stage.processor).unlink_from_reader("r-2", customer="cus_1", actor=ADA, now=NOW)
         assert (held(stage, "r-2"), owner(stage), stage.readers.list_customers("r-2")) == (set(), None, [])
         assert [entry["action"] for entry in notebook.entries()] == ["link", "unlink"]
     assert at > 5

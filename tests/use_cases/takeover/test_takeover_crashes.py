@@ -9,19 +9,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.imports.import_store import ImportManifest
 from service.use_cases.imports.bulk_imports import BulkImports
 from service.use_cases.imports.csv_file import ImportSheet
 from service.use_cases.imports.kinds import PlanContext
 from service.use_cases.takeover.takeover_import import TAKEOVER_IMPORT, TakeoverEntry
+from tests.import_bench import ANN, Bench, import_bench
+from tests.recorded_stripe import NOW, Maker, Stage
 from tests.stepped_link import Failure, Killed
-from tests.use_cases.grants.imports.conftest import Bench, bench_at
-from tests.use_cases.subscriptions.conftest import NOW, Maker, Stage
 from tests.use_cases.takeover.sample_exports import POLICY
 
-ANN = Actor("ann", "127.0.0.1")
 READERS = ["r-2", "r-3", "r-4"]
 REASON = "takeover: ghost"
 ENTRIES = [
@@ -34,16 +32,12 @@ ENTRIES = [
 
 @pytest.fixture
 def bench(tmp_path: Path, valkey_url: str) -> Iterator[Bench]:
-    made = bench_at(tmp_path, valkey_url, POLICY)
-    made.clock.now = float(NOW)
-    make = Maker(Stage(made.service.store.link, made.service.settings.catalogue))
-    make.deliver("customer.subscription.created", make.subscription(reader=None))
-    group = make.subscription("sub_group", reader=None, customer="cus_group", price="price_seat_month")
-    make.deliver("customer.subscription.created", group)
-    yield made
-    for link in made.links:
-        link.close()
-    made.service.close()
+    with import_bench(tmp_path, valkey_url, POLICY, now=NOW) as made:
+        make = Maker(Stage.over(made.service))
+        make.deliver("customer.subscription.created", make.subscription(reader=None))
+        group = make.subscription("sub_group", reader=None, customer="cus_group", price="price_seat_month")
+        make.deliver("customer.subscription.created", group)
+        yield made
 
 
 def _access(bench: Bench) -> list[bool]:
@@ -103,17 +97,12 @@ def test_take_over_killed_at_any_command_is_nothing_or_complete(bench: Bench, un
         if done is not None and surviving.find(done.id).state == "undone":
             counted = surviving.find(done.id).counted
             assert counted["taken_back"] + counted["left_alone"] == 5, failure.passed
-        running = [one.id for one in _imports(bench, surviving) if one.state == "done"]
+        running = [one.id for one in bench.manifests() if one.state == "done"]
         assert _access(bench) == [bool(running)] * len(READERS), failure.passed
         for import_id in running:
             _undo(surviving, import_id)
         assert _access(bench) == [False] * len(READERS), failure.passed
     assert step > 10
-
-
-def _imports(bench: Bench, imports: BulkImports) -> list[ImportManifest]:
-    keys = bench.service.store.link.call(b"", b"KEYS", b"*}import")
-    return [imports.find(bytes(key).decode().split("{i:")[1].split("}")[0]) for key in keys]
 
 
 def test_erased_reader_is_removed_from_what_is_staged(bench: Bench) -> None:

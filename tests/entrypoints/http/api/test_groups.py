@@ -9,9 +9,9 @@ import pytest
 from service.adapters.redis.client.keys import reader_hash
 from tests.admin_app import ADMINS, SECRETS, Admins
 from tests.in_process_app import MakeApp
+from tests.recorded_stripe import DAY, NOW, Maker, Stage
 from tests.running_service import POLICY
 from tests.use_cases.privacy.conftest import holding
-from tests.use_cases.subscriptions.conftest import DAY, NOW, Maker, Stage
 
 GROUP = '\n[plans.newsroom]\nname = "Group"\nfeatures = ["notebook"]\nprices = ["price_seat_month"]\nseats = true\n'
 END = "2033-06-01T00:00:00Z"
@@ -30,7 +30,7 @@ def app(make_app: MakeApp, valkey_url: str) -> Admins:
 
 
 def sell(app: Admins, quantity: int, **fields: Any) -> None:
-    stage = Stage(app.app.service.store.link, app.app.service.settings.catalogue)
+    stage = Stage.over(app.app.service)
     make = Maker(stage)
     obj = make.subscription(price="price_seat_month", quantity=quantity, **fields)
     kind = "deleted" if fields.get("status") == "canceled" else "updated"

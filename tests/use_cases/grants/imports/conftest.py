@@ -1,36 +1,32 @@
-"""Fixtures: imports over HTTP in the test's process, and imports that a test stops at any step."""
+"""Imports over HTTP in the test's process, and imports that a test stops at any step."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.adapters.observability import logs
-from service.adapters.observability.metrics import Metrics
-from service.adapters.redis.audit.audit import Actor
-from service.adapters.redis.client.link import Link
-from service.adapters.redis.imports.import_store import GRANT_IMPORT, ImportManifest, ImportStore
-from service.bootstrap import Service, assemble, import_kinds
-from service.domain.sources import Grant
-from service.settings.settings import load_settings
-from service.use_cases.grants.imports import grant_file
-from service.use_cases.imports.bulk_imports import BulkImports
-from service.use_cases.imports.pacing import UNPACED
-from service.use_cases.imports.runner import ImportRunner
-from service.use_cases.imports.staging import ImportStaging
 from tests.admin_app import Admins
-from tests.in_process_app import Clock, service_over
-from tests.running_service import POLICY, environment
-from tests.stepped_link import Step, SteppedLink, go_on
+from tests.import_bench import Bench, import_bench
+from tests.running_service import POLICY
 from tests.store_servers import wait_until
 
 HEADER = "reader,plan,until,reason\n"
-ANN, BEN = Actor("ann", "127.0.0.1"), Actor("ben", "127.0.0.1")
+SOON, LATE = "2083-01-01T00:00:00Z", "2084-01-01T00:00:00Z"
+STRICT = POLICY + '\n[grants]\nconfirm_above = { readers = 2, length = "3660d" }\n'
+
+
+@pytest.fixture
+def admins(admins: Admins) -> Admins:
+    admins.app.clock.at("2082-11-20T10:00:00Z")
+    return admins
+
+
+def ends(admins: Admins, reader: str) -> list[tuple[str | None, str]]:
+    """Return the end and the status of each source of a reader."""
+    return sorted((source["until"] or "never", source["status"]) for source in admins.app.reader(reader)["sources"])
 
 
 def sheet(*rows: str) -> bytes:
@@ -63,62 +59,7 @@ def undo(admins: Admins, imported: dict[str, Any], who: str = "ann") -> dict[str
     return wait_for_import(admins, imported, "undone")
 
 
-@dataclass
-class Bench:
-    """A service that runs only what a test calls."""
-
-    service: Service
-    clock: Clock
-    links: list[SteppedLink] = field(default_factory=list)
-
-    def link(self, before: Step = go_on, after: Step = go_on) -> SteppedLink:
-        """Return the available link of another process."""
-        self.links.append(SteppedLink(self.service.store.link.address, before=before, after=after))
-        assert self.links[-1].wait(60)
-        return self.links[-1]
-
-    def imports(self, link: Link | None = None, lease: float = 0.04) -> BulkImports:
-        """Return the imports of another process, which dies where its link says; seven rows are three chunks.
-
-        On a busy machine a short lease (seconds) can end in any chunk, which is repeated then.
-        """
-        service = self.service
-        process = assemble(service.settings, link or service.store.link, self.clock, Metrics())
-        store = ImportStore(process.store, lambda: process.secrets.sealer("import"))
-        kinds = {kind.name: kind for kind in import_kinds(process, store, UNPACED)}
-        runner = ImportRunner(store, kinds, self.clock, lease=lease, report=logs.report_failed_import)
-        return BulkImports(store, ImportStaging(store, 3), runner, kinds, process.audit, process.approvals)
-
-    def submit(self, imports: BulkImports, body: bytes) -> ImportManifest:
-        read = grant_file.read(body, self.service.settings.catalogue, self.clock())
-        found = imports.submit(GRANT_IMPORT, read, ANN, self.clock())
-        assert isinstance(found, ImportManifest)
-        return found
-
-    def grants(self, reader: str) -> list[Grant]:
-        return self.service.grants.list_for_reader(reader)
-
-    def active(self, reader: str) -> bool:
-        return any(grant.status_at(self.clock()) == "active" for grant in self.grants(reader))
-
-
 @pytest.fixture
 def bench(tmp_path: Path, store_url: str) -> Iterator[Bench]:
-    made = bench_at(tmp_path, store_url)
-    yield made
-    for link in made.links:
-        link.close()
-    made.service.close()
-
-
-def bench_at(folder: Path, url: str, policy: str = POLICY) -> Bench:
-    place = folder / os.urandom(4).hex()
-    place.mkdir()
-    clock = Clock()
-    clock.now = float(int(clock.now))
-    service = service_over(load_settings(environment(place, policy, {"REDIS_URL": url})), url, clock)
-    assert service.store.link.wait(60)
-    return Bench(service, clock)
-
-
-Until = Callable[..., float]
+    with import_bench(tmp_path, store_url) as made:
+        yield made

@@ -12,9 +12,10 @@ from service.adapters.redis.client.store import Store
 from service.adapters.redis.grants.grants import GrantRequest
 from service.adapters.redis.imports.import_store import ImportManifest, ImportStore, ImportTurn
 from service.use_cases.imports.bulk_imports import BulkImports
+from tests.import_bench import ANN, BEN, Bench
 from tests.stepped_link import Failure, Killed, Step
 from tests.store_servers import wait_until
-from tests.use_cases.grants.imports.conftest import ANN, BEN, Bench, sheet
+from tests.use_cases.grants.imports.conftest import sheet
 
 SOON, LATE = "2099-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
 SOON_AT, LATE_AT = 4_070_908_800, 4_102_444_800
@@ -244,11 +245,7 @@ def test_change_between_plan_and_execution_is_planned_again(bench: Bench) -> Non
 
 def _all(bench: Bench) -> list[str]:
     """Return the imports that are committed and not undone."""
-    keys = bench.service.store.link.call(b"", b"KEYS", b"*}import")
-    ids = [bytes(key).decode().split("{i:")[1].split("}")[0] for key in keys]
-    imports = bench.imports()
-    found = [imports.find(import_id) for import_id in ids]
-    return [manifest.id for manifest in found if manifest.state in ("applying", "done", "undoing")]
+    return [one.id for one in bench.manifests() if one.state in ("applying", "done", "undoing")]
 
 
 def _newest(bench: Bench) -> str:

@@ -8,14 +8,9 @@ import pytest
 
 from tests.admin_app import Admins, MakeAdmins
 from tests.store_servers import wait_until
-from tests.use_cases.grants.imports.test_imports import LATE, SOON, STRICT, ends
+from tests.use_cases.grants.imports.conftest import LATE, SOON, STRICT, ends
 
 COUNTS = ("rows", "changed", "revoked", "unchanged")
-
-
-@pytest.fixture(autouse=True)
-def _now(admins: Admins) -> None:
-    admins.app.clock.at("2082-11-20T10:00:00Z")
 
 
 def change(admins: Admins, query: str = "", status: int = 202, **body: Any) -> dict[str, Any]:

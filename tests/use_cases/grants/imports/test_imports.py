@@ -7,25 +7,23 @@ from typing import Any
 import pytest
 
 from tests.admin_app import Admins, MakeAdmins
-from tests.running_service import POLICY
-from tests.use_cases.grants.imports.conftest import import_rows, send, sheet, undo, wait_for_import
+from tests.use_cases.grants.imports.conftest import (
+    LATE,
+    SOON,
+    STRICT,
+    ends,
+    import_rows,
+    send,
+    sheet,
+    undo,
+    wait_for_import,
+)
 
-SOON, LATE = "2083-01-01T00:00:00Z", "2084-01-01T00:00:00Z"
-STRICT = POLICY + '\n[grants]\nconfirm_above = { readers = 2, length = "3660d" }\n'
 COUNTS = ("rows", "new", "extended", "unchanged")
-
-
-@pytest.fixture(autouse=True)
-def _now(admins: Admins) -> None:
-    admins.app.clock.at("2082-11-20T10:00:00Z")
 
 
 def counts(imported: dict[str, Any]) -> tuple[int, ...]:
     return tuple(imported[name] for name in COUNTS)
-
-
-def ends(admins: Admins, reader: str) -> list[tuple[str | None, str]]:
-    return sorted((source["until"] or "never", source["status"]) for source in admins.app.reader(reader)["sources"])
 
 
 def test_imported_grant_has_reason_actor_and_import_id(admins: Admins) -> None:

@@ -7,8 +7,7 @@ from itertools import permutations
 import pytest
 
 from tests.admin_app import Admins
-from tests.use_cases.grants.imports.conftest import import_rows, undo
-from tests.use_cases.grants.imports.test_imports import LATE, SOON, ends
+from tests.use_cases.grants.imports.conftest import LATE, SOON, ends, import_rows, undo
 
 
 def changed(admins: Admins, reader: str, until: str) -> None:
