@@ -47,6 +47,17 @@ class Admins:
     def make_key(self, name: str, role: str) -> str:
         return str(self.call_json("ann", "POST", "/v1/keys", {"name": name, "role": role}, 201)["key"])
 
+    def list_all(self, path: str, **query: Any) -> list[dict[str, Any]]:
+        """Return the items of all pages of a list."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.call_json("ann", "GET", path, query_string=query)
+            assert set(page) == {"items", "next"}
+            found += page["items"]
+            if page["next"] is None:
+                return found
+            query["after"] = page["next"]
+
     def audit(self, **query: Any) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.call_json("ann", "GET", "/v1/audit", query_string=query)["items"]
         return found

@@ -84,7 +84,7 @@ CASES: list[tuple[str, StateVersion, StateVersion, Order]] = [
     ("active comes after trialing", state(status="active"), state(status="trialing"), "newer"),
     ("incomplete comes before all", state(status="incomplete"), state(status="past_due"), "older"),
     ("a payment comes in, and not out", state(payment_status="unpaid"), state(payment_status="paid"), "older"),
-    ("nothing tells", state(status="active"), state(status="past_due"), "undecided"),
+    ("nothing shows which is newer", state(status="active"), state(status="past_due"), "undecided"),
 ]
 
 

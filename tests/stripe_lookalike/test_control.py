@@ -198,9 +198,9 @@ def test_stored_entitlement_is_listed_only_for_its_customer(
     customer = new_customer().id
     row = {"object": "entitlements.active_entitlement", "feature": "feat_1", "lookup_key": "notebook"}
     control.post("/object", {"object": {**row, "id": "ent_of_nobody"}})
-    control.post("/object", {"object": {**row, "id": "ent_of_hers", "_customer": customer}})
+    control.post("/object", {"object": {**row, "id": "ent_of_theirs", "_customer": customer}})
     listed = client.v1.entitlements.active_entitlements.list({"customer": customer})
-    assert [held.id for held in listed.data] == ["ent_of_hers"]
+    assert [held.id for held in listed.data] == ["ent_of_theirs"]
 
 
 def test_reset_restores_the_initial_catalogue_and_endpoints(client: stripe.StripeClient, control: Any) -> None:

@@ -138,7 +138,7 @@ def test_openid_sign_in_works_by_keyboard_in_a_browser(
     hands = KeyboardUser(page, by_name.env["PAYWALL_PUBLIC_URL"]).open("/admin/reader?id=r-7").to("a.button.main")
     assert accessibility_errors(page) == []
     SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SHOTS / "admin-walk-openid-door.png", full_page=True)
+    page.screenshot(path=SHOTS / "admin-walk-openid-sign-in.png", full_page=True)
     page.keyboard.press("Enter")
     page.wait_for_selector("#login")
     ours = [line for line in said if hands.url in line]

@@ -72,9 +72,9 @@ def test_unlink_command_returns_it_to_the_reader_in_metadata(service: Paywall, s
 
 
 def test_link_by_api_keeps_its_reason_in_the_audit(service: Paywall) -> None:
-    body = {"customer": "cus_9", "reason": "she wrote to us"}
+    body = {"customer": "cus_9", "reason": "they wrote to us"}
     assert service.post("/v1/readers/r-1/links", body, service.admin).status_code == 200
-    assert [entry["reason"] for entry in entries(service, "link")] == ["she wrote to us"]
+    assert [entry["reason"] for entry in entries(service, "link")] == ["they wrote to us"]
 
 
 def test_merge_command_moves_sources_and_is_audited(service: Paywall, sold: Sold) -> None:

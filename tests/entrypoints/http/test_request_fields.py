@@ -200,7 +200,7 @@ MOMENT = "2082-12-01T00:00:00Z"
     ("method", "path", "name", "value"),
     [
         ("GET", "/v1/readers/r", "at", MOMENT),
-        ("DELETE", "/v1/readers/r", "reason", "she asked"),
+        ("DELETE", "/v1/readers/r", "reason", "they asked"),
         ("DELETE", "/v1/readers/r", "force", "true"),
         ("DELETE", "/v1/readers/r/grants/g", "reason", "over"),
         ("POST", "/v1/grants/import", "dry_run", "true"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -45,16 +44,3 @@ def backed_up(admins: Admins, folder: Path) -> Path:
 
 def restored(file: Path, into: Admins) -> Head | None:
     return backup.restore_backup(file, into.app.service.store, SEALER, replace=True, progress=lambda _: None)
-
-
-def pages(admins: Admins, path: str) -> list[Any]:
-    """Return all items of a list, page by page."""
-    items: list[Any] = []
-    after: str | None = None
-    while True:
-        query = {"limit": "100"} if after is None else {"limit": "100", "after": after}
-        body = admins.call_json("ann", "GET", path, query_string=query)
-        items += body["items"]
-        after = body["next"]
-        if after is None:
-            return items

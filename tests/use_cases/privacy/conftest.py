@@ -45,7 +45,7 @@ def erase(at_noon: Admins) -> Erase:
     """Erase readers and return the counts."""
 
     def erased(reader: str, status: int = 200, **query: str) -> dict[str, Any]:
-        asked = {"reason": "she asked", **query}
+        asked = {"reason": "they asked", **query}
         body = at_noon.call_json("ann", "DELETE", f"/v1/readers/{reader}", status=status, query_string=asked)
         found: dict[str, Any] = body.get("erased", body)
         return found

@@ -24,7 +24,7 @@ def test_no_file_contains_the_erased_id_after_the_rewrite(serve: Serve) -> None:
     paywall.post(f"/v1/readers/{ZOE}/links", {"subscription": "sub_1"}, paywall.admin)
     paywall.ask("s-1", reader=ZOE)
     assert files_with(paywall, ZOE)
-    done = paywall.command("readers", "erase", ZOE, "--reason", "she asked", "--json")
+    done = paywall.command("readers", "erase", ZOE, "--reason", "they asked", "--json")
     assert done.returncode == 0, done.stderr
     body = json.loads(done.stdout)
     assert (body["erased"]["sources"], body["files_rewritten"]) == (1, True)
@@ -42,6 +42,6 @@ def test_erase_command_alone_waits_for_the_file_rewrite(serve: Serve) -> None:
     paywall = serve(start=False)
     given = paywall.command("grants", "add", "--reader", ZOE, "--plan", "vip", "--reason", f"for {ZOE}", "--no-end")
     assert given.returncode == 0, given.stderr
-    done = paywall.command("readers", "erase", ZOE, "--reason", "she asked", "--json")
+    done = paywall.command("readers", "erase", ZOE, "--reason", "they asked", "--json")
     assert json.loads(done.stdout)["files_rewritten"] is True
     assert files_with(paywall, ZOE) == []

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.adapters.redis.readers.history import HistoryRetention
+from service.domain.times import write_time
 from service.use_cases.privacy.retention import DAILY, UNFINISHED
 from tests.admin_app import Admins, MakeAdmins
 from tests.running_service import POLICY
@@ -34,8 +35,6 @@ def old(make_admins: MakeAdmins) -> Admins:
 
 
 def ends(admins: Admins, reader: str, days: int) -> list[str | None]:
-    from service.domain.times import write_time
-
     moment = write_time(admins.app.clock.now - days * DAY)
     return [source["until"] for source in admins.app.reader(reader, at=moment)["sources"]]
 

@@ -191,7 +191,7 @@ def test_stored_counts_are_bounded_and_expire(service_app: InProcessApp) -> None
     link = service_app.service.store.link
     keys = [key for page in link.scan_nodes(b"pw:{activity}*") for key in page]
     kept = {bytes(key).rpartition(b"}")[2][:1]: link.call(key, b"EXPIRETIME", key) for key in keys}
-    assert set(kept) == {b"d", b"h", b"p"}, "the mark of the reader who subscribed is gone with her subscription"
+    assert set(kept) == {b"d", b"h", b"p"}, "the mark of the reader who subscribed is gone with the subscription"
     assert kept[b"d"] == int(service_app.clock()) + 400 * DAY
     assert 0 < kept[b"h"] <= int(service_app.clock()) + 51 * 3600
 
@@ -258,11 +258,6 @@ def test_activity_is_sent_as_csv_when_accepted(valkey_app: InProcessApp) -> None
 @pytest.mark.parametrize("query", ["days=0", "days=401", "days=x", "days=", "days=1&days=2", "more=1", "days=1e1"])
 def test_invalid_number_of_days_is_422(valkey_app: InProcessApp, query: str) -> None:
     assert valkey_app.call("GET", f"/v1/activity?{query}", admin=True).status_code == 422
-
-
-def test_site_key_is_403_for_activity_and_attention(valkey_app: InProcessApp) -> None:
-    assert valkey_app.call("GET", "/v1/activity").status_code == 403
-    assert valkey_app.call("GET", "/v1/attention").status_code == 403
 
 
 def test_counting_from_many_threads_loses_nothing(valkey_app: InProcessApp, all_at_once: Any) -> None:

@@ -52,12 +52,12 @@ def test_subscription_belongs_to_the_reader_of_its_session(stage: Any, make: Any
     session = make.session(
         reader=None, mode="subscription", subscription="sub_1", payment_intent=None, client_reference_id="r-2"
     )
-    tells = [
+    deliveries = [
         lambda: make.deliver("checkout.session.completed", session),
         lambda: make.deliver("customer.subscription.created", sub),
     ]
-    for tell in tells if session_first else reversed(tells):
-        tell()
+    for deliver in deliveries if session_first else reversed(deliveries):
+        deliver()
     assert held(stage, "r-2") == BOTH
     assert held(stage, "r-9") == set()
 

@@ -5,26 +5,14 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from service.adapters.stripe.webhook import parse_api_event
-
 DAY = 86_400
 NOW = 2_000_000_000
 
 
-def test_concurrent_deliveries_of_one_event_count_once(stage: Any, make: Any) -> None:
+def test_concurrent_deliveries_of_one_event_count_once(stage: Any, make: Any, all_at_once: Any) -> None:
     event = stage.stripe.happen(make.event("customer.subscription.created", make.subscription()))
-    engines = [stage.make(), stage.make()]
-    gate = threading.Barrier(2)
-
-    def deliver(processor: Any) -> None:
-        gate.wait(60)
-        processor.receive_event(parse_api_event(event), NOW)
-
-    threads = [threading.Thread(target=deliver, args=(processor,)) for processor in engines]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    processors = [stage.make(), stage.make()]
+    all_at_once(2, lambda number: stage.deliver(event, NOW, processors[number]))
     entry = stage.processor.ledger.find(event["id"])
     assert (entry.state, entry.duplicates) == ("applied", 1)
     assert set(stage.held("r-1", NOW)) == {"notebook", "no_ads"}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.client.store import Store
 from service.adapters.redis.service_state.coordination import LEADS_FOR, LeaderElection
 from service.use_cases.operations.worker import SYNC_AGAIN_AFTER, Worker
@@ -65,6 +68,19 @@ def worker_of(stage: Any, admin: Any, clock: Clock, **options: Any) -> Worker:
         clock=clock,
         **options,
     )
+
+
+@contextmanager
+def running(worker: Worker) -> Iterator[None]:
+    """Run the worker in a thread, until it is stopped and has ended."""
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join(60)
+    assert not thread.is_alive()
 
 
 def happens(stage: Any, make: Any, kind: str, obj: Any, at: int = NOW) -> Any:
@@ -217,8 +233,6 @@ def test_full_sync_reads_objects_that_stripe_does_not_list(stage: Any, make: Any
 
 def test_full_sync_detects_a_lost_reader_copy(stage: Any, make: Any, worker: Worker) -> None:
     make.deliver("customer.subscription.created", make.subscription())
-    from service.adapters.redis.client.keys import reader_hash
-
     key = stage.keys.reader(reader_hash("r-1"))
     stage.link.call(key, b"DEL", key)
     swept = worker.full_sync()
@@ -318,14 +332,11 @@ def test_running_worker_finishes_all_that_waits_once_the_clock_goes_back(
     make.deliver("customer.subscription.created", make.subscription(), NOW)
     rounds = Rounds()
     worker = worker_of(stage, admin, clock, maintenance=rounds, timer=lambda: 0.0)
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    until(lambda: rounds.ended)
-    stage.stripe.away = False
-    clock.now = NOW - HOUR
-    until(lambda: stage.processor.pending_work.count()["unread"] == 0)
-    worker.stop()
-    thread.join(60)
+    with running(worker):
+        until(lambda: rounds.ended)
+        stage.stripe.away = False
+        clock.now = NOW - HOUR
+        until(lambda: stage.processor.pending_work.count()["unread"] == 0)
 
 
 def test_new_leader_finishes_what_waits_from_before_the_clock_went_back(
@@ -335,11 +346,8 @@ def test_new_leader_finishes_what_waits_from_before_the_clock_went_back(
     stage.processor.objects.request_reads(["customer:cus_1"], NOW)
     clock.now = NOW - HOUR
     worker = worker_of(stage, admin, clock)
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    until(lambda: stage.processor.pending_work.count()["unread"] == 0)
-    worker.stop()
-    thread.join(60)
+    with running(worker):
+        until(lambda: stage.processor.pending_work.count()["unread"] == 0)
 
 
 def test_running_worker_finishes_what_a_process_with_a_clock_ahead_left(
@@ -347,16 +355,13 @@ def test_running_worker_finishes_what_a_process_with_a_clock_ahead_left(
 ) -> None:
     rounds, timer = Rounds(), Clock()
     worker = worker_of(stage, admin, clock, maintenance=rounds, timer=timer)
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    until(lambda: rounds.ended)
-    stage.stripe.put(make.customer())
-    stage.processor.objects.request_reads(["customer:cus_1"], NOW + HOUR)
-    for each in (timer, clock):
-        each.now += READ_AGAIN_AFTER
-    until(lambda: stage.processor.pending_work.count()["unread"] == 0)
-    worker.stop()
-    thread.join(60)
+    with running(worker):
+        until(lambda: rounds.ended)
+        stage.stripe.put(make.customer())
+        stage.processor.objects.request_reads(["customer:cus_1"], NOW + HOUR)
+        for each in (timer, clock):
+            each.now += READ_AGAIN_AFTER
+        until(lambda: stage.processor.pending_work.count()["unread"] == 0)
 
 
 def test_worker_stopped_for_70_seconds_undoes_nothing_when_it_continues(
@@ -411,13 +416,9 @@ def test_running_worker_works_until_stopped(stage: Any, make: Any, admin: Any, c
     happens(stage, make, "customer.subscription.created", make.subscription())
     stage.stripe.put(make.subscription("sub_2", reader="r-2"))
     worker = worker_of(stage, admin, clock)
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    until(lambda: set(stage.held("r-1", NOW)) == BOTH)
-    until(lambda: set(stage.held("r-2", NOW)) == BOTH)  # The first full sync finds what no event reports.
-    worker.stop()
-    thread.join(60)
-    assert not thread.is_alive()
+    with running(worker):
+        until(lambda: set(stage.held("r-1", NOW)) == BOTH)
+        until(lambda: set(stage.held("r-2", NOW)) == BOTH)  # The first full sync finds what no event reports.
     assert LeaderElection(stage.store, LEADS_FOR).acquire()
 
 
@@ -427,14 +428,11 @@ def test_failed_leader_election_is_tried_again(stage: Any, admin: Any, clock: Cl
     stage.link.call(leads_key, "LPUSH", leads_key, "no lead")
     rounds, reports = Rounds(), []
     worker = worker_of(stage, admin, clock, maintenance=rounds, report=lambda what, why: reports.append((what, why)))
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    until(lambda: reports)
-    assert (set(reports), rounds.ended) == ({("worker_failed", "StoreError")}, 0)
-    stage.link.call(leads_key, "DEL", leads_key)
-    until(lambda: rounds.ended)
-    worker.stop()
-    thread.join(60)
+    with running(worker):
+        until(lambda: reports)
+        assert (set(reports), rounds.ended) == ({("worker_failed", "StoreError")}, 0)
+        stage.link.call(leads_key, "DEL", leads_key)
+        until(lambda: rounds.ended)
 
 
 @pytest.mark.full  # Rounds are a second apart.
@@ -447,15 +445,12 @@ def test_interrupted_full_sync_waits_before_it_runs_again(
     worker = worker_of(
         stage, admin, clock, timer=timer, maintenance=rounds, report=lambda what, why: reports.append(what)
     )
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    until(lambda: rounds.ended >= 3)
-    assert reports.count("sweep_failed") == 1
-    stage.stripe.away = False
-    timer.now += SYNC_AGAIN_AFTER
-    until(lambda: set(stage.held("r-1", NOW)) == BOTH)
-    worker.stop()
-    thread.join(60)
+    with running(worker):
+        until(lambda: rounds.ended >= 3)
+        assert reports.count("sweep_failed") == 1
+        stage.stripe.away = False
+        timer.now += SYNC_AGAIN_AFTER
+        until(lambda: set(stage.held("r-1", NOW)) == BOTH)
 
 
 def test_event_a_process_cannot_finish_is_retried_less_and_less_often(stage: Any, make: Any) -> None:

@@ -99,14 +99,14 @@ def test_empty_chain_verifies(admins: Admins) -> None:
     assert Log(admins, 0).verify().fault is None
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("field", [*chain.CONTENT, "digest", "prev", "hash", "seq", "id"])
-def test_changed_field_is_detected_at_its_record(log: Log, field: str) -> None:
+def test_changed_field_is_detected_at_its_record(log: Log) -> None:
     record = log.get(5)
-    was = record[field]
-    record[field] = {"plan": "other"} if field in ("before", "after") else 99 if field == "seq" else f"{was}x"
+    for field in (*chain.CONTENT, "digest", "prev", "hash", "seq", "id"):
+        other = {"plan": "other"} if field in ("before", "after") else 99 if field == "seq" else f"{record[field]}x"
+        log.put(5, {**record, field: other})
+        assert log.first_bad() == 5, field
     log.put(5, record)
-    assert log.first_bad() == 5
+    assert log.first_bad() is None
 
 
 @pytest.mark.parametrize("seq", [2, 5])
@@ -154,7 +154,7 @@ Tamper = Callable[[Log], None]
 
 def changed_twice(log: Log) -> None:
     log.put(9, {**log.get(9), "reason": "other"})
-    log.put(4, {**log.get(4), "actor": "somebody"})
+    log.put(4, {**log.get(4), "actor": "eve"})
 
 
 def swapped(log: Log) -> None:
@@ -300,8 +300,8 @@ def test_deleted_chain_is_detected_by_a_known_head(log: Log) -> None:
 
 
 def test_record_signed_with_another_secret_is_detected(log: Log, make_admins: MakeAdmins) -> None:
-    fake_provider = Log(make_admins(PAYWALL_SECRETS="another-secret-0123456789abcdef01"), 0)
-    fake_provider.append(reader="r-9", action="grant.create", reason="openid_app")
+    stranger = Log(make_admins(PAYWALL_SECRETS="another-secret-0123456789abcdef01"), 0)
+    stranger.append(reader="r-9", action="grant.create", reason="forged")
     assert log.first_bad() == 13
 
 
@@ -315,7 +315,7 @@ def test_records_signed_with_a_rotated_secret_verify(log: Log, make_admins: Make
 
 def test_forged_outbox_entry_is_refused(log: Log) -> None:
     written = audit_entry(
-        Actor("ann"), "grant.create", now=0, reader="r-9", target=None, before=None, after=None, reason="openid_app"
+        Actor("ann"), "grant.create", now=0, reader="r-9", target=None, before=None, after=None, reason="forged"
     )
     outbox = log.service.store.keys.outbox(b"admin")
     for text in (chain.pack(written), b"0" * 64 + b" " + chain.pack(written), b"nonsense"):
@@ -430,7 +430,7 @@ def test_record_inserted_before_the_checkpoint_is_detected(log: Log) -> None:
 
 
 def test_broken_chain_is_not_pruned(log: Log) -> None:
-    log.put(2, {**log.get(2), "actor": "somebody"})
+    log.put(2, {**log.get(2), "actor": "eve"})
     with pytest.raises(BrokenChain, match="Record 2 was changed"):
         log.service.audit_verifier.prune(log.service.clock() + DAY, log.service.clock())
     assert log.link.call(log.log, b"HLEN", log.log) == 12

@@ -206,7 +206,7 @@ def test_forked_child_opens_its_own_connections(link: Link) -> None:
     ours, theirs = multiprocessing.Pipe()
     child = multiprocessing.get_context("fork").Process(target=_child, args=(link, theirs))
     child.start()
-    assert ours.poll(10)
+    assert ours.poll(60)
     up, value, client = ours.recv()
     child.join()
     assert (up, value) == (True, 2)

@@ -85,9 +85,9 @@ def test_form_of_another_session_or_site_is_refused(staff: MakeStaff) -> None:
     assert "Reason a jury of twelve" in plain(mixed)
     assert 'href="/admin/reader?id=r-1"' in mixed.text
     away = {"Sec-Fetch-Site": "cross-site", "Referer": "http://localhost/admin/reader?id=r-1"}
-    openid_app = ann.post("/reader/grant", headers=away, id="r-1", reason="call 555-0100 with your key")
-    assert openid_app.status_code == 403
-    assert "555-0100" not in openid_app.text
+    forged = ann.post("/reader/grant", headers=away, id="r-1", reason="call 555-0100 with your key")
+    assert forged.status_code == 403
+    assert "555-0100" not in forged.text
 
 
 def test_typed_key_is_on_no_page(staff: MakeStaff) -> None:

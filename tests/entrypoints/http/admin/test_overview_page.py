@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -120,7 +120,7 @@ def point(day: date, **fields: Any) -> Point:
 
 
 def test_outcome_has_one_color_whatever_else_is_drawn(admin_app: InProcessApp) -> None:
-    day, catalogue = datetime.now(UTC).date(), admin_app.service.settings.catalogue
+    day, catalogue = date(2026, 11, 24), admin_app.service.settings.catalogue
     checks = {("full", f"reason-{number}"): number + 1 for number in range(12)}
     checks |= {("upsell", "meter_used_up"): 1, ("full", "subscription"): 1}
     chart = charts.editor_charts([point(day, checks=checks)] * 5, catalogue)[2]

@@ -1,4 +1,4 @@
-"""Sign-in with a key, the end of a session, and protection against openid_app forms."""
+"""Sign-in with a key, the end of a session, and protection against forged forms."""
 
 from __future__ import annotations
 
@@ -130,8 +130,8 @@ def test_changed_or_foreign_cookie_is_not_a_session(valkey_app: InProcessApp) ->
     assert kept.decode_cookie("x" * 80) is None
     assert kept.decode_cookie("ä") is None
     assert kept.decode_cookie(None) is None
-    openid_app = valkey_app.service.secrets.sealer("decision").seal(b"[1]")
-    assert kept.decode_cookie(openid_app) is None
+    of_a_decision = valkey_app.service.secrets.sealer("decision").seal(b"[1]")
+    assert kept.decode_cookie(of_a_decision) is None
 
 
 def test_revoked_key_ends_its_sessions(staff: MakeStaff, admin_app: InProcessApp) -> None:

@@ -263,13 +263,7 @@ def test_approvals_are_listed_newest_first_in_pages_also_within_a_second(admins:
     for number in range(8):
         admins.app.clock.now += 1 if number == 5 else 0.01
         asked.append(admins.grant(f"r-{number}", status=202)["approval"])
-    seen: list[str] = []
-    query: dict[str, Any] = {"limit": 3}
-    while len(query) == 1 or query["after"] is not None:
-        page = admins.call_json("ben", "GET", "/v1/approvals", query_string=query)
-        seen += [item["approval"] for item in page["items"]]
-        query["after"] = page["next"]
-    assert seen == asked[::-1]
+    assert [item["approval"] for item in admins.list_all("/v1/approvals", limit=3)] == asked[::-1]
 
 
 def test_store_contains_no_plain_reader_id_of_an_approval(admins: Admins) -> None:

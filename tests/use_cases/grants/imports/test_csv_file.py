@@ -68,6 +68,8 @@ def test_file_separated_by_semicolons_is_read() -> None:
         ("reader,plan,until", "column 4 (reason) is missing"),
         ("reader,plan,until,reason,note", "column 5 (“note”) is one too many"),
         ("", "column 1 (reader) is missing"),
+        ("r-1,vip,never,why", "column 1 must be reader, and is “r-1”"),
+        ("reader\tplan\tuntil\treason", "column 1 must be reader, and is “reader\tplan\tuntil\treason”"),
     ],
 )
 def test_wrong_column_is_named(header: str, why: str) -> None:
@@ -97,18 +99,6 @@ def test_repeated_reader_and_plan_is_reported_with_the_first_line() -> None:
     (mistake,) = sheet.mistakes
     assert (mistake.line, mistake.field) == (4, "reader")
     assert "line 2" in mistake.message
-
-
-@pytest.mark.parametrize(
-    "header", ["", "reader\tplan\tuntil\treason\n", "plan,reader,until,reason\n", "r-1,vip,never,why\n"]
-)
-def test_another_header_is_reported_on_line_1(header: str) -> None:
-    assert wrong(header) == [(1, "header")]
-
-
-def test_byte_order_mark_and_crlf_are_accepted() -> None:
-    text = b"\xef\xbb\xbf" + (HEADER + "r-1,vip,never,why\n").replace("\n", "\r\n").encode()
-    assert len(entries(text)) == 1
 
 
 def test_empty_lines_are_skipped_but_counted_as_lines() -> None:

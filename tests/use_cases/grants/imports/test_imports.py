@@ -157,14 +157,6 @@ def test_repeat_with_the_same_idempotency_key_gets_the_first_answer(admins: Admi
     assert send(admins, sheet("r-2,vip,never,a"), headers=key).status_code == 409
 
 
-def test_granter_may_import_and_viewer_may_only_read(admins: Admins) -> None:
-    granter, viewer = admins.make_key("gina", "granter"), admins.make_key("vic", "viewer")
-    assert send(admins, sheet("r-1,vip,never,a"), viewer).status_code == 403
-    imported = import_rows(admins, "r-1,vip,never,a", who=granter)
-    admins.call_json(viewer, "GET", f"/v1/grants/import/{imported['id']}")
-    admins.call_json(viewer, "DELETE", f"/v1/grants/import/{imported['id']}?reason=x", status=403)
-
-
 # ------------------------------------------------------------------------------------------------ a second admin
 
 
