@@ -57,6 +57,13 @@ _UNWRITABLE = (sqlite3.Error, OSError)
 """Errors of the file or its folder: each process then uses its own memory, and no answer fails."""
 
 
+class _ThreadConnection(sqlite3.Connection):
+    """A connection that is closed when the thread that uses it ends."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class RecentEntitlements(BackgroundThread):
     """Readers seen as entitled within `known_for` seconds. One a process; threads share it."""
 
@@ -198,7 +205,8 @@ class RecentEntitlements(BackgroundThread):
         for path in self._path.parent.glob(f"{self._path.name}*"):
             with suppress(OSError):  # Another user can own it, or SQLite has just deleted it.
                 path.chmod(0o600)
-        base = sqlite3.connect(self._path, timeout=1.0)
+        # Another thread may collect what a thread leaves behind, and closes it.
+        base = sqlite3.connect(self._path, timeout=1.0, check_same_thread=False, factory=_ThreadConnection)
         base.execute("PRAGMA journal_mode = WAL")
         base.execute("PRAGMA synchronous = NORMAL")
         base.executescript(_SCHEMA)
