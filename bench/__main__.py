@@ -7,12 +7,9 @@ all of them. The results are medians, and ratios to case (b) of the same round w
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -23,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.running import CONFIG, cpu_of_all, ended, environment, free_port, running, status_of, wait_until
 from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.keys import Keys, reader_hash
@@ -34,7 +32,6 @@ from service.domain.sources import Item, Subscription
 from service.settings.settings import load_settings
 
 HERE = Path(__file__).parent
-TICK = os.sysconf("SC_CLK_TCK")
 SECONDS, ROUNDS, CONNECTIONS = int(os.environ.get("BENCH_SECONDS", "4")), int(os.environ.get("BENCH_ROUNDS", "5")), 16
 READERS, STORIES, FREE = 1_500, 120, 6
 
@@ -71,53 +68,25 @@ class Measured:
     """Requests a second."""
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def processes(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(inner for child in children for inner in processes(int(child)))]
-
-
-def cpu_of(pid: int) -> float:
-    total = 0
-    for process in processes(pid):
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / TICK
-
-
 @contextmanager
 def server(arguments: list[str], env: dict[str, str], port: int) -> Iterator[int]:
-    process = subprocess.Popen([sys.executable, "-m", *arguments], env=env, stdout=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                # A process answers, whatever; the port is open before that.
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-                connection.request("GET", "/readyz")
-                connection.getresponse().read()
-                break
-            except (OSError, http.client.HTTPException):
-                if time.monotonic() > deadline or process.poll() is not None:
-                    raise SystemExit(f"{arguments[0]} did not start") from None
-                time.sleep(0.05)
+    """Run a web server for the block, and yield its process once it answers, whatever the status."""
+    with running(arguments, env) as process:
+        wait_until(lambda: status_of(port, "/readyz") is not None or ended(process), 20)
         yield process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(15)
+
+
+def require_wrk() -> None:
+    if shutil.which("wrk") is None:
+        raise SystemExit("wrk is not installed; on Debian: apt-get install wrk")
 
 
 def load(url: str, kind: str, run: str, pid: int) -> Measured:
-    before = cpu_of(pid)
+    before = cpu_of_all(pid)
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", str(HERE / "check.lua"), url, "--", kind, run]
     command += [str(READERS), str(STORIES)]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    spent = cpu_of(pid) - before
+    spent = cpu_of_all(pid) - before
     requests = int(re.search(r"(\d+) requests in", output)[1])  # type: ignore[index]  # wrk always prints it
     if "Non-2xx" in output:
         raise SystemExit(f"{kind}: not every response was a 2xx\n{output}")
@@ -148,7 +117,7 @@ def seed(url: str, env: dict[str, str]) -> None:
 
 def write_metered_plans(folder: Path) -> str:
     """Write the sample policy with a metered plan in its offer, and return its folder."""
-    policy = (HERE.parent / "config" / "paywall.toml").read_text("utf-8")
+    policy = (CONFIG / "paywall.toml").read_text("utf-8")
     folder.mkdir()
     sold = policy.replace('plans = ["supporter", "day_pass"]', 'plans = ["supporter", "day_pass", "reader"]')
     (folder / "paywall.toml").write_text(sold + METERED_PLAN, "utf-8")
@@ -167,24 +136,14 @@ def table(results: dict[str, list[Measured]]) -> str:
 
 
 def main() -> None:
-    if shutil.which("wrk") is None:
-        raise SystemExit("wrk is not installed; on Debian: apt-get install wrk")
+    require_wrk()
     configure_logs(command=True)
     with tempfile.TemporaryDirectory() as folder:
         store = EmbeddedStore(Path(folder))
         url = store.start()
         ports = {name: free_port() for name in ("baseline", "service", "metered_plans")}
-        env = {
-            **os.environ,
-            "PAYWALL_DATA": folder,
-            "PAYWALL_SITE_KEYS": "bench:bench-site-key-of-one-run",
-            "PAYWALL_CONFIG": str(HERE.parent / "config"),
-            "PAYWALL_PORT": str(ports["service"]),
-            "PAYWALL_WORKERS": "1",
-            "PAYWALL_SECRETS": "bench-secret-of-32-characters-ok",
-            "REDIS_URL": url,
-            "BENCH_SOCKET": url.removeprefix("unix://"),
-        }
+        env = environment(Path(folder), PAYWALL_PORT=str(ports["service"]), PAYWALL_WORKERS="1", REDIS_URL=url)
+        env["BENCH_SOCKET"] = url.removeprefix("unix://")
         seed(url, env)
         of_plans = {
             "PAYWALL_PORT": str(ports["metered_plans"]),

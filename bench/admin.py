@@ -16,11 +16,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from werkzeug.test import Client
 
+from bench.running import ADMIN_KEY, environment
 from demo import sample_month
 from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.audit import chain
@@ -39,7 +41,6 @@ from service.settings.settings import load_settings
 
 CHUNK = 1_000
 TIMES = int(os.environ.get("BENCH_TIMES", "25"))
-KEY = "bench-admin-key-of-one-run"
 ACTIONS = ("grant.create", "grant.change", "grant.revoke", "link", "pass.create")
 
 Command = tuple[bytes, tuple[bytes | int | str, ...]]
@@ -104,6 +105,12 @@ def events(count: int, now: int) -> Iterator[Command]:
             yield keys.dead_events(partition), (b"ZADD", keys.dead_events(partition), received, event)
 
 
+def write(link: Link, commands: Iterator[Command]) -> None:
+    """Send commands in batches."""
+    while batch := list(islice(commands, 2 * CHUNK)):
+        link.pipeline(batch)
+
+
 def seed(service: Service, link: Link, sizes: tuple[int, int, int]) -> None:
     """Write all data. `link` needs a long time-out."""
     now, (people, entries, deliveries) = int(time.time()), sizes
@@ -113,13 +120,8 @@ def seed(service: Service, link: Link, sizes: tuple[int, int, int]) -> None:
         ("audit records", records(service, entries, people, now)),
         ("events", events(deliveries, now)),
     ):
-        started, batch = time.monotonic(), list[Command]()
-        for command in commands:
-            batch.append(command)
-            if len(batch) >= 2 * CHUNK:
-                link.pipeline(batch)
-                batch = []
-        link.pipeline(batch)
+        started = time.monotonic()
+        write(link, commands)
         print(f"{name}: seeded in {time.monotonic() - started:.0f} s", file=sys.stderr)
 
 
@@ -156,7 +158,7 @@ def signed_in(service: Service) -> Client:
     shown = client.get("/admin/sign-in").text
     token = re.search(r'name="token" value="(\w+)"', shown)
     assert token is not None
-    assert client.post("/admin/sign-in", data={"token": token[1], "key": KEY}).status_code == 303
+    assert client.post("/admin/sign-in", data={"token": token[1], "key": ADMIN_KEY}).status_code == 303
     return client
 
 
@@ -184,10 +186,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = EmbeddedStore(Path(folder))
         url = store.start()
-        config = str(Path(__file__).parents[1] / "config")
-        env = {"PAYWALL_CONFIG": config, "PAYWALL_DATA": folder, "PAYWALL_ADMIN_KEYS": f"bench:{KEY}"}
-        env["PAYWALL_SECRETS"] = "bench-secret-of-32-characters-ok"
-        service = build(load_settings({**env, "REDIS_URL": url}), url)
+        service = build(load_settings(environment(Path(folder), REDIS_URL=url)), url)
         service.start()
         service.store.link.wait(5)
         patient = Link(parse_address(url), timeout=60)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +15,8 @@ import tempfile
 import threading
 from pathlib import Path
 
-from bench.__main__ import CONNECTIONS, HERE, free_port, seed, server
+from bench.__main__ import CONNECTIONS, HERE, require_wrk, seed
+from bench.running import environment, serving
 from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
 
@@ -39,20 +39,13 @@ def measured(port: int, seconds: int) -> tuple[str, str, str, str]:
 
 def measure_case(name: str, strike: signal.Signals | None, seconds: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
-        store, port = EmbeddedStore(Path(folder) / "store-of-its-own"), free_port()
+        store = EmbeddedStore(Path(folder) / "store-of-its-own")
         url = store.start()
         pid = int((Path(folder) / "store-of-its-own" / "store" / "pid").read_text())
-        env = {
-            **os.environ,
-            "REDIS_URL": url,
-            "PAYWALL_DATA": folder,
-            "PAYWALL_SITE_KEYS": "bench:bench-site-key-of-one-run",
-            "PAYWALL_CONFIG": str(HERE.parent / "config"),
-            "PAYWALL_PORT": str(port),
-        }
+        env = environment(Path(folder), REDIS_URL=url)
         seed(url, env)
         try:
-            with server(["service.entrypoints.cli", "serve", "--no-worker"], env, port):
+            with serving(env, "--no-worker") as (port, _):
                 timer = threading.Timer(1.0, lambda: os.kill(pid, strike) if strike is not None else None)
                 timer.start()
                 *_, opening = measured(port, 3)
@@ -64,8 +57,7 @@ def measure_case(name: str, strike: signal.Signals | None, seconds: int) -> str:
 
 def main() -> None:
     """Print a row for each state of the store."""
-    if shutil.which("wrk") is None:
-        raise SystemExit("wrk is not installed; on Debian: apt-get install wrk")
+    require_wrk()
     configure_logs(command=True)
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 8
     print("| | requests/s | median | p99 | longest | longest at the start |\n|---|---|---|---|---|---|")

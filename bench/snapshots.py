@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.__main__ import HERE
-from bench.imports import Checks, peaks, send, serving, wait_until
+from bench.imports import Checks, peaks
+from bench.running import CONFIG, environment, send, serving, wait_until
 
 PATH = "/v1/providers/print/snapshot"
 CSV = {"Content-Type": "text/csv"}
@@ -46,10 +46,10 @@ def main(rows: str = "50000") -> None:
     """Print the figures of three snapshots."""
     count = int(rows)
     with tempfile.TemporaryDirectory() as folder:
-        policy = (HERE.parent / "config" / "paywall.toml").read_text()
+        policy = (CONFIG / "paywall.toml").read_text()
         Path(folder, "paywall.toml").write_text(policy + '[providers.print]\nname = "Print subscription"\n')
-        with serving(folder, Path(folder)) as (port, pid):
-            before = peaks(pid)
+        with serving(environment(Path(folder), PAYWALL_CONFIG=folder)) as (port, process):
+            before = peaks(process.pid)
             with Checks(port) as quiet:
                 time.sleep(3)
             print(f"{count} rows; without a snapshot, checks take {quiet.shares()}")
@@ -57,7 +57,7 @@ def main(rows: str = "50000") -> None:
             take(port, "the same", snapshot(count))
             part = count // 50
             take(port, "2 % of each", snapshot(count, ended=part, changed=part, new=part))
-            after = peaks(pid)
+            after = peaks(process.pid)
             print(f"memory +{after[0] - before[0]} MiB in the service, +{after[1] - before[1]} MiB in the store")
 
 

@@ -8,15 +8,12 @@ it counts shared pages once.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,8 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.__main__ import HERE, TICK, free_port, processes
-from bench.admin import CHUNK, Command, readers
+from bench.admin import readers, write
+from bench.running import cpu_of_all, environment, is_ready, processes, send, serving, wait_until
 from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.link import Link
@@ -35,7 +32,6 @@ from service.settings.settings import load_settings
 
 READERS = 100_000
 GRANTS = 1_000
-ADMIN_KEY = "bench-admin-key-of-one-run"
 SETTLED_AFTER = 3.0
 
 
@@ -47,48 +43,12 @@ class Start(NamedTuple):
     memory: float
 
 
-def environment(folder: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PAYWALL_", "STRIPE_", "REDIS_"))}
-    return {
-        **kept,
-        "PAYWALL_CONFIG": str(HERE.parent / "config"),
-        "PAYWALL_DATA": str(folder),
-        "PAYWALL_PORT": str(free_port()),
-        "PAYWALL_WORKERS": "2",
-        "PAYWALL_SITE_KEYS": "bench:bench-site-key-of-one-run",
-        "PAYWALL_ADMIN_KEYS": f"bench:{ADMIN_KEY}",
-        "PAYWALL_SECRETS": "bench-secret-of-32-characters-ok",
-    }
-
-
 @contextmanager
 def started(env: dict[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], float, float]]:
     """Yield the process once it is ready, with the seconds and the CPU time until then."""
     begun = time.monotonic()
-    command = [sys.executable, "-m", "service.entrypoints.cli", "serve"]
-    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
-    try:
-        while not is_ready(env):
-            if process.poll() is not None:
-                raise SystemExit("the service ended")
-            time.sleep(0.01)
-        yield process, time.monotonic() - begun, sum(map(cpu_with_ended_children, processes(process.pid)))
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(15)
-
-
-def is_ready(env: dict[str, str]) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{env['PAYWALL_PORT']}/readyz", timeout=5):
-            return True
-    except OSError:
-        return False
-
-
-def cpu_with_ended_children(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / TICK
+    with serving(env) as (_, process):
+        yield process, time.monotonic() - begun, cpu_of_all(process.pid)
 
 
 def memory(pid: int) -> float:
@@ -103,48 +63,43 @@ def measured_start(env: dict[str, str]) -> Start:
         return Start(seconds, cpu, memory(process.pid))
 
 
+def settings(folder: Path) -> dict[str, str]:
+    return environment(folder, PAYWALL_WORKERS="2")
+
+
 def empty(folder: Path) -> Start:
-    return measured_start(environment(folder))
+    return measured_start(settings(folder))
 
 
 def with_readers(seeded: Path, folder: Path) -> Start:
     shutil.copytree(seeded, folder, dirs_exist_ok=True)
-    return measured_start(environment(folder))
+    return measured_start(settings(folder))
 
 
 def after_kill(folder: Path) -> Start:
-    env = environment(folder)
+    env = settings(folder)
+    port = int(env["PAYWALL_PORT"])
     with started(env) as (process, _, _):
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(partial(grant, env), range(GRANTS)))
+            list(pool.map(partial(grant, port), range(GRANTS)))
         process.kill()
-    while is_ready(env):  # Its web processes end a moment later.
-        time.sleep(0.01)
+    wait_until(lambda: not is_ready(port), 60)  # Its web processes end a moment later.
     return measured_start(env)
 
 
-def grant(env: dict[str, str], number: int) -> None:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{env['PAYWALL_PORT']}/v1/readers/r-{number}/grants",
-        json.dumps({"plan": "vip", "reason": "press card", "until": None}).encode(),
-        {"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "application/json"},
-    )
-    urllib.request.urlopen(request).read()
+def grant(port: int, number: int) -> None:
+    body = json.dumps({"plan": "vip", "reason": "press card", "until": None}).encode()
+    send(port, "POST", f"/v1/readers/r-{number}/grants", body, **{"Content-Type": "application/json"})
 
 
 def seed(folder: Path) -> None:
     store = EmbeddedStore(folder)
     url = store.start()
     service, link = (
-        build(load_settings({**environment(folder), "REDIS_URL": url}), url),
+        build(load_settings(environment(folder, REDIS_URL=url)), url),
         Link(parse_address(url), timeout=60),
     )
-    batch: list[Command] = []
-    for command in readers(service, READERS, int(time.time())):
-        batch.append(command)
-        if len(batch) == 2 * CHUNK:
-            link.pipeline(batch)
-            batch = []
+    write(link, readers(service, READERS, int(time.time())))
     link.close()
     store.stop()
 

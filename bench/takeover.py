@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.start import environment
+from bench.running import environment
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
 from service.bootstrap import build
 from service.settings.settings import load_settings

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import requests
 
-from bench.__main__ import CONNECTIONS, HERE, ROUNDS, SECONDS, cpu_of, free_port, load, server
+from bench.__main__ import CONNECTIONS, HERE, ROUNDS, SECONDS, load, server
+from bench.running import cpu_of_all, free_port
 from service.adapters.redis.embedded.embedded_store import EmbeddedStore
 
 VERSION, USERS = "7.5.1", 250
@@ -102,9 +103,9 @@ def main() -> None:
         ]
         with unleash(folder / "unleash", port) as pid, server(["bench.baseline", str(bare)], env, bare) as baseline:
             for number in range(ROUNDS):
-                before = cpu_of(pid)
+                before = cpu_of_all(pid)
                 output = subprocess.run(command, capture_output=True, text=True, check=True, cwd=HERE).stdout
-                spent = cpu_of(pid) - before
+                spent = cpu_of_all(pid) - before
                 times.append(spent / int(re.search(r"(\d+) requests in", output)[1]))  # type: ignore[index]  # wrk prints it
                 ratios.append(times[-1] / load(f"http://127.0.0.1:{bare}/get", "entitled", str(number), baseline).cpu)
                 print(f"round {number + 1}: {times[-1] * 1e6:.0f} µs, {ratios[-1]:.2f}", file=sys.stderr)

@@ -7,15 +7,10 @@ fast, and how many readers have access, and are confirmed, right after the last 
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 import multiprocessing
-import os
 import queue
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -27,95 +22,24 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
-from bench.__main__ import HERE, free_port
+from bench.running import environment, send, serving, subscription, webhook
 from stripe_lookalike import serve_lookalike
 from stripe_lookalike.faults import Limits
 
-SECRET, SITE, ADMIN = "whsec_bench_of_one_run", "bench-site-key-of-one-run", "bench-admin-key-of-one-run"
 SENDERS = 16
 
 
-def subscription(number: int, now: int) -> dict[str, Any]:
-    """Return a new subscription of its own reader, as Stripe sends it."""
-    price = {"id": "price_month", "object": "price", "lookup_key": None, "product": "prod_supporter"}
-    item = {"id": f"si_{number}", "object": "subscription_item", "price": price, "quantity": 1}
-    item |= {"current_period_start": now, "current_period_end": now + 2_592_000}
-    return {
-        "id": f"sub_bench{number:08}",
-        "object": "subscription",
-        "status": "active",
-        "customer": f"cus_bench{number:08}",
-        "created": now,
-        "livemode": False,
-        "items": {"object": "list", "data": [item], "has_more": False},
-        "cancel_at": None,
-        "cancel_at_period_end": False,
-        "trial_end": None,
-        "metadata": {"reader_id": f"r-bench-{number}"},
-    }
-
-
-def signed(number: int, obj: dict[str, Any], now: int) -> tuple[bytes, str]:
-    """Return a delivery's body and signature header."""
-    event = {"id": f"evt_bench{number:08}", "object": "event", "type": "customer.subscription.created", "created": now}
-    event |= {"livemode": False, "api_version": "2026-10-28.endive", "data": {"object": obj}}
-    body = json.dumps(event).encode()
-    mark = hmac.new(SECRET.encode(), f"{now}.".encode() + body, hashlib.sha256).hexdigest()
-    return body, f"t={now},v1={mark}"
-
-
-@contextmanager
-def serving(folder: str, stripe: str) -> Iterator[int]:
-    """Run the service with its worker, and yield its port."""
-    port = free_port()
-    env = {
-        **os.environ,
-        "PAYWALL_DATA": folder,
-        "PAYWALL_CONFIG": str(HERE.parent / "config"),
-        "PAYWALL_PORT": str(port),
-        "PAYWALL_SITE_KEYS": f"bench:{SITE}",
-        "PAYWALL_ADMIN_KEYS": f"bench:{ADMIN}",
-        "PAYWALL_SECRETS": "bench-secret-of-32-characters-ok",
-        "STRIPE_API_KEY": "sk_test_bench",
-        "STRIPE_API_BASE": stripe,
-        "STRIPE_WEBHOOK_SECRETS": SECRET,
-    }
-    command = [sys.executable, "-m", "service.entrypoints.cli", "serve"]
-    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                if fetch(port, "GET", "/readyz")[0] == 200:
-                    break
-            except OSError:
-                pass
-            if time.monotonic() > deadline:
-                raise SystemExit("the service did not start")
-            time.sleep(0.05)
-        yield port
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(15)
-
-
-def fetch(port: int, method: str, path: str, key: str = "") -> tuple[int, Any]:
-    """Send one request on a new connection; return the status and the JSON body."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request(method, path, headers={"Authorization": f"Bearer {key}"} if key else {})
-    answer = connection.getresponse()
-    body = answer.read()
-    connection.close()
-    return answer.status, json.loads(body or b"null")
+def new_subscription(number: int) -> dict[str, Any]:
+    """Return a new subscription of its own reader."""
+    return subscription(number, int(time.time()), {"reader_id": f"r-bench-{number}"})
 
 
 def run_lookalike(count: int, ready: SimpleQueue[int]) -> None:
     """Run the look-alike with all subscriptions and Stripe's rate limit, and put its port into `ready`."""
     with serve_lookalike() as stripe:
         stripe.lookalike.rate_limit.set(Limits(endpoint_per_second=25))
-        now = int(time.time())
         for number in range(count):
-            stripe.lookalike.world.add(subscription(number, now))
+            stripe.lookalike.world.add(new_subscription(number))
         ready.put(stripe.port)
         signal.pause()
 
@@ -134,15 +58,15 @@ def lookalike(count: int) -> Iterator[int]:
         process.join()
 
 
-def send(port: int, waiting: queue.Queue[tuple[float, int] | None], took: list[float], failed: list[int]) -> None:
+def send_due(port: int, waiting: queue.Queue[tuple[float, int] | None], took: list[float], failed: list[int]) -> None:
     """Send each webhook when it is due, and record how long it takes and which ones fail."""
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     while (due := waiting.get()) is not None:
         at, number = due
         time.sleep(max(0.0, at - time.monotonic()))
-        body, mark = signed(number, subscription(number, int(time.time())), int(time.time()))
+        body, signature = webhook(number, new_subscription(number))
         started = time.monotonic()
-        connection.request("POST", "/v1/stripe/webhook", body, {"Stripe-Signature": mark})
+        connection.request("POST", "/v1/stripe/webhook", body, signature)
         answer = connection.getresponse()
         answer.read()
         took.append(time.monotonic() - started)
@@ -150,9 +74,13 @@ def send(port: int, waiting: queue.Queue[tuple[float, int] | None], took: list[f
             failed.append(number)
 
 
+def settings(folder: Path, stripe: int) -> dict[str, str]:
+    return environment(folder, STRIPE_API_KEY="sk_test_bench", STRIPE_API_BASE=f"http://127.0.0.1:{stripe}")
+
+
 def access(port: int, number: int) -> dict[str, Any]:
     """Return the reader's entitlements from the admin API."""
-    fields: dict[str, Any] = fetch(port, "GET", f"/v1/readers/r-bench-{number}", ADMIN)[1]
+    fields: dict[str, Any] = send(port, "GET", f"/v1/readers/r-bench-{number}")[1]
     return fields
 
 
@@ -169,7 +97,7 @@ def deliver(port: int, rate: int, count: int) -> tuple[list[float], list[int], f
     started = time.monotonic() + 0.5
     for number in range(count):
         waiting.put((started + number / rate, number))
-    senders = [threading.Thread(target=send, args=(port, waiting, took, failed)) for _ in range(SENDERS)]
+    senders = [threading.Thread(target=send_due, args=(port, waiting, took, failed)) for _ in range(SENDERS)]
     for sender in senders:
         waiting.put(None)
         sender.start()
@@ -185,7 +113,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         lookalike(count) as stripe,
-        serving(str(Path(folder, "data")), f"http://127.0.0.1:{stripe}") as port,
+        serving(settings(Path(folder, "data"), stripe)) as (port, _),
     ):
         took, failed, lasted = deliver(port, rate, count)
         ranked = sorted(took)
