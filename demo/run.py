@@ -49,7 +49,7 @@ def run(settings: Settings, env: Mapping[str, str], *, as_json: bool = False) ->
             stack.callback(_stop, children)
             ready = _start(layout, children, service_env, shutdown)
         if ready:
-            command, sign_in = grant_command(env), _sign_in_link(service_env)
+            command, sign_in = grant_command(env), _sign_in_link(service_env, shutdown)
             json_line = json.dumps(as_json_fields(layout, command, sign_in)) + "\n"
             sys.stdout.write(json_line if as_json else welcome_text(layout, command, sign_in))
             sys.stdout.flush()
@@ -64,14 +64,16 @@ def report(progress: str) -> None:
     sys.stderr.flush()
 
 
-def _sign_in_link(service_env: Mapping[str, str]) -> str | None:
+def _sign_in_link(service_env: Mapping[str, str], shutdown: ShutdownSignal) -> str | None:
     """Return a link that signs in to the staff page once; `None` if it cannot be made: the key works in any case."""
     command = [sys.executable, "-m", "service.entrypoints.cli", "sign-in-link", "--json"]
-    try:
-        done = subprocess.run(command, env=service_env, capture_output=True, text=True, timeout=8, check=True)  # noqa: S603 - our own
-    except subprocess.SubprocessError:
-        return None
-    return str(json.loads(done.stdout)["url"])
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, env=service_env, stdout=subprocess.PIPE, stderr=quiet) as making:  # noqa: S603 - our own
+        while making.poll() is None:
+            if shutdown.wait(0.05):
+                making.kill()
+        made = making.stdout.read() if making.stdout else b""
+    return str(json.loads(made)["url"]) if making.returncode == 0 else None
 
 
 def _start(layout: Layout, children: list[Child], service_env: Mapping[str, str], shutdown: ShutdownSignal) -> bool:
