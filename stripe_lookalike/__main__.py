@@ -21,16 +21,12 @@ from stripe_lookalike import Webhook, serve_lookalike
     show_default=True,
     help="The signing secret of the webhooks.",
 )
-@click.option("--api-version", help="The API version of the webhooks. Default: the newest.")
-@click.option("--no-catalog", is_flag=True, help="Start without the demo newspaper's products and prices.")
 @click.option("--clock-file", type=click.Path(path_type=Path), help="A file to keep the clock's offset in, in seconds.")
 @click.option("--site", help="The URL that the backstage page links back to.")
 def main(
     port: int,
     urls: tuple[str, ...],
     secret: str,
-    api_version: str | None,
-    no_catalog: bool,
     clock_file: Path | None,
     site: str | None,
 ) -> None:
@@ -39,11 +35,9 @@ def main(
     called: SimpleQueue[None] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: called.put(None))
-    webhooks = [Webhook(url, secret, api_version) for url in urls]
+    webhooks = [Webhook(url, secret) for url in urls]
     try:
-        running = serve_lookalike(
-            port, seed_catalog=not no_catalog, webhooks=webhooks, clock_file=clock_file, site=site
-        )
+        running = serve_lookalike(port, webhooks=webhooks, clock_file=clock_file, site=site)
     except OSError as error:
         raise click.ClickException(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from None
     with running:

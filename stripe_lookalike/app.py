@@ -9,7 +9,6 @@ from flask import Flask, Response, abort, jsonify, request
 
 from stripe_lookalike import control, request_pipeline
 from stripe_lookalike.domain.endpoints import Webhook
-from stripe_lookalike.errors import Json
 from stripe_lookalike.lookalike import Lookalike
 from stripe_lookalike.pages import backstage, checkout, portal
 
@@ -18,17 +17,13 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 def create_lookalike(
     *,
-    seed_catalog: bool = True,
     webhooks: Sequence[Webhook] = (),
-    openapi: Json | None = None,
     clock_file: Path | None = None,
     site: str | None = None,
 ) -> Flask:
-    """Create an in-memory look-alike of Stripe's API 2026-10-28.endive.
+    """Create an in-memory look-alike of Stripe's API 2026-10-28.endive, with the demo newspaper's products and prices.
 
-    - `seed_catalog`: start with the demo newspaper's products and prices.
     - `webhooks`: endpoints to register at the start.
-    - `openapi`: Stripe's OpenAPI description; with it, every request's parameters are checked.
     - `clock_file`: a file to keep the clock's offset in, in seconds, for processes that follow this clock. Webhooks are
       then signed with this clock's time.
     - `site`: the URL that the backstage page links back to.
@@ -36,7 +31,7 @@ def create_lookalike(
     `app.extensions["lookalike"].delivery.start()` starts the webhook deliveries; `serve_lookalike` calls it.
     """
     app = Flask(__name__)
-    lookalike = Lookalike(seed_catalog, webhooks, openapi, clock_file)
+    lookalike = Lookalike(webhooks, clock_file)
     app.extensions["lookalike"] = lookalike
     app.json.sort_keys = False  # type: ignore[attr-defined] # the default provider has it, its base class does not say so
     request_pipeline.register_routes(app, lookalike)

@@ -117,7 +117,7 @@ def _endpoint(lookalike: Lookalike, body: Json) -> Json:
 
 
 def _reset(lookalike: Lookalike, body: Json) -> Json:
-    lookalike.reset(body.get("seed_catalog"))
+    lookalike.reset()
     return {"now": lookalike.world.now()}
 
 

@@ -20,33 +20,28 @@ from stripe_lookalike.world import World
 class Lookalike:
     """The components that the routes use."""
 
-    def __init__(
-        self, seed_catalog: bool, webhooks: Sequence[Webhook], openapi: Json | None, clock_file: Path | None = None
-    ) -> None:
-        self._seed_catalog = seed_catalog
+    def __init__(self, webhooks: Sequence[Webhook], clock_file: Path | None) -> None:
         self._clock_file = clock_file
         self._webhooks = list(webhooks)
         self.faults = Faults()
         self.rate_limit = RateLimit()
         self.journal = Journal()
-        self.strict = ParameterCheck(openapi) if openapi else None
+        self.strict: ParameterCheck | None = None
         self.keys = IdempotencyKeys()
         self.world = World(Clock(offset_file=self._clock_file))
         self.delivery = Delivery(self.world)
         self.reset()
 
-    def reset(self, seed_catalog: bool | None = None) -> None:
+    def reset(self) -> None:
         """Restore the initial state: a new world with the first catalogue and endpoints. `strict` stays."""
-        seed = self._seed_catalog if seed_catalog is None else seed_catalog
         self.faults.set([])
         self.rate_limit.set(Limits())
         self.journal.clear()
         self.keys = IdempotencyKeys()
         self.world = World(Clock(offset_file=self._clock_file))
         self.delivery.attach(self.world)
-        if seed:
-            catalogue.seed(self.world)
-            discounts.seed(self.world)
+        catalogue.seed(self.world)
+        discounts.seed(self.world)
         for webhook in self._webhooks:
             register(self.world, webhook)
 

@@ -21,15 +21,12 @@ API_VERSION = "2026-10-28.endive"
 
 @dataclass
 class Policy:
-    """Settings that a publisher has in Stripe's Dashboard, and timings that a test can choose."""
+    """Settings that a publisher has in Stripe's Dashboard, and what a test chooses."""
 
     billing_mode: str = "flexible"  # of new subscriptions that don't choose one
     retry_days: list[int] = field(default_factory=lambda: [3, 4, 6])  # days from each failed attempt to the next
     when_retries_fail: str = "cancel"  # cancel, unpaid, past_due
-    finalize_after: int = 3600  # seconds from a renewal's draft to its finalization
-    pay_after: int = 4  # seconds from there to the attempt
     refund_status: str = "succeeded"  # of new refunds; the control routes settle pending ones
-    settle_debit_after: int = 3 * 86_400  # seconds until a bank debit is settled
     keep_events_for: int = 30 * 86_400
 
 

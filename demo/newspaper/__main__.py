@@ -15,6 +15,8 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from .app import create_newspaper
 
+HOST = "127.0.0.1"
+
 
 class RequestHandler(WSGIRequestHandler):
     """A handler with a time-out, so that a browser's unused connection doesn't delay the shutdown."""
@@ -33,22 +35,20 @@ def main() -> None:
     site_key = os.environ.get(options.site_key_env, "")
     if not site_key:
         sys.exit(f"{options.site_key_env} is not set. Set it to the secret of one of the paywall's site keys")
-    public_url = options.public_url or f"http://{options.host}:{options.port}"
-    # Without a set secret, sign-ins end with the process.
-    secret = os.environ.get("NEWSPAPER_SECRET") or secrets.token_urlsafe(32)
+    public_url = f"http://{HOST}:{options.port}"
     app = create_newspaper(
         service_url=options.service,
         site_key=site_key,
-        secret=secret,
+        secret=secrets.token_urlsafe(32),  # Sign-ins end with the process.
         public_url=public_url,
         clock=lambda: _now(options.clock_file),
         backstage=options.backstage,
     )
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # its request lines would log query strings
     try:
-        server = ThreadedWSGIServer(options.host, options.port, app, handler=RequestHandler)
+        server = ThreadedWSGIServer(HOST, options.port, app, handler=RequestHandler)
     except OSError as error:
-        sys.exit(f"cannot listen on {options.host}:{options.port}: {error.strerror}")
+        sys.exit(f"cannot listen on {HOST}:{options.port}: {error.strerror}")
     server.daemon_threads = False  # so that closing waits for requests in progress
     # A signal handler can interrupt any code, so it must not take a lock. This queue takes none; starting a thread would.
     stop: SimpleQueue[None] = SimpleQueue()
@@ -83,8 +83,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--port", type=int, default=8080, choices=range(1, 65536), metavar="N", help="the port (default: 8080)"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="the address (default: 127.0.0.1)")
-    parser.add_argument("--public-url", metavar="URL", help="the URL that readers use (default: http://HOST:PORT)")
     parser.add_argument(
         "--clock-file", type=Path, metavar="FILE", help="a file with the demo clock's offset in seconds"
     )

@@ -1,6 +1,6 @@
 """The newspaper's site: it checks access to each story, and sends only the parts that the decision opens."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -32,12 +32,7 @@ from .visit import (
 
 pages = Blueprint("pages", __name__)
 
-PAYMENT_ORIGINS = (
-    "https://checkout.stripe.com",
-    "https://billing.stripe.com",
-    "http://127.0.0.1:*",
-    "http://localhost:*",
-)
+PAYMENT_ORIGINS = "https://checkout.stripe.com https://billing.stripe.com http://127.0.0.1:* http://localhost:*"
 """Where forms may redirect: Stripe's pages, and a demo's look-alike on this machine."""
 
 
@@ -51,7 +46,6 @@ def create_newspaper(
     site_key: str,
     secret: str,
     public_url: str,
-    payment_origins: Sequence[str] = PAYMENT_ORIGINS,
     clock: Callable[[], datetime] = wall_clock,
     backstage: str | None = None,
 ) -> Flask:
@@ -61,7 +55,6 @@ def create_newspaper(
     - `site_key`: the secret of one of its site keys.
     - `secret`: signs the site's session cookie.
     - `public_url`: the URL that readers use, one of the service's `site.origins`. Checkout returns to it.
-    - `payment_origins`: origins that checkout and portal pages may have.
     - `clock`: returns the current time, which the demo can move.
     - `backstage`: the URL of the demo's backstage page, for the link in the footer.
     """
@@ -83,7 +76,7 @@ def create_newspaper(
     app.register_blueprint(group_pages)
     app.before_request(load_visitor)
     app.after_request(save_visitor)
-    app.after_request(lambda response: _add_security_headers(response, payment_origins))
+    app.after_request(_add_security_headers)
     app.register_error_handler(HTTPException, _error_page)
     app.context_processor(_page_context)
     wording.register(app)
@@ -140,12 +133,11 @@ def spotlight() -> str:
     return render_template("spotlight.html", heads=heads)
 
 
-def _add_security_headers(response: Response, payment_origins: Sequence[str]) -> Response:
+def _add_security_headers(response: Response) -> Response:
     """Allow no external or inline content, and no caching of pages that depend on the reader."""
-    forms = " ".join(("'self'", *payment_origins))
     response.headers["Content-Security-Policy"] = (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; "
-        f"form-action {forms}; base-uri 'none'; frame-ancestors 'none'"
+        f"form-action 'self' {PAYMENT_ORIGINS}; base-uri 'none'; frame-ancestors 'none'"
     )
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "strict-origin-when-cross-origin"

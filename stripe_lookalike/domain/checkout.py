@@ -19,6 +19,8 @@ _HOME_ADDRESS: Json = {
     "state": None,
 }
 
+_DEBIT_SETTLED_AFTER = 3 * 86_400  # seconds
+
 
 class DeclinedError(Exception):
     """The card was declined. The session stays open."""
@@ -149,7 +151,7 @@ def pay_later(world: World, session: Json, email: str | None = None) -> None:
     intent = _intent(world, session, customer, world.add(debit))
     intent.update(status="processing", payment_method_types=["us_bank_account"])
     world.emit("payment_intent.processing", intent)
-    world.schedule.add(world.now() + world.policy.settle_debit_after, "settle", session["id"])
+    world.schedule.add(world.now() + _DEBIT_SETTLED_AFTER, "settle", session["id"])
     session["status"] = "complete"
     _complete(world, session, customer, email, "unpaid")
 

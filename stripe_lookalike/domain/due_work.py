@@ -11,6 +11,9 @@ from stripe_lookalike.world import World
 
 _log = logging.getLogger(__name__)
 
+_PAID_AFTER = 4
+"""Seconds from an invoice's finalization to its payment."""
+
 
 def run_due(world: World, until: int | None = None) -> None:
     """Run all due work in order, each entry as of the moment at which it was due."""
@@ -62,7 +65,7 @@ def _advance(world: World, subscription: Json, invoice: Json) -> None:
     if kept or subscription["status"] == "unpaid":
         invoice.update(auto_advance=False, next_payment_attempt=None, automatically_finalizes_at=None)
     else:
-        world.schedule.add(world.now() + world.policy.finalize_after, "finalize", invoice["id"])
+        world.schedule.add(world.now() + invoices.FINALIZED_AFTER, "finalize", invoice["id"])
 
 
 def _trial_ends_without_card(world: World, subscription: Json) -> bool:
@@ -127,7 +130,7 @@ def _finalize(world: World, invoice_id: str) -> None:
     if behavior and invoice["status"] == "open":
         (invoices.void if behavior == "void" else invoices.mark_uncollectible)(world, invoice)
     elif invoice["status"] == "open":
-        world.schedule.add(world.now() + world.policy.pay_after, "attempt", invoice_id)
+        world.schedule.add(world.now() + _PAID_AFTER, "attempt", invoice_id)
     lifecycle.update_after_invoice(world, invoice)
 
 

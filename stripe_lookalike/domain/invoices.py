@@ -8,6 +8,9 @@ from stripe_lookalike.errors import Json, invalid
 from stripe_lookalike.shapes import blank
 from stripe_lookalike.world import World, embedded
 
+FINALIZED_AFTER = 3_600
+"""Seconds from a renewal's draft to its finalization."""
+
 
 def create_draft(world: World, subscription: Json, lines: list[Json], reason: str, period: tuple[int, int]) -> Json:
     """Create a draft invoice with `lines`. `reason` is Stripe's `billing_reason`; `period` is in epoch seconds."""
@@ -36,7 +39,7 @@ def create_draft(world: World, subscription: Json, lines: list[Json], reason: st
         "type": "subscription_details",
     }
     if reason == "subscription_cycle":
-        after = now + world.policy.finalize_after
+        after = now + FINALIZED_AFTER
         invoice.update(auto_advance=True, next_payment_attempt=after, automatically_finalizes_at=after)
     world.add(invoice)
     world.emit("invoice.created", invoice)
