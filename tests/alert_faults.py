@@ -7,9 +7,8 @@ import re
 import resource
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -17,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.adapters.redis.client.keys import Keys, partition_of, reader_hash
 from stripe_lookalike import RunningLookalike
-from tests.running_service import ADMIN_KEY, Paywall
+from tests.running_service import ADMIN_KEY, Paywall, command_of, descendants
 from tests.store_servers import Server, wait_until
 from tests.stripe_fixtures import Made
 
@@ -290,14 +289,4 @@ class Faults:
     def processes(self, words: str) -> list[int]:
         """Return the processes of the service whose command line has these words."""
         assert self.paywall.process is not None
-        return [
-            pid
-            for pid in descendants(self.paywall.process.pid)
-            if words in Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        ]
-
-
-def descendants(pid: int) -> Iterator[int]:
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        yield int(child)
-        yield from descendants(int(child))
+        return [pid for pid in descendants(self.paywall.process.pid) if words in command_of(pid)]

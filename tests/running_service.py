@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -73,6 +74,17 @@ class Paywall:
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
         return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
 
+    def checked(self, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a `paywall` command that must end with this status."""
+        done = self.command(*arguments)
+        assert done.returncode == status, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    def checked_json(self, *arguments: str, status: int = 0) -> Any:
+        """Run a `paywall` command with `--json` that must end with this status, and return what it prints."""
+        return json.loads(self.checked(*arguments, "--json", status=status).stdout)
+
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a `paywall` command in a process of its own."""
         return subprocess.run(
@@ -102,7 +114,7 @@ class Paywall:
         assert self.process is not None
         found: dict[str, list[int]] = {"store": [], "worker": [], "web server": [], "web process": []}
         for child in _children_of(self.process.pid):
-            command = _command_of(child)
+            command = command_of(child)
             if "web_server" in command:
                 found["web server"].append(child)
                 found["web process"] += _children_of(child)
@@ -195,6 +207,11 @@ class Paywall:
         return found
 
 
+def descendants(pid: int) -> list[int]:
+    """Return every process that this one started, or that those started."""
+    return [found for child in _children_of(pid) for found in (child, *descendants(child))]
+
+
 def _children_of(pid: int) -> list[int]:
     children: list[int] = []
     with suppress(OSError):  # The process has ended.
@@ -204,7 +221,7 @@ def _children_of(pid: int) -> list[int]:
     return children
 
 
-def _command_of(pid: int) -> str:
+def command_of(pid: int) -> str:
     """Return the command line of a process; empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.alert_faults import descendants
+from tests.running_service import descendants
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -77,22 +75,17 @@ def test_public_keys_are_served_without_a_key(paywall: Paywall) -> None:
     assert [sorted(key) for key in answer.json()["keys"]] == [["alg", "crv", "kid", "kty", "use", "x"]]
 
 
-def parse_json(done: subprocess.CompletedProcess[str]) -> Any:
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 @pytest.mark.full
 def test_passes_commands_match_the_api(serve: Serve) -> None:
     paywall = serve()
     wanted = ("--story", "s", "--openings", "2", "--until", "2099-01-01T00:00:00Z", "--reason", "why")
-    made = parse_json(paywall.command("passes", "add", *wanted, "--json"))
+    made = paywall.checked_json("passes", "add", *wanted)
     assert paywall.ask("s", visitor="v", **{"pass": made["pass"]})["reason"] == "gift"
-    assert parse_json(paywall.command("passes", "show", made["id"], "--json"))["used"] == 1
-    assert [item["id"] for item in parse_json(paywall.command("passes", "list", "--json"))["items"]] == [made["id"]]
+    assert paywall.checked_json("passes", "show", made["id"])["used"] == 1
+    assert [item["id"] for item in paywall.checked_json("passes", "list")["items"]] == [made["id"]]
     plain = paywall.command("passes", "list").stdout
     assert "1 of 2 uses" in plain
-    assert parse_json(paywall.command("passes", "revoke", made["id"], "--json"))["status"] == "revoked"
+    assert paywall.checked_json("passes", "revoke", made["id"])["status"] == "revoked"
     assert paywall.ask("s", visitor="v", **{"pass": made["pass"]})["reason"] == "metered"
     unknown = paywall.command("passes", "show", "sp_none")
     assert (unknown.returncode, unknown.stderr) == (

@@ -18,7 +18,28 @@ from click.testing import CliRunner
 from service.entrypoints.cli import main
 from service.entrypoints.cli.completion import SHELLS
 from service.entrypoints.cli.examples import EXAMPLES
-from tests.e2e.test_commands import children, paths
+
+NAMED_IN_THE_CONTRACT = {
+    *("demo", "serve", "worker", "check-config", "doctor", "explain", "reconcile", "backup", "restore"),
+    *(f"grants {word}" for word in ("add", "list", "revoke", "import")),
+    *(f"readers {word}" for word in ("show", "export", "erase", "merge")),
+    *(f"keys {word}" for word in ("add", "list", "end")),
+    *("events replay", "audit verify"),
+}
+
+
+def children(command: click.Command) -> dict[str, click.Command]:
+    """Return the commands of a group; a plain command has none."""
+    if not isinstance(command, click.Group):
+        return {}
+    context = click.Context(command)
+    found = {name: command.get_command(context, name) for name in command.list_commands(context)}
+    return {name: child for name, child in found.items() if child is not None}
+
+
+def paths(command: click.Command, *names: str) -> list[tuple[str, ...]]:
+    """Return every command, as the words to type."""
+    return [names, *(path for name, child in children(command).items() for path in paths(child, *names, name))]
 
 
 def find(path: tuple[str, ...]) -> click.Command:
@@ -31,6 +52,22 @@ def find(path: tuple[str, ...]) -> click.Command:
 def commands() -> list[tuple[str, ...]]:
     """Return the words of every command that is not a group."""
     return [path for path in paths(main) if not isinstance(find(path), click.Group)]
+
+
+def test_every_command_of_the_contract_exists() -> None:
+    there = {" ".join(path) for path in paths(main)}
+    assert NAMED_IN_THE_CONTRACT - there == set()
+
+
+@pytest.mark.parametrize("path", paths(main), ids=lambda path: " ".join(path) or "paywall")
+def test_every_command_has_help_and_json(path: tuple[str, ...]) -> None:
+    command = find(path)
+    assert command.help, "says what it is for"
+    for parameter in command.params:
+        if parameter.param_type_name == "option":
+            assert getattr(parameter, "help", None), f"{parameter.name} says nothing"
+    if not children(command):
+        assert "--json" in [option for parameter in command.params for option in parameter.opts]
 
 
 def test_every_command_has_examples_and_no_other_has() -> None:

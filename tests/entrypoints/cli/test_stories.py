@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 
 import pytest
 
-from tests.running_service import POLICY, Paywall, Serve
+from tests.running_service import POLICY, Serve
 from tests.store_servers import wait_until
 
 SITE = POLICY.replace("[site]", '[site]\nstory_url = "https://www.example.news/story/{story}"', 1)
-
-
-def run(service: Paywall, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-    done = service.command(*arguments)
-    assert done.returncode == status, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
 
 
 @pytest.mark.full
@@ -27,30 +19,30 @@ def test_story_commands_use_what_the_site_said_and_guess_nothing(serve: Serve) -
     by_api = service.get("/v1/stories/s-1").json()
     assert (by_api["tier"], by_api["tier_from"], by_api["rule"]) == ("free", "rule", 1)
     wait_until(lambda: service.command("stories", "show", "s-1").returncode == 0)
-    shown = json.loads(run(service, "stories", "show", "https://www.example.news/story/s-1?x=1", "--json").stdout)
+    shown = json.loads(service.checked("stories", "show", "https://www.example.news/story/s-1?x=1", "--json").stdout)
     assert shown == by_api
-    text = run(service, "stories", "show", "s-1").stdout
+    text = service.checked("stories", "show", "s-1").stdout
     assert "s-1 (free): The site described it at" in text
     assert "section public-safety; parts facts. Rule 1 of the configuration sets its tier." in text
 
     explain = ("explain", "--reader", "r-1", "--story")
-    text = run(service, *explain, "https://www.example.news/story/s-1").stdout
+    text = service.checked(*explain, "https://www.example.news/story/s-1").stdout
     assert "r-1, s-1 (free)" in text
     assert f"Story: The site described it at {by_api['asked_at']}" in text
-    assert "s-1 (supporters)" in run(service, *explain, "s-1", "--tier", "supporters").stdout
+    assert "s-1 (supporters)" in service.checked(*explain, "s-1", "--tier", "supporters").stdout
 
     for unknown in ("s-invented", "https://elsewhere.example/story/s-1"):
-        refused = run(service, *explain, unknown, status=1)
+        refused = service.checked(*explain, unknown, status=1)
         assert refused.stdout == ""
         assert "Give its tier with --tier: free, metered, supporters" in refused.stderr
-        run(service, "stories", "show", unknown, status=1)
-    given = run(service, *explain, "s-invented", "--tier", "free").stdout
+        service.checked("stories", "show", unknown, status=1)
+    given = service.checked(*explain, "s-invented", "--tier", "free").stdout
     assert "To the reader: This story is free for everyone." in given
-    locked = run(service, *explain, "s-invented", "--tier", "members").stdout
+    locked = service.checked(*explain, "s-invented", "--tier", "members").stdout
     assert "verification_required" in locked
     assert "Would open it: verifying the address" in locked
-    assert "registered" in run(service, *explain, "s-invented", "--tier", "members", "--verified").stdout
-    run(service, "explain", "--decision", "x", "--verified", status=2)
-    run(service, *explain, "s-1", "--tier", "none", status=2)
-    run(service, "explain", "--decision", "x", "--tier", "free", status=2)
-    run(service, *explain, "x" * 129, status=2)
+    assert "registered" in service.checked(*explain, "s-invented", "--tier", "members", "--verified").stdout
+    service.checked("explain", "--decision", "x", "--verified", status=2)
+    service.checked(*explain, "s-1", "--tier", "none", status=2)
+    service.checked("explain", "--decision", "x", "--tier", "free", status=2)
+    service.checked(*explain, "x" * 129, status=2)

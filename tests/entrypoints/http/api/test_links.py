@@ -36,9 +36,9 @@ def test_link_is_removed_once_with_its_reason(admins: Admins, target: dict[str, 
 
 
 def test_link_of_another_reader_is_not_removed(admins: Admins) -> None:
-    admins.call_json("ann", "POST", "/v1/readers/r-1/links", {"customer": "cus_1"})
+    admins.call_json("ann", "POST", "/v1/readers/r-1/links", {"customer": "cus_1", "reason": "they wrote to us"})
     admins.call_json("ann", "DELETE", "/v1/readers/r-2/links", {"customer": "cus_1"}, 404)
-    assert [entry["action"] for entry in admins.audit()] == ["link"]
+    assert [(entry["action"], entry["reason"]) for entry in admins.audit()] == [("link", "they wrote to us")]
 
 
 @pytest.mark.parametrize("body", [{}, {"customer": "cus_1", "subscription": "sub_1"}, {"customer": "x"}, {"e": 1}])
