@@ -10,12 +10,11 @@ from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
-from werkzeug.test import Client
 
 from demo.newspaper.app import create_newspaper
 from demo.newspaper.client import Paywall
 from demo.newspaper.visit import READERS, Newspaper
-from tests.entrypoints.http.admin.conftest import Staff, plain
+from tests.entrypoints.http.admin.conftest import Staff, owner_of, plain
 from tests.in_process_app import InProcessApp, MakeApp
 
 POLICY = (Path(__file__).parents[2] / "config" / "paywall.toml").read_text("utf-8")
@@ -60,9 +59,7 @@ def newspaper(app: InProcessApp) -> Flask:
 
 @pytest.fixture
 def ann(app: InProcessApp) -> Staff:
-    one = Staff(Client(app.client.application))
-    assert one.sign_in().status_code == 303
-    return one
+    return owner_of(app)
 
 
 def explanation(ann: Staff, reader: str, story: str) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from werkzeug.test import Client, TestResponse
+from werkzeug.test import TestResponse
 
 from tests.adapters.openid.fake_provider import CLIENT, SECRET, FakeProvider
 from tests.entrypoints.http.admin import conftest as pages
@@ -147,4 +147,4 @@ def openid_app(make_app: MakeApp, valkey_url: str, fake_provider: FakeProvider) 
 
 @pytest.fixture
 def visitor(openid_app: InProcessApp, fake_provider: FakeProvider) -> Visitor:
-    return Visitor(Staff(Client(openid_app.client.application)), fake_provider)
+    return Visitor(Staff.of(openid_app), fake_provider)

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 from joserfc.jwk import ECKey, OKPKey, RSAKey
-from werkzeug.test import Client
 
 from tests.adapters.openid.conftest import Visitor, settings_of
 from tests.adapters.openid.fake_provider import SECRET, FakeProvider, b64, hs256, unsigned
-from tests.entrypoints.http.admin.conftest import POLICY_WITH_APPROVALS, Staff, plain
+from tests.entrypoints.http.admin.conftest import POLICY_WITH_APPROVALS, Staff, owner_of, plain
 from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import ADMIN_KEY
 
@@ -197,7 +196,7 @@ def test_callback_with_another_state_is_refused_and_the_attempt_kept(visitor: Vi
 
 
 def test_callback_in_another_browser_is_refused(visitor: Visitor, openid_app: InProcessApp) -> None:
-    victim = Visitor(Staff(Client(openid_app.client.application)), visitor.fake_provider)
+    victim = Visitor(Staff.of(openid_app), visitor.fake_provider)
     assert "refused=lost" in victim.come_back(visitor.begin()).headers["Location"]
     victim.begin()
     assert "refused=lost" in victim.come_back(visitor.begin()).headers["Location"]
@@ -213,14 +212,14 @@ def test_callback_counts_once_even_with_a_copied_cookie(visitor: Visitor, openid
     sent = {"code": code, "state": state}
     assert visitor.staff.get("/sign-in/return", query_string=sent).headers["Location"] == "/admin/"
     assert visitor.staff.client.get_cookie("paywall_sign_in", path="/admin/sign-in") is None
-    thief = Staff(Client(openid_app.client.application))
+    thief = Staff.of(openid_app)
     thief.client.set_cookie("paywall_sign_in", cookie.value, path="/admin/sign-in")
     assert "refused=unaccepted" in thief.get("/sign-in/return", query_string=sent).headers["Location"]
     assert thief.get("/readers").status_code == 303
 
 
 def test_code_of_another_attempt_is_refused(visitor: Visitor, openid_app: InProcessApp) -> None:
-    other = Visitor(Staff(Client(openid_app.client.application)), visitor.fake_provider)
+    other = Visitor(Staff.of(openid_app), visitor.fake_provider)
     stolen = visitor.fake_provider.grants(other.begin())
     assert "refused=unaccepted" in visitor.come_back(visitor.begin(), code=stolen).headers["Location"]
     assert not visitor.inside()
@@ -313,7 +312,7 @@ def test_sessions_end_when_the_openid_settings_change(
 
     def inside(**env: str) -> bool:
         url = openid_app.service.settings.redis_url
-        other = Staff(Client(make_app(url or "", POLICY_WITH_APPROVALS, **env).client.application))
+        other = Staff.of(make_app(url or "", POLICY_WITH_APPROVALS, **env))
         other.client.set_cookie("paywall_session", cookie, path="/admin")
         return other.get("/readers").status_code == 200
 
@@ -325,11 +324,10 @@ def test_sessions_end_when_the_openid_settings_change(
 
 
 def test_sign_out_everywhere_ends_all_sessions_of_that_admin_only(visitor: Visitor, openid_app: InProcessApp) -> None:
-    again = Visitor(Staff(Client(openid_app.client.application)), visitor.fake_provider)
+    again = Visitor(Staff.of(openid_app), visitor.fake_provider)
     visitor.sign_in()
     again.sign_in()
-    ann = Staff(Client(openid_app.client.application))
-    ann.sign_in()
+    ann = owner_of(openid_app)
     assert visitor.inside()
     assert again.inside()
     assert visitor.staff.post("/sign-out-everywhere").status_code == 303
@@ -348,7 +346,7 @@ def test_sign_in_button_is_shown_only_when_configured(
     visitor: Visitor, make_app: MakeApp, openid_app: InProcessApp
 ) -> None:
     assert f"Sign in with {visitor.fake_provider.issuer[7:]}" in visitor.staff.get("/sign-in").text
-    without = Staff(Client(make_app(openid_app.service.settings.redis_url or "").client.application))
+    without = Staff.of(make_app(openid_app.service.settings.redis_url or ""))
     assert "Sign in with" not in without.get("/sign-in?refused=away").text
     for path in ("/sign-in/begin", "/sign-in/return?code=1&state=2"):
         assert without.get(path).status_code == 404

@@ -16,7 +16,9 @@ from playwright.sync_api import Browser, BrowserContext
 from werkzeug.test import Client, TestResponse
 
 from demo.sample_month import fill_with_lookalike
+from service.adapters.stripe.webhook import Envelope
 from service.bootstrap import build
+from service.domain.catalogue import DAY
 from service.settings.settings import load_settings
 from stripe_lookalike import serve_lookalike
 from tests.browser import PATIENCE
@@ -24,6 +26,7 @@ from tests.entrypoints.http.admin.keyboard_user import KeyboardUser
 from tests.in_process_app import Clock, InProcessApp, MakeApp
 from tests.running_service import ADMIN_KEY, POLICY, Paywall, make_serve
 from tests.store_servers import server
+from tests.stripe_fixtures import Made
 
 SHOTS = Path(__file__).parents[4] / "test-output" / "screenshots"
 ADMINS = f"ann:{ADMIN_KEY},ben:key-of-ben-in-the-tests"
@@ -45,6 +48,11 @@ class Staff:
     here: str = ""
     address: str = "127.0.0.1"
     extra: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, app: InProcessApp) -> Staff:
+        """Return a user of this app who is not signed in."""
+        return cls(Client(app.client.application))
 
     def get(self, path: str, **more: Any) -> TestResponse:
         answer = self.client.get(
@@ -91,6 +99,13 @@ def plain(answer: TestResponse) -> str:
     return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", answer.text)))
 
 
+def owner_of(app: InProcessApp) -> Staff:
+    """Return a user who is signed in to this app with the first admin key."""
+    one = Staff.of(app)
+    assert one.sign_in().status_code == 303
+    return one
+
+
 MakeStaff = Callable[..., Staff]
 
 
@@ -105,7 +120,7 @@ def staff(admin_app: InProcessApp) -> MakeStaff:
     """Return a user: `staff()` is an owner, `staff("granter")` has a key of that role, `staff(None)` is not signed in."""
 
     def make(role: str | None = "owner", *, key: str | None = None) -> Staff:
-        one = Staff(Client(admin_app.client.application))
+        one = Staff.of(admin_app)
         if role is None:
             return one
         if role != "owner" and key is None:
@@ -127,6 +142,28 @@ def granted(app: InProcessApp, reader: str, **more: Any) -> dict[str, Any]:
     """Create a grant with the API that is short enough to need no approval."""
     end = datetime.fromtimestamp(app.clock.now + 90 * 86_400, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return app.grant(reader, **{"until": end, **more})
+
+
+def deliver_subscription(
+    app: InProcessApp, name: str, price: str, reader: str | None, event: str = "evt_1", **more: Any
+) -> None:
+    """Deliver an event about a subscription to three of a price."""
+    now = int(app.clock())
+    changes = {
+        "id": name,
+        "customer": f"cus_{name}",
+        "created": now,
+        "metadata": {"reader_id": reader} if reader else {},
+    }
+    bought = Made.subscription(**{**changes, **more})
+    bought["items"]["data"][0] |= {
+        "price": {"id": price, "lookup_key": None, "product": "prod_of_nobody"},
+        "quantity": 3,
+        "current_period_start": now,
+        "current_period_end": now + 30 * DAY,
+    }
+    envelope = Envelope(event, "customer.subscription.updated", now, False, None, bought)
+    app.service.event_processor.receive_event(envelope, app.clock())
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 import pytest
-from werkzeug.test import Client
 
-from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, plain
+from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, owner_of, plain
 from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import POLICY
 
@@ -74,8 +73,7 @@ def test_tier_that_is_gone_from_the_configuration_is_not_guessed(make_app: MakeA
     before = make_app(valkey_url, POLICY + "\n[tiers.old]\n")
     before.ask({"id": "s-1", "tier": "old"})
     before.service.stories.write_noted()
-    ann = Staff(Client(make_app(valkey_url).client.application))
-    ann.sign_in()
+    ann = owner_of(make_app(valkey_url))
     text = check(ann, "s-1")
     assert "The site last named the tier old" in text
     assert "Answer for the reader" not in text
@@ -87,8 +85,7 @@ def test_tier_that_is_gone_from_the_configuration_is_not_guessed(make_app: MakeA
 def test_pasted_address_of_a_story_is_explained(make_app: MakeApp, valkey_url: str, address: str) -> None:
     app = make_app(valkey_url, SITE)
     app.ask({"id": "a/b", "tier": "supporters"})
-    ann = Staff(Client(app.client.application))
-    ann.sign_in()
+    ann = owner_of(app)
     assert "a/b · tier supporters" in check(ann, address)
     text = check(ann, "https://www.example.news/other/a")
     assert "nor an address by story_url" in text

@@ -7,13 +7,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from werkzeug.test import Client
 
 from service.adapters.redis.reporting.usage_counts import UsageBatch, UsageBucket
 from service.entrypoints.http.admin import charts, svg
 from service.entrypoints.http.admin.colors import OTHER, OUTCOMES
 from service.use_cases.reporting.statistics import Delay, Point
-from tests.entrypoints.http.admin.conftest import ADMINS, POLICY_WITH_APPROVALS, MakeStaff, Staff, plain
+from tests.entrypoints.http.admin.conftest import ADMINS, POLICY_WITH_APPROVALS, MakeStaff, owner_of, plain
 from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import in_days
 
@@ -38,6 +37,7 @@ def tile(page: str, label: str) -> str:
 
 
 def test_tiles_show_the_change_against_the_period_before(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    admin_app.clock.now -= admin_app.clock.now % 86_400 - 43_200  # Noon: 13 times 24 hours earlier is 13 dates earlier.
     count(admin_app, 13, 1, due=2, g=4, started=3, canceled=1, shown_readers=100, begun=10)
     count(admin_app, 0, 2, due=1, g=6, started=1, canceled=1, shown_readers=100, begun=20)
     today = datetime.fromtimestamp(admin_app.clock(), admin_app.service.settings.catalogue.zone).date()
@@ -89,8 +89,7 @@ def test_new_set_up_shows_what_is_left_to_do(staff: MakeStaff, admin_app: InProc
 
 def test_each_open_step_of_the_set_up_has_a_link(make_app: MakeApp, valkey_url: str) -> None:
     app = make_app(valkey_url, POLICY_WITH_APPROVALS, PAYWALL_ADMIN_KEYS=ADMINS, PAYWALL_SITE_KEYS="")
-    ann = Staff(Client(app.client.application))
-    ann.sign_in()
+    ann = owner_of(app)
     page = ann.get("/").text.partition('<ol class="steps">')[2].partition("</ol>")[0]
     assert [step.count("To do") for step in page.split("<li>")[1:]] == [1] * 5
     assert all('<a href="' in step for step in page.split("<li>")[1:])

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import pytest
 from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
-from werkzeug.test import Client
 
 from service.domain.roles import RANKS
 from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, granted
@@ -124,7 +123,7 @@ def test_every_route_refuses_lower_roles(staff: MakeStaff) -> None:
 def test_every_route_without_session_is_refused(admin_app: InProcessApp) -> None:
     for (method, path), role_needed in REQUIRED_ROLES.items():
         if role_needed != "everyone":
-            stranger = Staff(Client(admin_app.client.application))
+            stranger = Staff.of(admin_app)
             assert asked(stranger, method, path) == (303 if method == "GET" else 401), path
 
 

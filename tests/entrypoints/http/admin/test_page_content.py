@@ -14,7 +14,6 @@ from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.imports.import_store import ImportManifest
 from service.adapters.redis.readers import source_codec
 from service.adapters.redis.readers.readers import write_of
-from service.adapters.stripe.webhook import Envelope
 from service.domain.catalogue import DAY
 from service.domain.sources import Subscription
 from service.use_cases.subscriptions.catch_up import CatchUpResult
@@ -22,45 +21,10 @@ from service.use_cases.takeover.export_file import read_export
 from service.use_cases.takeover.formats import FORMATS
 from service.use_cases.takeover.formats.export_format import ReadingContext
 from service.use_cases.takeover.level_map import LevelMap
-from tests.entrypoints.http.admin.conftest import MakeStaff, granted, plain
+from tests.entrypoints.http.admin.conftest import MakeStaff, deliver_subscription, granted, plain
 from tests.in_process_app import InProcessApp
 from tests.running_service import ADMIN_KEY, in_days
 from tests.store_servers import wait_until
-
-SUBSCRIPTION: dict[str, Any] = {
-    "object": "subscription",
-    "status": "active",
-    "cancel_at": None,
-    "cancel_at_period_end": False,
-    "ended_at": None,
-    "trial_end": None,
-}
-
-
-def deliver_subscription(
-    app: InProcessApp, name: str, price: str, reader: str | None, event: str = "evt_1", **more: Any
-) -> None:
-    """Deliver an event about a subscription."""
-    now = int(app.clock())
-    line = {
-        "id": f"si_{name}",
-        "price": {"id": price, "lookup_key": None, "product": "prod_of_nobody"},
-        "quantity": 3,
-        "current_period_start": now,
-        "current_period_end": now + 30 * DAY,
-    }
-    obj = {
-        **SUBSCRIPTION,
-        "id": name,
-        "customer": f"cus_{name}",
-        "created": now,
-        "items": {"object": "list", "data": [line], "has_more": False},
-        "metadata": {"reader_id": reader} if reader else {},
-        **more,
-    }
-    app.service.event_processor.receive_event(
-        Envelope(event, "customer.subscription.updated", now, False, None, obj), app.clock()
-    )
 
 
 def test_access_check_lists_entitlements_in_words(staff: MakeStaff, admin_app: InProcessApp) -> None:

@@ -7,10 +7,9 @@ import re
 from typing import Any
 
 import pytest
-from werkzeug.test import Client
 
 from service.entrypoints.http.admin.reader_summary import summarize
-from tests.entrypoints.http.admin.conftest import GROUP, MakeStaff, Staff, plain
+from tests.entrypoints.http.admin.conftest import GROUP, MakeStaff, owner_of, plain
 from tests.in_process_app import InProcessApp, MakeApp
 from tests.policies import parse_catalogue
 from tests.running_service import POLICY
@@ -103,8 +102,7 @@ def test_ids_can_be_copied_and_opened_at_stripe(staff: MakeStaff, admin_app: InP
 
 
 def test_metered_plan_without_features_is_not_shown_as_no_access(make_app: MakeApp, valkey_url: str) -> None:
-    ann = Staff(Client(make_app(valkey_url, POLICY + METERED).client.application))
-    assert ann.sign_in().status_code == 303
+    ann = owner_of(make_app(valkey_url, POLICY + METERED))
     ann.post("/reader/grant", id="r-1", what="plan:metered", ends="never", reason="press card", sure="yes")
     page = plain(ann.get("/reader?id=r-1"))
     assert "More free stories" in page
@@ -113,8 +111,7 @@ def test_metered_plan_without_features_is_not_shown_as_no_access(make_app: MakeA
 
 
 def test_live_mode_has_no_badge_and_links_to_live_objects(make_app: MakeApp, valkey_url: str) -> None:
-    ann = Staff(Client(make_app(valkey_url, POLICY + "\n[stripe]\nlivemode = true\n").client.application))
-    assert ann.sign_in().status_code == 303
+    ann = owner_of(make_app(valkey_url, POLICY + "\n[stripe]\nlivemode = true\n"))
     ann.post("/reader/link", id="r-1", object="cus_77")
     page = ann.get("/reader?id=r-1")
     assert 'href="https://dashboard.stripe.com/customers/cus_77"' in page.text

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from service.entrypoints.http.admin.reader_tables import after_this_month
-from tests.entrypoints.http.admin.conftest import MakeStaff, plain
-from tests.entrypoints.http.admin.test_page_content import deliver_subscription
+from tests.entrypoints.http.admin.conftest import MakeStaff, deliver_subscription, plain
 from tests.in_process_app import InProcessApp
 from tests.running_service import in_days
 from tests.store_servers import wait_until

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
 
 from service.adapters.stripe.webhook import Envelope
 from tests.entrypoints.http.admin.conftest import MakeStaff, plain
 from tests.in_process_app import InProcessApp
+from tests.stripe_fixtures import Made
 
 
 def bought(app: InProcessApp, name: str, customer: str | None) -> None:
     """Deliver the event of a day pass whose Checkout session names no reader."""
     now = int(app.clock())
-    session: dict[str, Any] = {
-        "id": name,
-        "object": "checkout.session",
-        "mode": "payment",
-        "status": "complete",
-        "payment_status": "paid",
-        "customer": customer,
-        "client_reference_id": None,
-        "metadata": {"price_id": "price_day"},
-        "payment_intent": f"pi_{name}",
-        "subscription": None,
-        "created": now,
-    }
+    changes = {"id": name, "customer": customer, "client_reference_id": None, "metadata": {"price_id": "price_day"}}
+    session = Made.session(**changes, payment_intent=f"pi_{name}", created=now)
     event = Envelope(f"evt_{name}", "checkout.session.completed", now, False, None, session)
     app.service.event_processor.receive_event(event, app.clock())
 

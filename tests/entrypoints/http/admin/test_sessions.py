@@ -12,7 +12,7 @@ from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.staff.ended_sessions import EndedSessions
 from service.entrypoints.http.admin.sessions import IDLE_LIMIT, TOTAL_LIMIT, Session, Sessions
 from service.entrypoints.http.guards import Principal
-from tests.entrypoints.http.admin.conftest import ADMINS, POLICY_WITH_APPROVALS, MakeStaff, Staff, plain
+from tests.entrypoints.http.admin.conftest import ADMINS, POLICY_WITH_APPROVALS, MakeStaff, Staff, owner_of, plain
 from tests.in_process_app import Clock, InProcessApp, MakeApp, UnreadBody
 from tests.running_service import ADMIN_KEY, SITE_KEY
 from tests.store_servers import wait_until
@@ -156,7 +156,7 @@ def test_sign_out_ends_copied_cookie(staff: MakeStaff, admin_app: InProcessApp) 
 
 
 def test_sign_out_everywhere_ends_only_sessions_of_that_user(staff: MakeStaff, make_other: InProcessApp) -> None:
-    here, there, ben = staff(), Staff(Client(make_other.client.application)), staff(key="key-of-ben-in-the-tests")
+    here, there, ben = staff(), Staff.of(make_other), staff(key="key-of-ben-in-the-tests")
     there.sign_in()
     assert there.get("/readers").status_code == 200
     assert here.post("/sign-out-everywhere").status_code == 303
@@ -304,15 +304,14 @@ def test_cookie_with_older_schema_is_not_a_session(valkey_app: InProcessApp) -> 
 
 def test_pages_during_store_outage_answer_503(make_app: MakeApp, valkey_url: str) -> None:
     app = make_app(valkey_url, PAYWALL_SECRETS="")
-    someone = Staff(Client(app.client.application))
-    someone.sign_in()
+    someone = owner_of(app)
     app.service.store.link.close()
     for path in ("/", "/reader?id=r-1", "/keys", "/events"):
         answer = someone.get(path)
         assert answer.status_code == 503
         assert "nothing can be read or changed" in plain(answer)
         assert answer.headers["Content-Security-Policy"]
-    stranger = Staff(Client(app.client.application))
+    stranger = Staff.of(app)
     assert stranger.get("/sign-in").status_code in (200, 503)
 
 

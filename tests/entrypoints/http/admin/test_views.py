@@ -8,11 +8,10 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from werkzeug.test import Client
 
 from service.entrypoints.http.admin.formatting import format_text
 from service.entrypoints.responses.paging import cursor
-from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, granted, plain
+from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, granted, owner_of, plain
 from tests.in_process_app import Clock, InProcessApp, MakeApp
 from tests.running_service import POLICY, SITE_KEY, in_days
 from tests.store_servers import wait_until
@@ -282,8 +281,7 @@ def test_api_key_is_shown_once_and_signs_in(staff: MakeStaff) -> None:
 )
 def test_gift_link_with_story_url_is_shown_whole(make_app: MakeApp, valkey_url: str, story_url: str, link: str) -> None:
     app = make_app(valkey_url, POLICY.replace("[site]", f'[site]\nstory_url = "{story_url}"', 1))
-    ann = Staff(Client(app.client.application))
-    ann.sign_in()
+    ann = owner_of(app)
     made = ann.post("/passes", story="a/b &c", openings="3", ends="7", reason="newsletter")
     page = plain(ann.get(made.headers["Location"].removeprefix("/admin")))
     carried = app.call("GET", "/v1/passes", admin=True).get_json()["items"][0]["pass"]

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from werkzeug.test import Client
 
-from tests.entrypoints.http.admin.conftest import Staff, plain
+from tests.entrypoints.http.admin.conftest import owner_of, plain
 from tests.running_service import POLICY, story_of
 
 if TYPE_CHECKING:
@@ -192,7 +191,6 @@ def test_limits_of_plans_are_kept_with_the_policy(app: InProcessApp) -> None:
 
 def test_staff_page_shows_which_plans_limit_is_in_force(app: InProcessApp) -> None:
     app.grant("r", plan="reader")
-    ann = Staff(Client(app.client.application))
-    assert ann.sign_in().status_code == 303
+    ann = owner_of(app)
     assert "limit of the plan Reader" in plain(ann.get("/reader?id=r"))
     assert "limit of the plan" not in plain(ann.get("/reader?id=other"))
