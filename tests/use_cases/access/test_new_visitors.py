@@ -29,7 +29,7 @@ def counters(app: InProcessApp) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines}
 
 
-def keys_of(server: Server) -> set[bytes]:
+def keys_of(server: Server) -> set[bytes | str]:
     """Return the keys that checks can write: without the turn of the task that keeps the lists, which comes by itself."""
     return set(server.admin().keys()) - {b"pw:index-turn"}
 
