@@ -11,29 +11,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-_SIGNS = x509.KeyUsage(
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=True,
-    crl_sign=True,
-    encipher_only=False,
-    decipher_only=False,
-)
-"""What an authority's key is for."""
-
 
 class Authority:
-    """A certificate authority for tests."""
+    """A certificate authority for tests. Like those that publishers make, it leaves out what RFC 5280 asks besides."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._folder = folder
         self.file = folder / f"{name}.pem"
-        certificate = self._certificate(self._name, self._key, x509.BasicConstraints(ca=True, path_length=None), _SIGNS)
+        certificate = self._certificate(self._name, self._key, x509.BasicConstraints(ca=True, path_length=None))
         self.file.write_bytes(certificate.public_bytes(Encoding.PEM))
 
     def issue(self, name: str, *names: x509.GeneralName) -> tuple[Path, Path]:
@@ -47,13 +34,8 @@ class Authority:
         return files
 
     def _certificate(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *extensions: x509.ExtensionType
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType
     ) -> x509.Certificate:
-        # Python 3.13 requires the key identifiers.
-        identifiers = (
-            x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
-        )
         now = datetime.datetime.now(datetime.UTC)
         builder = (
             x509.CertificateBuilder()
@@ -63,7 +45,6 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=1))
             .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
         )
-        for extension in (*extensions, *identifiers):
-            builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
         return builder.sign(self._key, hashes.SHA256())

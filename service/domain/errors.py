@@ -229,17 +229,13 @@ class StoreUnavailable(DomainError):
 
     `why` is one constant word, for a metric's label and a log line: refused, timeout, lost, dns, certificate, tls,
     auth, noperm, readonly, noreplicas, clusterdown, loading, masterdown, misconf, oom, busy, clients, no_master, moved,
-    tryagain, protocol, open (the circuit breaker: nothing was asked), closed (by this service). The text holds no secret.
+    tryagain, protocol, open (the circuit breaker: nothing was asked), closed (by this service). The text is that word or
+    what more is known, of an open circuit breaker what opened it; it holds no secret.
     """
 
     def __init__(self, why: str, detail: str = "") -> None:
         super().__init__(detail or why)
         self.why = why
-
-    @property
-    def cause(self) -> str:
-        """`why`, or, where the circuit breaker is open, the word for what opened it."""
-        return str(self) if self.why == "open" else self.why
 
 
 class ListsNotReady(DomainError):

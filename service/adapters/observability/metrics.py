@@ -161,14 +161,14 @@ class Metrics:
             self.stripe_seconds.observe(time.perf_counter() - begun)
             self.stripe_requests.labels(request.outcome).inc()
 
-    def report_store_change(self, available: bool, why: str) -> None:
-        """Count and log that the store became available or unavailable; `why` is `StoreUnavailable.why`."""
+    def report_store_change(self, available: bool, why: str, detail: str) -> None:
+        """Count and log that the store became available or unavailable: `why` and the text of a `StoreUnavailable`."""
         self.store_up.set(1 if available else 0)
         if available:
             log().info("store_available")
         else:
             self.outages.labels(why).inc()
-            log().warning("store_unavailable", why=why)
+            log().warning("store_unavailable", why=why, **({} if detail == why else {"detail": detail}))
 
 
 class ProcessMetrics:

@@ -89,7 +89,7 @@ def _describe(command: click.Command, words: str) -> None:
 def _message(error: DomainError) -> str:
     problem = problem_of(error)
     if isinstance(error, StoreUnavailable):
-        return f"{problem.detail} Cause: {error.cause}."
+        return f"{problem.detail} Cause: {error}."
     return "\n".join(f"{field}: {message}" for field, message in problem.errors) or problem.detail
 
 

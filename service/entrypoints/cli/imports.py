@@ -132,7 +132,7 @@ def names_import_if_store_fails(import_id: str, then: str = "") -> Iterator[None
         yield
     except StoreUnavailable as failure:
         session.fail(
-            f"The store is unavailable ({failure.cause}), but {import_id} is committed. A running service or worker finishes "
+            f"The store is unavailable ({failure}), but {import_id} is committed. A running service or worker finishes "
             f"it when the store is back.{then}"
         )
 

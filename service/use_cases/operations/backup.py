@@ -230,7 +230,8 @@ def patient_store(address: Address, keys: Keys) -> Iterator[Store]:
     link = Link(address, timeout=_STORE_TIMEOUT)
     try:
         if not link.wait(_CONNECT_WITHIN):
-            raise StoreUnavailable(link.why or "timeout")
+            link.topology()
+            raise StoreUnavailable("timeout")
         yield Store(link, keys)
     finally:
         link.close()

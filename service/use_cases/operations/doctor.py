@@ -95,7 +95,7 @@ class Doctor:
             providers = list(self._provider_findings(self.clock()))
             index = self.lists.updates.compare_sample(SAMPLE) if self.lists.updates.is_built() else None
         except StoreUnavailable as error:
-            yield Finding("wrong", "store", f"it cannot be reached or written now ({error.cause})")
+            yield Finding("wrong", "store", f"it cannot be reached or written now ({error})")
             return
         server, version = str(info["server"]), str(info["version"])
         yield Finding("good", "store", f"{server} {version}, {info['mode']}, {info['masters']} master(s)")

@@ -23,8 +23,8 @@ class CircuitBreaker:
     """Keeps the topology while the store is available, and probes while it is not.
 
     `probe` finds and tries the store, or raises StoreUnavailable. `monitor` runs while the breaker is closed, and opens
-    it by raising the same. `timeout` and `probe_every` are seconds. `on_change(available, why)` is called for every change,
-    in order, by the thread that made it; it must be quick.
+    it by raising the same. `timeout` and `probe_every` are seconds. `on_change(available, why, detail)` is called for every
+    change, in order, by the thread that made it; it must be quick.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class CircuitBreaker:
         *,
         timeout: float,
         probe_every: float,
-        on_change: Callable[[bool, str], None] | None = None,
+        on_change: Callable[[bool, str, str], None] | None = None,
         monitor: Callable[[Topology], None] | None = None,
     ) -> None:
         self._probe = probe
@@ -46,7 +46,7 @@ class CircuitBreaker:
     def reset(self) -> None:
         """Forget everything, as at the start. A forked child needs this: the thread and every lock are its parent's."""
         self.topology: Topology | None = None
-        self.why = ""
+        self.why = self.detail = ""
         self._lock = threading.RLock()  # on_change may use the store
         self._decided = threading.Event()
         self._available = threading.Event()
@@ -88,10 +88,10 @@ class CircuitBreaker:
         if not self._decided.is_set():
             self.start()
             if not self._decided.wait(self._timeout):
-                self._change(None, None, "timeout")
+                self._change(None, None, StoreUnavailable("timeout"))
         topology = self.topology
         if topology is None:
-            raise StoreUnavailable("closed" if self._closed else "open", self.why)
+            raise StoreUnavailable("closed" if self._closed else "open", self.detail)
         return topology
 
     def wait_until_available(self, seconds: float) -> bool:
@@ -99,9 +99,9 @@ class CircuitBreaker:
         self.start()
         return self._available.wait(seconds) and not self._closed
 
-    def trip(self, topology: Topology, why: str) -> None:
+    def trip(self, topology: Topology, failure: StoreUnavailable) -> None:
         """Open, unless the failure is about a topology that has been replaced since."""
-        if self._change(topology, None, why):
+        if self._change(topology, None, failure):
             self._wake.set()
 
     def replace(self, topology: Topology, newer: Topology) -> None:
@@ -113,13 +113,14 @@ class CircuitBreaker:
         for node in set(topology.masters) - set(newer.masters):
             node.retire()
 
-    def _change(self, before: Topology | None, after: Topology | None, why: str) -> bool:
+    def _change(self, before: Topology | None, after: Topology | None, failure: StoreUnavailable | None) -> bool:
         with self._lock:
             if self._closed or self.topology is not before:
                 return False
             known = self._decided.is_set()
             changed = not known or (before is None) != (after is None)
-            self.topology, self.why = after, why
+            self.topology = after
+            self.why, self.detail = (failure.why, str(failure)) if failure is not None else ("", "")
             self._decided.set()
             if after is None:
                 self._available.clear()
@@ -127,7 +128,7 @@ class CircuitBreaker:
                 self._available.set()
             if changed and self._on_change is not None:
                 try:
-                    self._on_change(after is not None, why)
+                    self._on_change(after is not None, self.why, self.detail)
                 except Exception:  # a failing callback must not end the prober, and the service with it
                     _log.exception("store_listener_failed")
         if before is not None:
@@ -143,7 +144,7 @@ class CircuitBreaker:
                 try:
                     self._monitor(topology)
                 except StoreUnavailable as failure:
-                    self.trip(topology, failure.why)
+                    self.trip(topology, failure)
                 except Exception:  # the next run must come, and the next probe
                     _log.exception("store_look_failed")
             until_monitoring = None if self._monitor is None else _MONITOR_EVERY
@@ -154,10 +155,10 @@ class CircuitBreaker:
         try:
             topology = self._probe()
         except StoreUnavailable as failure:
-            self._change(None, None, failure.why)
+            self._change(None, None, failure)
         except Exception:  # the next probe must come, whatever failed
             _log.exception("store_probe_failed")
-            self._change(None, None, "internal")
+            self._change(None, None, StoreUnavailable("internal"))
         else:
-            if not self._change(None, topology, ""):
+            if not self._change(None, topology, None):
                 topology.retire()

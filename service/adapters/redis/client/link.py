@@ -65,8 +65,8 @@ def is_unknown_script(reply: Any) -> bool:
 class Link:
     """The store behind an address. Nothing connects and no thread starts before the first use or `start()`.
 
-    `timeout` (seconds) bounds every wait, and `on_change(available, why)` is called for every change. Safe for many
-    threads, and after a fork.
+    `timeout` (seconds) bounds every wait, and `on_change(available, why, detail)` is called for every change. Safe for
+    many threads, and after a fork.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Link:
         address: Address,
         *,
         timeout: float = 0.25,
-        on_change: Callable[[bool, str], None] | None = None,
+        on_change: Callable[[bool, str, str], None] | None = None,
         probe_key: bytes = b"pw:probe",
     ) -> None:
         self.address = address
@@ -122,7 +122,7 @@ class Link:
 
     def trip(self, topology: Topology, failure: StoreUnavailable) -> None:
         """Open the breaker after a failure of this topology."""
-        self._breaker.trip(topology, failure.why)
+        self._breaker.trip(topology, failure)
 
     def connect_loop(self) -> None:
         """Open the event loop's connections that are missing, as to a server that is new in a cluster."""
@@ -273,7 +273,7 @@ class Link:
         try:
             self._prober.check(topology)
         except StoreUnavailable as failure:
-            self._breaker.trip(topology, failure.why)
+            self._breaker.trip(topology, failure)
             return False
         return True
 
@@ -307,10 +307,10 @@ class Link:
         except RedisError as error:
             failure = failure_from(error)
             if isinstance(failure, StoreUnavailable):
-                self._breaker.trip(topology, failure.why)
+                self._breaker.trip(topology, failure)
             raise failure from None
         except StoreUnavailable as unavailable:
-            self._breaker.trip(topology, unavailable.why)
+            self._breaker.trip(topology, unavailable)
             raise
 
     # How a command gets to its server, and its reply back.
@@ -319,7 +319,7 @@ class Link:
         try:
             return node.execute(packed, count, repeatable=repeatable)
         except StoreUnavailable as failure:
-            self._breaker.trip(topology, failure.why)
+            self._breaker.trip(topology, failure)
             raise
 
     def _execute_on_key(self, topology: Topology, key: bytes, packed: bytes) -> Any:
@@ -343,7 +343,7 @@ class Link:
             for node in topology.masters:
                 node.memory = node.memory.filled()
         if why not in LOCAL_FAILURES:
-            self._breaker.trip(topology, why)
+            self._breaker.trip(topology, StoreUnavailable(why))  # Without the text, which can name keys.
         raise StoreUnavailable(why, text)
 
     def _route(self, topology: Topology, commands: Sequence[tuple[bytes, bytes]], *, repeatable: bool) -> list[Any]:
@@ -366,7 +366,7 @@ class Link:
                 topology = self._after_redirects(topology, list(redirected.values()), attempt)
                 pending = {number: self._redirected(topology, *pair) for number, pair in redirected.items()}
         except StoreUnavailable as failure:
-            self._breaker.trip(topology, failure.why)
+            self._breaker.trip(topology, failure)
             raise
         return replies
 

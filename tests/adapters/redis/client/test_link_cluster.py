@@ -134,7 +134,7 @@ def test_moving_slot_is_followed_without_an_outage(
     assert link.read([(key, (b"GET", key)) for key in KEYS]) == KEYS
     move(cluster, b"n8")
     assert link.run(COUNT, [b"n8"], []) == 1
-    assert changes == [(True, "")]
+    assert changes == [(True, "", "")]
     assert source is not target
 
 

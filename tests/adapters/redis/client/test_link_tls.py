@@ -121,7 +121,7 @@ def test_untrusted_certificate_is_an_outage(
     link = connect(server.url + trusted)
     link.start()
     until(lambda: link.why == "certificate")
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailable, match="the store's certificate is not trusted: "):
         link.read([(b"k", (b"GET", b"k"))])
     assert not link.ready()
 
