@@ -50,8 +50,6 @@ def _body() -> Json:
     if not request.get_data():
         return {}
     body = request.get_json(force=True, silent=True)
-    if isinstance(body, list):
-        return {"rows": body}
     if not isinstance(body, dict):
         raise invalid("The body must be a JSON object.")
     return body
@@ -79,9 +77,8 @@ def _delivery(lookalike: Lookalike, body: Json) -> Json:
 
 def _faults(lookalike: Lookalike, body: Json) -> Json:
     seed = body.pop("seed", None)
-    rules = body.get("rows", [body] if body else [])
-    lookalike.faults.set([] if request.method == "DELETE" else rules, seed)
-    return {"faults": rules}
+    lookalike.faults.set(None if request.method == "DELETE" else body, seed)
+    return body
 
 
 def _rate_limit(lookalike: Lookalike, body: Json) -> Json:
@@ -138,14 +135,9 @@ def _object(lookalike: Lookalike, body: Json) -> Json:
 
 def _event(lookalike: Lookalike, body: Json) -> Json:
     if "raw" in body:
-        raw = body["raw"]
-        lookalike.delivery.send_raw(raw.encode() if isinstance(raw, str) else _json(raw))
+        lookalike.delivery.send_raw(body["raw"].encode())
         return {}
     return load_event(lookalike.world, body)
-
-
-def _json(value: Any) -> bytes:
-    return jsonify(value).get_data()
 
 
 def _resend(lookalike: Lookalike, body: Json, event: str) -> Json:

@@ -17,6 +17,7 @@ from stripe_lookalike.errors import Json
 from stripe_lookalike.world import World, public
 
 _SENDERS = 8
+_TIMEOUT = 10  # seconds to wait for a response
 
 
 def signature_header(payload: bytes, secret: str, timestamp: int) -> str:
@@ -107,9 +108,8 @@ class Delivery:
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
             "Stripe-Signature": signature_header(body, secret, self.world.clock.signing_time()),
         }
-        timeout = self.queue.settings.timeout
         try:
-            answer = session.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False)
+            answer = session.post(url, data=body, headers=headers, timeout=_TIMEOUT, allow_redirects=False)
         except requests.RequestException:
             return "failed"
         if not 200 <= answer.status_code < 300:

@@ -25,17 +25,15 @@ class DeliverySettings:
 
     - `mode`: normal; hold (send nothing until the mode is normal again); off (never send what is queued meanwhile).
     - `duplicates`, `drop`: the share of deliveries to send twice, and to lose (0 to 1).
-    - `delay`: seconds before each delivery. `shuffle`: also wait up to `spread` seconds at random, which loses the order.
-    - `timeout`: seconds to wait for a response. `retries`: seconds before each retry.
+    - `shuffle`: wait up to `spread` seconds at random before each delivery, which loses the order.
+    - `retries`: seconds before each retry.
     """
 
     mode: str = "normal"
     duplicates: float = 0.0
     drop: float = 0.0
-    delay: float = 0.0
     shuffle: bool = False
     spread: float = 0.5
-    timeout: float = 10.0
     retries: list[float] = field(default_factory=lambda: [0.5, 1, 2, 4, 8, 15, 30, 60, 60, 60])
     seed: int | None = None
 
@@ -91,7 +89,7 @@ class DeliveryQueue:
             copies = 2 if self._random.random() < settings.duplicates else 1
             for _ in range(copies):
                 scatter = self._random.uniform(0, settings.spread) if settings.shuffle else 0.0
-                self._add(now + settings.delay + scatter, event, endpoint, body)
+                self._add(now + scatter, event, endpoint, body)
 
     def _add(self, due: float, event: str, endpoint: str, body: bytes | None = None) -> None:
         heapq.heappush(self._pending, PendingDelivery(due, next(self._serial), event, endpoint, body=body))
@@ -145,8 +143,6 @@ class DeliveryQueue:
         with self.ready:
             return {
                 **vars(self.settings),
-                "waiting": len(self._pending),
-                "under_way": self._in_progress,
                 "pending": len(self._pending) + self._in_progress,
                 "outcomes": dict(self.outcomes),
             }

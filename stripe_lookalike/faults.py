@@ -1,4 +1,4 @@
-"""Faults on request: API calls that fail, hang or are rate limited, for tests of error handling."""
+"""A fault on request: API calls that fail, hang or are rate limited, for tests of error handling."""
 
 from __future__ import annotations
 
@@ -14,60 +14,49 @@ from stripe_lookalike.validation import validate_fields
 
 @dataclass
 class Fault:
-    """One kind of fault, for requests whose path begins with `match` and, if set, that have this `method`."""
+    """What happens to requests whose path begins with `match`."""
 
     match: str = "/v1/"
-    method: str | None = None
     status: int | None = None
-    fail_rate: float = 1.0
+    fail_rate: float = 1.0  # the share of these requests that it happens to
     hang: float = 0.0  # seconds
     when: str = "before"  # before: the call has no effect; after: it has its effect, and only the response is lost
     times: int | None = None  # at most this many times
-    reason: str | None = None  # the Stripe-Rate-Limited-Reason of a 429
 
 
 class Faults:
-    """The active faults. Changing them also releases the requests that hang."""
+    """The active fault. Changing it also releases the requests that hang."""
 
     def __init__(self) -> None:
-        self._lock = threading.Condition()
-        self._faults: list[Fault] = []
-        self._epoch = 0
+        self._changed = threading.Condition()
+        self._fault: Fault | None = None
         self._random = random.Random()  # noqa: S311 - no secret depends on it
 
-    def set(self, rules: list[Json], seed: int | None = None) -> None:
-        """Replace all faults. An empty list removes them."""
-        made = [Fault(**validate_fields(Fault, rule)) for rule in rules]
-        with self._lock:
-            self._faults = made
-            self._epoch += 1
+    def set(self, rule: Json | None, seed: int | None = None) -> None:
+        """Replace the fault; `None` removes it. Raises: `ApiError` 400 for a wrong rule."""
+        made = None if rule is None else Fault(**validate_fields(Fault, rule))
+        with self._changed:
+            self._fault = made
             if seed is not None:
                 self._random.seed(seed)
-            self._lock.notify_all()
+            self._changed.notify_all()
 
-    def apply(self, method: str, path: str, when: str) -> None:
-        """Hang or fail if a fault matches this request. `when` is `before` or `after` the call.
+    def apply(self, path: str, when: str) -> None:
+        """Hang or fail if the fault matches this request. `when` is `before` or `after` the call.
 
         Raises: `ApiError` for a fault with a status.
         """
-        with self._lock:
-            hit = [fault for fault in self._faults if self._hits(fault, method, path, when)]
-            if not hit:
+        with self._changed:
+            fault = self._fault
+            if fault is None or not self._hits(fault, path, when):
                 return
-            for fault in hit:
-                if fault.hang:
-                    self._hang(fault.hang)
-        for fault in hit:
-            if fault.status is not None:
-                raise _failure(fault.status, fault.reason)
+            if fault.hang:  # with the lock released
+                self._changed.wait_for(lambda: self._fault is not fault, timeout=fault.hang)
+        if fault.status is not None:
+            raise _failure(fault.status, "global-rate")
 
-    def _hang(self, seconds: float) -> None:
-        """Wait, with the lock released, until the time is up or the faults change."""
-        epoch = self._epoch
-        self._lock.wait_for(lambda: self._epoch != epoch, timeout=seconds)
-
-    def _hits(self, fault: Fault, method: str, path: str, when: str) -> bool:
-        fits = path.startswith(fault.match) and fault.method in (None, method) and fault.when == when
+    def _hits(self, fault: Fault, path: str, when: str) -> bool:
+        fits = path.startswith(fault.match) and fault.when == when
         if not fits or fault.times == 0 or self._random.random() >= fault.fail_rate:
             return False
         if fault.times is not None:
@@ -75,15 +64,10 @@ class Faults:
         return True
 
 
-def _failure(status: int, reason: str | None = None) -> ApiError:
+def _failure(status: int, reason: str) -> ApiError:
     if status == 429:
-        return ApiError(
-            429,
-            "Request rate limit exceeded.",
-            kind="invalid_request_error",
-            code="rate_limit",
-            headers={"Stripe-Rate-Limited-Reason": reason or "global-rate"},
-        )
+        headers = {"Stripe-Rate-Limited-Reason": reason}
+        return ApiError(429, "Request rate limit exceeded.", code="rate_limit", headers=headers)
     kind = "api_error" if status >= 500 else "invalid_request_error"
     return ApiError(status, "An unknown error occurred: a fault is set in the look-alike.", kind=kind)
 

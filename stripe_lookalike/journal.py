@@ -18,7 +18,6 @@ class Journal:
         self._rows: deque[Json] = deque(maxlen=_KEPT)
         self._routes: Counter[str] = Counter()
         self._paths: Counter[str] = Counter()
-        self._statuses: Counter[str] = Counter()
 
     def record(self, row: Json) -> None:
         """Record a request: `row` has method, path, route, params, status, at (epoch seconds) and ms."""
@@ -26,7 +25,6 @@ class Journal:
             self._rows.append(row)
             self._routes[f"{row['method']} {row['route']}"] += 1
             self._paths[f"{row['method']} {row['path']}"] += 1
-            self._statuses[str(row["status"])] += 1
 
     def read(self, path: str = "", method: str = "", limit: int = 1000) -> Json:
         """Return all counts, and the latest `limit` requests with this method whose path begins with `path`."""
@@ -36,7 +34,6 @@ class Journal:
                 "total": sum(self._paths.values()),
                 "counts": dict(self._routes),
                 "paths": dict(self._paths),
-                "statuses": dict(self._statuses),
                 "matching": len(rows),
                 "requests": rows[-limit:],
             }
@@ -46,4 +43,3 @@ class Journal:
             self._rows.clear()
             self._routes.clear()
             self._paths.clear()
-            self._statuses.clear()

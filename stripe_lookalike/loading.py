@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from stripe_lookalike import ids
 from stripe_lookalike.domain import lifecycle
 from stripe_lookalike.errors import Json, invalid
 from stripe_lookalike.world import World
@@ -60,26 +59,23 @@ def _load_static(world: World, final: Json) -> None:
 
 
 def put_object(world: World, body: Json) -> Json:
-    """Add or change an object: `{"object": {…}, "merge": true, "event": type or null, "live": false}`.
+    """Add or change an object: `{"object": {…}, "event": type or null, "live": false}`.
 
-    Nested objects are merged, and lists are replaced. `event`: emit an event of this type. `live`: let a subscription
-    renew when the clock moves.
+    In an object that exists, nested objects are merged, and lists are replaced. `event`: emit an event of this type.
+    `live`: let a subscription renew when the clock moves.
     """
     given = body.get("object")
     if not isinstance(given, dict) or not given.get("id") or (not given.get("object")):
         raise invalid('Send {"object": {…}} with its `id` and `object`.')
-    known = world.table(given["object"]).get(given["id"])
-    if known is None or not body.get("merge", True):
+    found = world.table(given["object"]).get(given["id"])
+    before = copy.deepcopy(found)
+    if found is None:
         found = world.add(copy.deepcopy(given))
-        if body.get("event"):
-            world.emit(body["event"], found)
     else:
-        found = known
-        before = copy.deepcopy(found)
         _merge(found, given)
-        if body.get("event"):
-            previous = {key: value for key, value in before.items() if found.get(key) != value}
-            world.emit(body["event"], found, previous)
+    if body.get("event"):
+        previous = {key: value for key, value in before.items() if found.get(key) != value} if before else None
+        world.emit(body["event"], found, previous)
     if body.get("live") and found["object"] == "subscription":
         lifecycle.schedule(world, found)
     return found
@@ -94,31 +90,15 @@ def _merge(node: Json, patch: dict[str, Any]) -> None:
 
 
 def load_event(world: World, body: Json) -> Json:
-    """Add an event: `{"type", "object": {…}}`, and optionally the event's other fields.
+    """Add an event: `{"type", "object": {…}}`, and optionally its `id` and `created`.
 
-    These are `id`, `created`, `previous_attributes`, `api_version`, `livemode` and `account`. `"listed": false` keeps the
-    event out of `/v1/events`, and `"send": false` keeps it from the endpoints.
+    `"listed": false` keeps the event out of `/v1/events`, and `"send": false` keeps it from the endpoints.
     """
     if not isinstance(body.get("type"), str) or not isinstance(body.get("object"), dict):
         raise invalid("An event needs a `type` and an `object`.")
-    data: Json = {"object": copy.deepcopy(body["object"])}
-    if "previous_attributes" in body:
-        data["previous_attributes"] = body["previous_attributes"]
-    event: Json = {
-        "id": body.get("id") or ids.new("evt_1"),
-        "object": "event",
-        "api_version": body.get("api_version", "2026-10-28.endive"),
-        "created": body.get("created", world.now()),
-        "data": data,
-        "livemode": bool(body.get("livemode", False)),
-        "pending_webhooks": 0,
-        "request": {"id": None, "idempotency_key": None},
-        "type": body["type"],
-        "_hidden": not body.get("listed", True),
-    }
-    if body.get("account"):
-        event["account"] = body["account"]
-    world.add(event)
+    chosen = {name: body[name] for name in ("id", "created") if name in body}
+    data = {"object": copy.deepcopy(body["object"])}
+    event = world.add_event(body["type"], data, **chosen, _hidden=not body.get("listed", True))
     world.pinned_events.add(event["id"])
     if body.get("send", True):
         world.on_event(event)

@@ -34,7 +34,7 @@ class Lookalike:
 
     def reset(self) -> None:
         """Restore the initial state: a new world with the first catalogue and endpoints. `strict` stays."""
-        self.faults.set([])
+        self.faults.set(None)
         self.rate_limit.set(Limits())
         self.journal.clear()
         self.keys = IdempotencyKeys()

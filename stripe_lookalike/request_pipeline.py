@@ -76,14 +76,14 @@ def _checked(lookalike: Lookalike, route: Route) -> Responder:
     def responder(params: Json, **path_ids: str) -> tuple[int, bytes, dict[str, str]]:
         method, path = request.method, request.path
         _authorize(request)
-        lookalike.faults.apply(method, path, "before")
+        lookalike.faults.apply(path, "before")
         lookalike.rate_limit.check(f"{route.method} {route.path}")
         if lookalike.strict is not None:
             lookalike.strict.check(method, path, params)
         for name in params.keys() - route.parameters - {"expand"}:
             raise unknown_parameter(name)
         found = _call_handler(lookalike, route, params, path_ids)
-        lookalike.faults.apply(method, path, "after")
+        lookalike.faults.apply(path, "after")
         return found
 
     return responder

@@ -125,7 +125,7 @@ class RunningLookalike:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
-        self.lookalike.faults.set([])  # releases requests that hang
+        self.lookalike.faults.set(None)  # releases requests that hang
         for connection in list(self._server.open):
             try:
                 connection.shutdown(socket.SHUT_RDWR)

@@ -91,20 +91,26 @@ class World:
         data: Json = {"object": public(obj)}
         if previous is not None:
             data["previous_attributes"] = previous
-        event: Json = {
-            "id": ids.new("evt_1"),
-            "object": "event",
-            "api_version": API_VERSION,
-            "created": self.now(),
-            "data": data,
-            "livemode": False,
-            "pending_webhooks": 0,
-            "request": {"id": self.cause.id, "idempotency_key": self.cause.idempotency_key},
-            "type": event_type,
-        }
-        self.add(event)
+        event = self.add_event(event_type, data)
         self.on_event(event)
         return event
+
+    def add_event(self, event_type: str, data: Json, **fields: Any) -> Json:
+        """Record an event, of this moment if `fields` don't say otherwise, without deliveries."""
+        return self.add(
+            {
+                "id": ids.new("evt_1"),
+                "object": "event",
+                "api_version": API_VERSION,
+                "created": self.now(),
+                "data": data,
+                "livemode": False,
+                "pending_webhooks": 0,
+                "request": {"id": self.cause.id, "idempotency_key": self.cause.idempotency_key},
+                "type": event_type,
+                **fields,
+            }
+        )
 
     @contextmanager
     def changing(self, obj: Json, event_type: str) -> Iterator[None]:

@@ -24,7 +24,7 @@ function paywall_parts(int $post): array {
 
 /** Call the paywall. Return the fields of the answer, or null if it did not answer with a 200 in time. */
 function paywall_post(string $path, array $body, int $seconds = 2): ?array {
-	$answer = wp_remote_post(PAYWALL_URL . $path, [
+	$answer = wp_remote_post(untrailingslashit(PAYWALL_URL) . $path, [
 		'timeout' => $seconds,
 		'redirection' => 0,
 		'headers' => ['Authorization' => 'Bearer ' . PAYWALL_SITE_KEY, 'Content-Type' => 'application/json'],
