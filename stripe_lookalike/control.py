@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from flask import Blueprint, Response, jsonify, request
 
 from stripe_lookalike.domain import checkout, disputes, due_work, refunds
 from stripe_lookalike.domain.endpoints import Webhook, register
 from stripe_lookalike.errors import ApiError, Json, invalid
-from stripe_lookalike.faults import Limits
+from stripe_lookalike.faults import Fault, Limits
 from stripe_lookalike.loading import load_event, load_lifecycle, put_object
 from stripe_lookalike.lookalike import Lookalike
-from stripe_lookalike.validation import validate_fields
-from stripe_lookalike.world import Policy, World, public
+from stripe_lookalike.validation import changed, read_as
+from stripe_lookalike.world import World, public
 
 
 def blueprint(lookalike: Lookalike) -> Blueprint:
@@ -77,12 +78,12 @@ def _delivery(lookalike: Lookalike, body: Json) -> Json:
 
 def _faults(lookalike: Lookalike, body: Json) -> Json:
     seed = body.pop("seed", None)
-    lookalike.faults.set(None if request.method == "DELETE" else body, seed)
+    lookalike.faults.set(None if request.method == "DELETE" else read_as(Fault, body), seed)
     return body
 
 
 def _rate_limit(lookalike: Lookalike, body: Json) -> Json:
-    lookalike.rate_limit.set(Limits(**validate_fields(Limits, body)))
+    lookalike.rate_limit.set(read_as(Limits, body))
     return body
 
 
@@ -100,10 +101,9 @@ def _strict(lookalike: Lookalike, body: Json) -> Json:
 
 
 def _policy(lookalike: Lookalike, body: Json) -> Json:
-    policy = lookalike.world.policy
-    for name, value in validate_fields(Policy, body).items():
-        setattr(policy, name, value)
-    return vars(policy)
+    world = lookalike.world
+    world.policy = changed(world.policy, body)
+    return msgspec.structs.asdict(world.policy)
 
 
 def _endpoint(lookalike: Lookalike, body: Json) -> Json:

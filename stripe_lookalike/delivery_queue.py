@@ -12,15 +12,15 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Literal
 
-from stripe_lookalike.errors import Json, invalid
-from stripe_lookalike.validation import validate_fields
+import msgspec
 
-MODES = ("normal", "hold", "off")
+from stripe_lookalike.errors import Json
+from stripe_lookalike.validation import changed
 
 
-@dataclass
-class DeliverySettings:
+class DeliverySettings(msgspec.Struct, forbid_unknown_fields=True):
     """How to deliver webhooks.
 
     - `mode`: normal; hold (send nothing until the mode is normal again); off (never send what is queued meanwhile).
@@ -29,12 +29,12 @@ class DeliverySettings:
     - `retries`: seconds before each retry.
     """
 
-    mode: str = "normal"
+    mode: Literal["normal", "hold", "off"] = "normal"
     duplicates: float = 0.0
     drop: float = 0.0
     shuffle: bool = False
     spread: float = 0.5
-    retries: list[float] = field(default_factory=lambda: [0.5, 1, 2, 4, 8, 15, 30, 60, 60, 60])
+    retries: list[float] = msgspec.field(default_factory=lambda: [0.5, 1, 2, 4, 8, 15, 30, 60, 60, 60])
     seed: int | None = None
 
 
@@ -66,12 +66,8 @@ class DeliveryQueue:
 
     def configure(self, changes: Json) -> None:
         """Change the settings named in `changes`. Raises: `ApiError` 400 for an unknown name or a wrong value."""
-        validate_fields(DeliverySettings, changes)
-        if changes.get("mode", "normal") not in MODES:
-            raise invalid(f"mode must be one of {', '.join(MODES)}", "mode")
         with self.ready:
-            for name, value in changes.items():
-                setattr(self.settings, name, value)
+            self.settings = changed(self.settings, changes)
             if changes.get("seed") is not None:
                 self._random.seed(changes["seed"])
             self.ready.notify_all()
@@ -142,7 +138,7 @@ class DeliveryQueue:
         """Return the settings, the number of pending deliveries, and the outcomes of the others."""
         with self.ready:
             return {
-                **vars(self.settings),
+                **msgspec.structs.asdict(self.settings),
                 "pending": len(self._pending) + self._in_progress,
                 "outcomes": dict(self.outcomes),
             }

@@ -6,21 +6,21 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Literal
 
-from stripe_lookalike.errors import ApiError, Json
-from stripe_lookalike.validation import validate_fields
+import msgspec
+
+from stripe_lookalike.errors import ApiError
 
 
-@dataclass
-class Fault:
+class Fault(msgspec.Struct, forbid_unknown_fields=True):
     """What happens to requests whose path begins with `match`."""
 
     match: str = "/v1/"
     status: int | None = None
     fail_rate: float = 1.0  # the share of these requests that it happens to
     hang: float = 0.0  # seconds
-    when: str = "before"  # before: the call has no effect; after: it has its effect, and only the response is lost
+    when: Literal["before", "after"] = "before"  # after: the call has its effect, and only the response is lost
     times: int | None = None  # at most this many times
 
 
@@ -32,11 +32,10 @@ class Faults:
         self._fault: Fault | None = None
         self._random = random.Random()  # noqa: S311 - no secret depends on it
 
-    def set(self, rule: Json | None, seed: int | None = None) -> None:
-        """Replace the fault; `None` removes it. Raises: `ApiError` 400 for a wrong rule."""
-        made = None if rule is None else Fault(**validate_fields(Fault, rule))
+    def set(self, fault: Fault | None, seed: int | None = None) -> None:
+        """Replace the fault; `None` removes it."""
         with self._changed:
-            self._fault = made
+            self._fault = fault
             if seed is not None:
                 self._random.seed(seed)
             self._changed.notify_all()
@@ -72,8 +71,7 @@ def _failure(status: int, reason: str) -> ApiError:
     return ApiError(status, "An unknown error occurred: a fault is set in the look-alike.", kind=kind)
 
 
-@dataclass
-class Limits:
+class Limits(msgspec.Struct, forbid_unknown_fields=True):
     """Requests a second, in total and for each endpoint. `burst` is the bucket's size, by default one second's requests."""
 
     per_second: float | None = None

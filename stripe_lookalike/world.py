@@ -9,8 +9,10 @@ import copy
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
 
 from stripe_lookalike import ids
 from stripe_lookalike.clock import Clock, Schedule
@@ -19,13 +21,14 @@ from stripe_lookalike.errors import Json, missing
 API_VERSION = "2026-10-28.endive"
 
 
-@dataclass
-class Policy:
+class Policy(msgspec.Struct, forbid_unknown_fields=True):
     """Settings that a publisher has in Stripe's Dashboard, and what a test chooses."""
 
-    billing_mode: str = "flexible"  # of new subscriptions that don't choose one
-    retry_days: list[int] = field(default_factory=lambda: [3, 4, 6])  # days from each failed attempt to the next
-    when_retries_fail: str = "cancel"  # cancel, unpaid, past_due
+    billing_mode: Literal["flexible", "classic"] = "flexible"  # of new subscriptions that don't choose one
+    retry_days: list[int] = msgspec.field(
+        default_factory=lambda: [3, 4, 6]
+    )  # days from each failed attempt to the next
+    when_retries_fail: Literal["cancel", "unpaid", "past_due"] = "cancel"
     refund_status: str = "succeeded"  # of new refunds; the control routes settle pending ones
     keep_events_for: int = 30 * 86_400
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from flask import Blueprint, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from stripe_lookalike.delivery_queue import MODES
 from stripe_lookalike.domain import catalogue, customers, due_work, lifecycle, refunds
 from stripe_lookalike.errors import ApiError, Json, invalid
 from stripe_lookalike.lookalike import Lookalike
 from stripe_lookalike.pages.formatting import day
 from stripe_lookalike.pages.portal import summarize
+from stripe_lookalike.validation import changed
 from stripe_lookalike.world import World
 
 MONTH = 31 * 86_400 + 2 * 3_600  # a renewal is charged within an hour or so
@@ -71,9 +71,8 @@ def _refund(lookalike: Lookalike, charge_id: str) -> None:
 
 
 def _retries_end(lookalike: Lookalike, how: str) -> None:
-    if how not in dict(ENDS):
-        raise invalid(f"Subscriptions cannot {how}.")
-    lookalike.world.policy.when_retries_fail = how
+    world = lookalike.world
+    world.policy = changed(world.policy, {"when_retries_fail": how})
 
 
 _ACTIONS: dict[str, Action] = {
@@ -99,7 +98,7 @@ def _page(lookalike: Lookalike, site: str | None, problem: str | None = None, st
         payments=[_payment(world, row, names) for row in reversed(world.table("charge").values()) if row["paid"]],
         ends=ENDS,
         retries_end=world.policy.when_retries_fail,
-        modes=[(mode, DELIVERY[mode]) for mode in MODES],
+        modes=DELIVERY.items(),
         delivery=lookalike.delivery.queue.state(),
     )
     return page, status
