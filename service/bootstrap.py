@@ -173,7 +173,9 @@ class UseCases(Adapters):
         invitation_tokens = SignedTokens(partial(self.secrets.signing_keys, "invitation"), InvitationClaims)
         self.owned_groups = OwnedGroups(processor, self.subscription_admin, Invitations(store), invitation_tokens)
         self.prices = PriceCache(self.gateway, catalogue)
-        self.purchases = Purchases(catalogue, readers, self.gateway, self.prices, self.trials, processor.refresh_soon)
+        self.purchases = Purchases(
+            catalogue, readers, processor.objects, self.gateway, self.prices, self.trials, processor.refresh_soon
+        )
         self.pass_tokens = PassTokens(partial(self.secrets.signing_keys, "pass"))
         self.pass_keys = PublicPassKeys(self.pass_tokens, self.titles, self.passes)
         self.gifts = ReaderGifts(catalogue, readers, self.passes, self.gift_allowances)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from service.adapters.redis.readers.readers import Readers
+from service.adapters.redis.stripe_objects.objects import Objects
 from service.domain.catalogue import Catalogue, Plan
 from service.domain.errors import (
     AlreadySubscribed,
@@ -45,6 +46,7 @@ class Purchases:
 
     catalogue: Catalogue
     readers: Readers
+    objects: Objects
     gateway: Gateway | None
     prices: PriceCache
     trials: Trials
@@ -123,7 +125,10 @@ class Purchases:
         return self.gateway
 
     def _customers(self, reader: str) -> list[str]:
-        return self.readers.list_customers(self.readers.resolve_merged(reader))
+        """Return the reader's customers, without those that are known to be deleted at Stripe."""
+        found = self.readers.list_customers(self.readers.resolve_merged(reader))
+        customers = self.objects.load_all([f"customer:{customer}" for customer in found])
+        return [customer.ref.id for customer in customers if customer.facts is None or not customer.facts.deleted]
 
     def _refuse_holder(self, reader: str, plan: Plan, now: float) -> None:
         """Raises: `AlreadySubscribed` if a source that prevents a purchase gives the plan now."""

@@ -69,7 +69,10 @@ PROPERTIES: Mapping[str, Described] = {
     "OfferPlanOut.id": ("The name of the plan in `paywall.toml`.", "supporter"),
     "OfferPlanOut.name": ("The name of the plan for readers.", "Supporter"),
     "prices": "The prices of the plan, from Stripe. Empty without a Stripe key.",
-    "PriceOut.id": ("The ID or the lookup key of the price, as in `paywall.toml`.", "price_month"),
+    "PriceOut.id": (
+        "The ID of the price at Stripe, also where `paywall.toml` has its lookup key. `POST /v1/checkout` takes it as `price`.",
+        "price_month",
+    ),
     "amount": ("The amount in the smallest unit of the currency, such as cents.", 500),
     "currency": ("The currency, as at Stripe.", "usd"),
     "interval": ("How often it is paid, also as `3 months`. `null` for a one-time payment.", "month"),

@@ -10,6 +10,8 @@ import pytest
 from service.domain.catalogue import HOUR
 
 if TYPE_CHECKING:
+    import stripe
+
     from stripe_lookalike import RunningLookalike
     from tests.in_process_app import InProcessApp, MakeApp
 
@@ -53,6 +55,16 @@ def test_renewing_subscription_ends_at_its_period_without_leeway(shop: InProcess
         "until": f"{datetime.fromtimestamp(paid_until, UTC):%Y-%m-%dT%H:%M:%SZ}",
         "renews": True,
     }
+
+
+def test_deleted_customer_has_no_portal(shop: InProcessApp, control: Any, stripe_client: stripe.StripeClient) -> None:
+    subscribe(shop, control, "r-1")
+    (customer,) = shop.reader("r-1")["customers"]
+    stripe_client.v1.customers.delete(customer)
+    assert shop.service.purchases.refresh(f"customer:{customer}", shop.clock(), "webhook")
+    assert not summary(shop, "r-1")["portal"]
+    asked = shop.call("POST", "/v1/portal", {"reader": "r-1", "return_url": "https://www.example.news/"})
+    assert asked.status_code == 404
 
 
 def test_grant_ends_when_it_says_and_hides_reason_and_actor(valkey_app: InProcessApp) -> None:
