@@ -137,6 +137,9 @@ class ExternalSources:
         kept = self.readers.find_source(reader, field)
         if kept is None or not isinstance(kept.source, External):
             return
+        if not kept.source.is_running_at(report.now):  # It ended before, as the audit log says already.
+            self.readers.write(reader, tombstone_of(field, number, now=report.now, cause="moved"))
+            return
         written = _audit_end(report, reader, kept.source, None)
         with self.audit.recording(tag, written) as signed:
             cause = f"audit:{written['id']}"

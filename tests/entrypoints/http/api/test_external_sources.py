@@ -184,6 +184,20 @@ def test_source_that_moves_is_the_new_readers_alone(valkey_app: InProcessApp) ->
     assert sources(valkey_app, "other") == []
 
 
+def test_ended_source_that_moves_did_not_end_again(valkey_app: InProcessApp) -> None:
+    put(valkey_app)
+    end(valkey_app)
+    valkey_app.clock.now += 60
+    put(valkey_app, reader="other")
+    assert [(one["action"], one["reader"]) for one in audit(valkey_app)] == [
+        ("external.put", "r"),
+        ("external.end", "r"),
+        ("external.put", "other"),
+    ]
+    assert sources(valkey_app) == []
+    assert sources(valkey_app, at="2082-12-10T12:00:30Z") == [("print:77", "ended", NOON)]
+
+
 def test_merged_id_means_the_reader_who_stays(valkey_app: InProcessApp) -> None:
     put(valkey_app, reader="old")
     merged = valkey_app.call("POST", "/v1/readers/new/merge", {"from": "old"}, admin=True)
