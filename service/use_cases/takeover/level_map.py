@@ -96,19 +96,19 @@ def _read_ends(ends: Any, catalogue: Catalogue, wrong: list[tuple[str, str]]) ->
         if rule in ends:
             try:
                 found[rule] = _read_end(ends[rule], catalogue)
-            except ValueError as error:
-                wrong.append((f"ends.{rule}", str(error)))
+            except ValueError:
+                wrong.append((f"ends.{rule}", 'must be a date ("2027-06-30"), a time with its offset, or "never"'))
     return found
 
 
 def _read_end(value: object, catalogue: Catalogue) -> int | None:
-    """Return an end, `None` for never. A span is refused: each run would move the end."""
+    """Return an end, `None` for never. Raises: ValueError, also for a span: each run would move the end."""
     text = value.isoformat() if isinstance(value, date | datetime) else value
     if text == "never":
         return None
     moment = parse_typed_time(text, is_end=True) if isinstance(text, str) else None
     if moment is None or isinstance(moment, TypedSpan):
-        raise ValueError('must be a date ("2027-06-30"), a time with its offset, or "never"')
+        raise ValueError
     return int(moment if isinstance(moment, float) else moment.at(0, catalogue.zone))
 
 

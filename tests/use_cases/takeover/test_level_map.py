@@ -41,6 +41,14 @@ def test_every_mistake_is_named() -> None:
     assert set(_mistakes('levels.Gold = ["vip"]\nends.gift = 1')) == {"levels.Gold", "ends.gift"}
 
 
+@pytest.mark.parametrize("end", ['"soon"', '"30d"', '"2027-02-30"', "2027-06-30T00:00:00", "1", "[]"])
+def test_wrong_end_is_not_answered_with_a_form_that_is_refused(end: str) -> None:
+    """A span is allowed in other places, and not here."""
+    assert _mistakes(f"ends.gift = {end}") == {
+        "ends.gift": 'must be a date ("2027-06-30"), a time with its offset, or "never"'
+    }
+
+
 def test_file_that_is_no_toml_is_refused() -> None:
     assert "TOML" in _mistakes("free = [")["takeover.toml"]
 
