@@ -221,6 +221,14 @@ def _children_of(pid: int) -> list[int]:
     return children
 
 
+def is_running(pid: int) -> bool:
+    """Return whether a process is there and has not ended: one that nobody has waited for is still listed."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def command_of(pid: int) -> str:
     """Return the command line of a process; empty if it has ended."""
     try:

@@ -67,7 +67,7 @@ def test_wheel_contains_the_service_alone(release: Path) -> None:
     assert set(listed.stdout.split()) <= names
 
 
-def test_source_distribution_builds_the_same_package(release: Path) -> None:
+def test_source_distribution_contains_what_a_build_needs(release: Path) -> None:
     with tarfile.open(release / SOURCE) as source:
         names = {name.partition("/")[2] for name in source.getnames()}
     assert {"pyproject.toml", "README.md", "LICENSE", "service/bootstrap.py"} <= names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
@@ -46,10 +45,9 @@ def test_api_key_of_the_environment(serve: Serve, store: Server) -> None:
 
 def test_api_key_made_at_run_time(serve: Serve, store: Server, until: Until) -> None:
     paywall = serve(PAYWALL_WORKERS="1", REDIS_URL=store.url)
-    made = [paywall.command("keys", "add", name, "--role", "owner", "--json") for name in ("desk", "desk-2")]
-    old, new = (json.loads(done.stdout)["key"] for done in made)
+    old, new = (paywall.checked_json("keys", "add", name, "--role", "owner")["key"] for name in ("desk", "desk-2"))
     assert [opens(paywall, key) for key in (old, new)] == [True, True]
-    assert paywall.command("keys", "end", "desk", "--reason", "rotated").returncode == 0
+    paywall.checked("keys", "end", "desk", "--reason", "rotated")
     until(lambda: not opens(paywall, old))
     assert opens(paywall, new)
 
@@ -62,7 +60,7 @@ def test_secrets_of_the_service(serve: Serve, store: Server, tmp_path: Path, unt
     token = paywall.post("/v1/passes", story_pass, ADMIN_KEY).json()["pass"]
     decision = paywall.ask("a", reader="r")["decision_id"]
     backup = tmp_path / "old.backup"
-    assert paywall.command("backup", str(backup)).returncode == 0
+    paywall.checked("backup", str(backup))
 
     # The new secret first, and the old one after it: everything made with the old one is valid.
     restart(paywall, PAYWALL_SECRETS=f"{NEW},{OLD}")
@@ -76,14 +74,13 @@ def test_secrets_of_the_service(serve: Serve, store: Server, tmp_path: Path, unt
     restart(paywall, PAYWALL_SECRETS=NEW)
     assert paywall.get(f"/v1/decisions/{decision}").status_code == 404
     assert paywall.ask("s", visitor="w", **{"pass": token})["reason"] != "gift"
-    assert paywall.command("audit", "verify").returncode == 1
+    paywall.checked("audit", "verify", status=1)
     assert opens(paywall, key), "keys don't depend on it"
     assert paywall.ask("a", reader="r")["reason"] == "grant"
     assert paywall.end() == 0
-    refused = paywall.command("restore", "--replace", str(backup))
-    assert refused.returncode == 1
+    paywall.checked("restore", "--replace", str(backup), status=1)
     paywall.env["PAYWALL_SECRETS"] = f"{NEW},{OLD}"
-    assert paywall.command("restore", "--replace", str(backup)).returncode == 0
+    paywall.checked("restore", "--replace", str(backup))
 
 
 def test_signing_secret_of_stripe(serve: Serve, store: Server) -> None:

@@ -11,13 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
-from tests.running_service import descendants
+from tests.running_service import descendants, is_running
 from tests.store_servers import free_port
 
 if TYPE_CHECKING:
@@ -25,16 +24,6 @@ if TYPE_CHECKING:
 
 Until = Callable[..., float]
 COMMAND = [sys.executable, "-m", "service.entrypoints.cli", "serve"]
-
-
-def alive(pids: set[int]) -> set[int]:
-    def lives(pid: int) -> bool:
-        try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-        except OSError:
-            return False
-
-    return {pid for pid in pids if lives(pid)}
 
 
 def slow_request(port: int, key: str) -> socket.socket:
@@ -57,7 +46,7 @@ def test_sigterm_ends_all_processes_within_ten_seconds_and_answers_requests(
     assert idle.recv(65_536).startswith(b"HTTP/1.1 200")
     paywall.ask("a", reader="kept-alive")
     begun = slow_request(paywall.port, paywall.as_site["Authorization"])
-    started = set(descendants(paywall.process.pid))
+    started = descendants(paywall.process.pid)
     assert len(started) >= 4, "the web, its workers, the store"
     paywall.ask("warm", visitor="w", count=False)
     at = time.monotonic()
@@ -66,7 +55,7 @@ def test_sigterm_ends_all_processes_within_ten_seconds_and_answers_requests(
     assert begun.recv(65_536).startswith(b"HTTP/1.1 200")
     assert paywall.process.wait(60) == 0
     assert time.monotonic() - at < 20, "ten seconds, and as many for a busy machine"
-    until(lambda: not alive(started))
+    until(lambda: not any(map(is_running, started)))
     for sock in (idle, begun):
         sock.close()
     with socket.socket() as again:
@@ -170,11 +159,11 @@ def test_restart_after_sigkill_finds_all_data(serve: Serve, until: Until) -> Non
     assert paywall.process is not None
     paywall.grant("r")
     paywall.ask("a", visitor="v")
-    started = set(descendants(paywall.process.pid))
+    started = descendants(paywall.process.pid)
     paywall.process.kill()
     paywall.process.wait()
     paywall.start(wait="")  # at once, as a supervisor would: no leftover process may hold the port
-    until(lambda: not alive(started))
+    until(lambda: not any(map(is_running, started)))
     until(lambda: paywall.answers("/readyz"))
     assert paywall.ask("b", reader="r")["reason"] == "grant"
     assert paywall.ask("b", visitor="v")["meter"]["used"] == 2

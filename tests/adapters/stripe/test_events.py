@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from service.adapters.stripe import events
 from service.adapters.stripe.events import HANDLED_TYPES, RELATED, event_content, type_groups
 from service.adapters.stripe.webhook import Envelope, parse_api_event
-from service.domain.stripe_facts import ObjectRef, PaymentRef
+from service.domain.stripe_facts import EventContent, ObjectRef, PaymentRef
 from tests.stripe_fixtures import Made
 
 SUBSCRIPTION, SESSION = ObjectRef("subscription", "sub_1"), ObjectRef("session", "cs_test_1")
@@ -41,10 +41,15 @@ OBJECTS: dict[str | tuple[str, ...], tuple[dict[str, Any], tuple[ObjectRef | Pay
 """How an event type begins, the first that fits → an object of it, and what it points at."""
 
 
+def content_of(event_type: str, obj: dict[str, Any], **changes: Any) -> EventContent:
+    """Return what the service reads in an event."""
+    return event_content(parse_api_event(Made.event(event_type, obj, **changes)))
+
+
 @pytest.mark.parametrize("event_type", HANDLED_TYPES)
 def test_every_handled_event_type_refers_to_its_object(event_type: str) -> None:
     obj, refs = next(found for begins, found in OBJECTS.items() if event_type.startswith(begins))
-    found = event_content(parse_api_event(Made.event(event_type, obj)))
+    found = content_of(event_type, obj)
     assert found.handled
     assert found.refs == refs
     assert found.prices == event_type.startswith(("price.", "product."))
@@ -65,9 +70,7 @@ def test_event_types_are_requested_twenty_at_a_time() -> None:
     "event_type", ["invoice.created", "invoice.upcoming", "customer.subscription.trial_will_end", "payout.paid", "x.y"]
 )
 def test_event_type_outside_the_table_is_not_handled(event_type: str) -> None:
-    assert not event_content(
-        parse_api_event(Made.event(event_type, {"object": "invoice", "id": "in_1", "subscription": "sub_1"}))
-    ).handled
+    assert not content_of(event_type, {"object": "invoice", "id": "in_1", "subscription": "sub_1"}).handled
 
 
 @pytest.mark.parametrize(
@@ -80,16 +83,12 @@ def test_event_type_outside_the_table_is_not_handled(event_type: str) -> None:
     ],
 )
 def test_invoice_leads_to_its_subscription_in_every_shape(invoice: dict[str, Any]) -> None:
-    assert event_content(parse_api_event(Made.event("invoice.paid", {"object": "invoice", **invoice}))).refs == (
-        SUBSCRIPTION,
-    )
+    assert content_of("invoice.paid", {"object": "invoice", **invoice}).refs == (SUBSCRIPTION,)
 
 
 @pytest.mark.parametrize("invoice", [{}, {"parent": None}, {"parent": {"subscription_details": None}}, {"parent": []}])
 def test_invoice_without_subscription_is_not_handled(invoice: dict[str, Any]) -> None:
-    assert not event_content(
-        parse_api_event(Made.event("invoice.paid", {"object": "invoice", "id": "in_1", **invoice}))
-    ).handled
+    assert not content_of("invoice.paid", {"object": "invoice", "id": "in_1", **invoice}).handled
 
 
 @pytest.mark.parametrize(
@@ -102,7 +101,7 @@ def test_invoice_without_subscription_is_not_handled(invoice: dict[str, Any]) ->
     ],
 )
 def test_money_event_leads_to_its_payment_by_intent_or_charge(obj: dict[str, Any], ref: PaymentRef) -> None:
-    found = event_content(parse_api_event(Made.event("charge.dispute.created", obj)))
+    found = content_of("charge.dispute.created", obj)
     assert found.refs == (ref,)
     assert found.payment_update is not None
     assert found.payment_update.charge == (None if ref == INTENT and obj.get("charge") is None else "ch_1")
@@ -110,7 +109,7 @@ def test_money_event_leads_to_its_payment_by_intent_or_charge(obj: dict[str, Any
 
 def test_money_event_payload_has_amount_and_status() -> None:
     refund = {"object": "refund", "id": "re_1", "payment_intent": "pi_1", "amount": 100, "status": "failed"}
-    update = event_content(parse_api_event(Made.event("refund.failed", refund))).payment_update
+    update = content_of("refund.failed", refund).payment_update
     assert update is not None
     assert (update.kind, update.id, update.intent, update.amount, update.status) == (
         "refund",
@@ -120,7 +119,7 @@ def test_money_event_payload_has_amount_and_status() -> None:
         "failed",
     )
     charge = {"object": "charge", "id": "ch_1", "payment_intent": "pi_1", "amount": 300, "amount_refunded": 200}
-    update = event_content(parse_api_event(Made.event("charge.refunded", charge))).payment_update
+    update = content_of("charge.refunded", charge).payment_update
     assert update is not None
     assert (update.kind, update.charge, update.amount) == ("charge", "ch_1", 200)
 
@@ -138,7 +137,7 @@ def test_money_event_payload_has_amount_and_status() -> None:
 )
 def test_session_event_sets_the_time_of_payment(event_type: str, status: str, paid: bool) -> None:
     session = Made.session(payment_status=status)
-    found = event_content(parse_api_event(Made.event(event_type, session, created=session["created"] + 77)))
+    found = content_of(event_type, session, created=session["created"] + 77)
     assert found.facts is not None
     assert found.paid_at == (session["created"] + 77 if paid else None)
     assert (found.facts.source is not None) == paid
@@ -148,7 +147,7 @@ def test_session_event_sets_the_time_of_payment(event_type: str, status: str, pa
 
 def test_subscription_session_is_paid_for_by_its_subscription() -> None:
     session = Made.session(mode="subscription", subscription="sub_1", payment_intent=None)
-    found = event_content(parse_api_event(Made.event("checkout.session.completed", session)))
+    found = content_of("checkout.session.completed", session)
     assert found.refs == (SESSION, SUBSCRIPTION)
     assert found.paid_at is None
     assert found.facts is not None
@@ -157,8 +156,8 @@ def test_subscription_session_is_paid_for_by_its_subscription() -> None:
 
 
 def test_deleted_customer_event_reports_deleted() -> None:
-    gone = event_content(parse_api_event(Made.event("customer.deleted", {"object": "customer", "id": "cus_1"}))).facts
-    there = event_content(parse_api_event(Made.event("customer.updated", {"object": "customer", "id": "cus_1"}))).facts
+    gone = content_of("customer.deleted", {"object": "customer", "id": "cus_1"}).facts
+    there = content_of("customer.updated", {"object": "customer", "id": "cus_1"}).facts
     assert gone is not None
     assert there is not None
     assert (gone.deleted, there.deleted) == (True, False)
@@ -214,9 +213,7 @@ def test_random_event_payload_never_raises(event_type: str, obj: dict[str, Any],
     [("active", "canceled"), ("canceled", "canceled"), ("incomplete_expired", "incomplete_expired")],
 )
 def test_deleted_subscription_event_is_terminal_whatever_its_status(status: str, expected: str) -> None:
-    deleted = event_content(
-        parse_api_event(Made.event("customer.subscription.deleted", Made.subscription(status=status)))
-    )
+    deleted = content_of("customer.subscription.deleted", Made.subscription(status=status))
     assert deleted.facts is not None
     assert deleted.facts.terminal
     assert getattr(deleted.facts.source, "status", None) == expected

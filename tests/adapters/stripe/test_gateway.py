@@ -14,9 +14,7 @@ from service.adapters.stripe.gateway import Gateway
 from service.domain.errors import NoSuchObject
 from service.domain.sources import Pass, StripeEntitlements, Subscription
 from service.domain.stripe_facts import ObjectRef, PaymentRef
-from tests.stripe_fixtures import Made
-
-BORN = 1_793_491_200
+from tests.stripe_fixtures import BORN, Made
 
 
 def the_pass(gateway: Gateway, session: str, **how: Any) -> Pass:

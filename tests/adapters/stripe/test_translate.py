@@ -14,9 +14,8 @@ from service.adapters.stripe.translate import id_of, integer, rows, text
 from service.domain.payments import Payment
 from service.domain.sources import STANDING, Item, Pass, StripeEntitlements, Subscription
 from service.domain.stripe_facts import OwnerClaims, StripeFacts
-from tests.stripe_fixtures import Made
+from tests.stripe_fixtures import BORN, MONTH, Made
 
-BORN, MONTH = 1_793_491_200, 30 * 86_400
 PAID_FOR = Item("price_month", "monthly", "prod_supporter", 1, BORN, BORN + MONTH)
 
 

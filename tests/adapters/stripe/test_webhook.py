@@ -8,9 +8,9 @@ from typing import Any, get_args
 import pytest
 
 from service.adapters.stripe.webhook import NotStripe, Why, parse_api_event, parse_delivery, verify_delivery
-from tests.stripe_fixtures import SECRET, sign
+from tests.stripe_fixtures import BORN, SECRET, sign
 
-NOW = 1_793_491_200
+NOW = BORN
 
 
 def body(**changes: Any) -> bytes:

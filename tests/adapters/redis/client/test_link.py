@@ -198,9 +198,7 @@ def _child(link: Link, pipe: Pipe) -> None:
     pipe.send([link.wait(60), link.call(b"n", "INCR", "n"), link.call(b"n", "CLIENT", "ID")])
 
 
-@pytest.mark.filterwarnings(
-    "ignore:.*multi-threaded.*:DeprecationWarning"
-)  # Python 3.12 and later warn; the test is about exactly this
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # Python 3.12 and later warn of this.
 def test_forked_child_opens_its_own_connections(link: Link) -> None:
     link.call(b"n", "SET", "n", "1")
     ours, theirs = multiprocessing.Pipe()

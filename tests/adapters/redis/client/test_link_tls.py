@@ -167,9 +167,9 @@ def test_outage_over_tls_recovers(launch: Any, connect: Any, until: Any, authori
 def test_redis_py_trusts_the_same_certificates(launch: Any, authority: Authority) -> None:
     """redis-py with the same options trusts and rejects the same certificates."""
     server = serve(launch, authority, LOOPBACK)
-    openid_service = redis.Redis.from_url(f"{server.url}?ssl_ca_certs={authority.file}")
-    assert openid_service.ping()
-    openid_service.close()
+    trusting = redis.Redis.from_url(f"{server.url}?ssl_ca_certs={authority.file}")
+    assert trusting.ping()
+    trusting.close()
     doubting = redis.Redis.from_url(server.url)
     with pytest.raises(redis.ConnectionError):
         doubting.ping()
