@@ -203,6 +203,10 @@ def store_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
+ON_VALKEY = pytest.mark.parametrize("store_url", ["valkey"], indirect=True)
+"""For tests of rules about records, which a store only keeps. What depends on the store runs on Redis 8, too."""
+
+
 @pytest.fixture
 def link(store_url: str) -> Iterator[Link]:
     """Return an available link to an empty store."""

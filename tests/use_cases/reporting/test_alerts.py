@@ -1,4 +1,4 @@
-"""Test alerts: they appear when found and disappear when fixed, on Valkey and Redis 8."""
+"""Test alerts: they appear when found and disappear when fixed."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ KINDS = [
 
 
 @pytest.fixture
-def app(make_app: MakeApp, store_url: str) -> InProcessApp:
-    made = make_app(store_url, STRIPE_WEBHOOK_SECRETS=SECRET)
+def app(make_app: MakeApp, valkey_url: str) -> InProcessApp:
+    made = make_app(valkey_url, STRIPE_WEBHOOK_SECRETS=SECRET)
     made.clock.at(NOON)
     return made
 
@@ -167,14 +167,14 @@ def test_ending_grants_of_an_import_are_listed_with_the_import(app: InProcessApp
     assert body["examples"][0]["text"] == f"vip, from import {answer.get_json()['id']}"
 
 
-def test_unmapped_price_needs_action_until_a_plan_has_it(app: InProcessApp, make_app: MakeApp, store_url: str) -> None:
+def test_unmapped_price_needs_action_until_a_plan_has_it(app: InProcessApp, make_app: MakeApp, valkey_url: str) -> None:
     deliver(app, "evt_1", subscription(app, "sub_1", "price_of_nobody"))
     body = item(app, "unknown_prices")
     assert (body["count"], body["needs_hand"], body["where"]) == (1, True, "paywall.toml")
     assert body["examples"][0]["id"] == "price_of_nobody"
     assert body["examples"][0]["text"] == "product prod_of_nobody, in subscription:sub_1"
     mapped = make_app(
-        store_url, POLICY.replace('prices = ["price_month"', 'prices = ["price_of_nobody", "price_month"')
+        valkey_url, POLICY.replace('prices = ["price_month"', 'prices = ["price_of_nobody", "price_month"')
     )
     mapped.clock.at(NOON)
     assert ids(mapped, "unknown_prices") == (0, [])

@@ -10,6 +10,9 @@ import pytest
 
 from service.adapters.recent_entitlements import RecentEntitlements
 from service.adapters.redis.client.keys import reader_hash
+from tests.store_servers import ON_VALKEY
+
+pytestmark = ON_VALKEY
 
 DAY = 86_400
 NOW = 2_000_000_000

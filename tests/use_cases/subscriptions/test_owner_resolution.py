@@ -9,6 +9,9 @@ import pytest
 from service.adapters.redis.audit.audit import Actor
 from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.readers.source_codec import field_of
+from tests.store_servers import ON_VALKEY
+
+pytestmark = ON_VALKEY
 
 DAY = 86_400
 NOW = 2_000_000_000

@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.store_servers import ON_VALKEY
+
+pytestmark = ON_VALKEY
+
 HOUR = 3_600
 NOW = 2_000_000_000
 

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from service.adapters.redis.audit.audit import Actor
+from tests.store_servers import ON_VALKEY
+
+pytestmark = ON_VALKEY
 
 DAY = 86_400
 NOW = 2_000_000_000

@@ -16,6 +16,9 @@ from service.domain.errors import InvalidFields, NotLinked
 from service.use_cases.subscriptions.scheduled_jobs import ScheduledJobs
 from tests.recorded_stripe import ADA, DAY, NOW, Maker, Notebook, admin_of
 from tests.stepped_link import Failure, Killed
+from tests.store_servers import ON_VALKEY
+
+pytestmark = ON_VALKEY
 
 BOTH = {"notebook", "no_ads"}
 READERS = ["r-1", "r-2", "r-3", "r-4", "r-5"]

@@ -15,6 +15,9 @@ from service.adapters.redis.client.store import Store
 from service.adapters.redis.service_state.coordination import LEADS_FOR, LeaderElection
 from service.use_cases.operations.worker import SYNC_AGAIN_AFTER, Worker
 from service.use_cases.subscriptions.scheduled_jobs import READ_AGAIN_AFTER
+from tests.store_servers import ON_VALKEY
+
+pytestmark = ON_VALKEY
 
 DAY = 86_400
 HOUR = 3_600

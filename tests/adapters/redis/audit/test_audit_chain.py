@@ -14,6 +14,9 @@ from service.adapters.redis.audit.chain import Head
 from service.adapters.redis.audit.verification import BrokenChain, ChainVerdict
 from service.adapters.redis.client.keys import reader_hash
 from tests.admin_app import Admins, MakeAdmins
+from tests.store_servers import ON_VALKEY
+
+pytestmark = ON_VALKEY
 
 DAY = 86_400
 

@@ -12,7 +12,9 @@ from service.domain.sources import Item, Subscription
 from service.entrypoints.responses.access import DecisionOut
 from tests.admin_app import Admins, MakeAdmins
 from tests.running_service import POLICY, story_of
-from tests.store_servers import Until
+from tests.store_servers import ON_VALKEY, Until
+
+pytestmark = ON_VALKEY
 
 FIELDS = {
     "decision_id",

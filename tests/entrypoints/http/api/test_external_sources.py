@@ -41,8 +41,9 @@ def sources(app: InProcessApp, reader: str = "r", at: str | None = None) -> list
     return [(one["id"], one["status"], one["until"]) for one in app.reader(reader, at)["sources"]]
 
 
-def test_put_gives_the_plan_and_is_answered_with_the_source(valkey_app: InProcessApp) -> None:
-    answer = put(valkey_app)
+def test_put_gives_the_plan_and_is_answered_with_the_source(service_app: InProcessApp) -> None:
+    service_app.clock.at(NOON)
+    answer = put(service_app)
     assert (answer.status_code, answer.get_json()) == (
         200,
         {
@@ -61,11 +62,11 @@ def test_put_gives_the_plan_and_is_answered_with_the_source(valkey_app: InProces
             "actor": None,
         },
     )
-    found = valkey_app.reader("r")
+    found = service_app.reader("r")
     assert found["access"]
     assert found["sources"] == [{name: value for name, value in answer.get_json().items() if name != "reader"}]
     assert found["features"][0]["source"] == "external:print:77"
-    decided = valkey_app.ask("a", reader="r")
+    decided = service_app.ask("a", reader="r")
     assert (decided["show"], decided["reason"], decided["until"]) == ("full", "subscription", UNTIL)
     assert decided["source"] == {"type": "external", "id": "print:77", "plan": "supporter"}
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.admin_app import Admins
+from tests.store_servers import ON_VALKEY
+
+pytestmark = ON_VALKEY
 
 WRONG = ["{0", "cus_{0", "cus_", "cus_é", "cus_1 2", "cus_1:title", "sub_1", "1", "CUS_1"]
 

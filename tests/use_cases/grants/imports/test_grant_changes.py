@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from tests.admin_app import Admins, MakeAdmins
-from tests.store_servers import wait_until
+from tests.store_servers import ON_VALKEY, wait_until
 from tests.use_cases.grants.imports.conftest import LATE, SOON, STRICT, ends
+
+pytestmark = ON_VALKEY
 
 COUNTS = ("rows", "changed", "revoked", "unchanged")
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.admin_app import Admins, MakeAdmins
+from tests.store_servers import ON_VALKEY
 from tests.use_cases.grants.imports.conftest import (
     LATE,
     SOON,
@@ -18,6 +19,8 @@ from tests.use_cases.grants.imports.conftest import (
     undo,
     wait_for_import,
 )
+
+pytestmark = ON_VALKEY
 
 COUNTS = ("rows", "new", "extended", "unchanged")
 
