@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -47,39 +45,11 @@ settings.register_profile("random", settings.get_profile("full"), max_examples=5
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "quick")
 """`quick` and `full` try the same examples each time; `random` looks for new ones."""
 
-ONLY_IN_FULL = {
-    "test_alerts",
-    "test_traces",
-    "test_link_cluster",
-    "test_link_sentinel",
-    "test_recorded_lifecycles",
-    "test_against_openapi",
-    "test_control",
-    "test_pages_in_a_browser",
-    "test_api",
-    "test_billing",
-    "test_checkout_and_portal",
-    "test_webhooks_and_events",
-    "test_newspaper_outage",
-    "test_newspaper_site",
-    "test_sign_in_end_to_end",
-    "test_story_passes",
-    "test_readers_and_seats",
-    "test_rejected_sign_ins",
-    "test_gateway_errors",
-    "test_newspaper_pages",
-    "test_newspaper_paywall",
-    "test_newspaper_checkout",
-    "test_api_requests",
-    "test_embedded_store",
-}
-"""Files of tests that start many servers, or try the demo's own parts rather than the service."""
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave to `make check`: Redis 8 where Valkey runs the same test, failovers, and tests of the look-alike."""
+    """Leave Redis 8 to `make check` where Valkey runs the same test."""
     for item in items:
-        if "redis8" in item.name.partition("[")[2] or item.path.stem in ONLY_IN_FULL:
+        if "redis8" in item.name.partition("[")[2]:
             item.add_marker(pytest.mark.full)
 
 
@@ -94,31 +64,3 @@ def usual_logs() -> Iterator[None]:
 def name(request: pytest.FixtureRequest) -> str:
     """Return a name that no other test uses, for readers, visitors and stories."""
     return f"{request.node.name[:40].strip('[]-')}-{os.urandom(4).hex()}".replace("[", "-").replace("]", "")
-
-
-@pytest.fixture
-def all_at_once() -> Callable[[int, Callable[[int], Any]], list[Any]]:
-    """Run a function in many threads at the same moment and return the results."""
-
-    def run(times: int, work: Callable[[int], Any]) -> list[Any]:
-        found: list[Any] = [None] * times
-        barrier = threading.Barrier(times)
-
-        def one(number: int) -> None:
-            barrier.wait(60)
-            try:
-                found[number] = work(number)
-            except BaseException as error:
-                found[number] = error
-
-        threads = [threading.Thread(target=one, args=(number,)) for number in range(times)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-        for each in found:
-            if isinstance(each, BaseException):
-                raise each
-        return found
-
-    return run

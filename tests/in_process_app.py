@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -114,6 +115,7 @@ class InProcessApp:
         return found
 
 
+AllAtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
 MakeApp = Callable[..., InProcessApp]
 
 
@@ -150,3 +152,31 @@ def service_app(make_app: MakeApp, store_url: str) -> InProcessApp:
 def valkey_app(make_app: MakeApp, valkey_url: str) -> InProcessApp:
     """Return an app over an empty Valkey, for tests that do not depend on the store."""
     return make_app(valkey_url)
+
+
+@pytest.fixture
+def all_at_once() -> AllAtOnce:
+    """Run a function in many threads at the same moment and return the results."""
+
+    def run(times: int, work: Callable[[int], Any]) -> list[Any]:
+        found: list[Any] = [None] * times
+        barrier = threading.Barrier(times)
+
+        def one(number: int) -> None:
+            barrier.wait(60)
+            try:
+                found[number] = work(number)
+            except BaseException as error:
+                found[number] = error
+
+        threads = [threading.Thread(target=one, args=(number,)) for number in range(times)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        for each in found:
+            if isinstance(each, BaseException):
+                raise each
+        return found
+
+    return run

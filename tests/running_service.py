@@ -29,6 +29,16 @@ SITE_KEY = "site-key-of-the-tests"
 ADMIN_KEY = "admin-key-of-the-tests"
 PARTS = ["facts", "notebook"]
 POLICY = (Path(__file__).parent / "policy.toml").read_text()
+WITH_STORY_URLS = POLICY.replace("[site]", '[site]\nstory_url = "https://www.example.news/story/{story}"', 1)
+MONTHLY = 'prices = ["price_month", "price_year"]'
+WITH_TRIALS = POLICY.replace(MONTHLY, f"{MONTHLY}\ntrial_days = 14")
+WITH_GROUPS = f"""{POLICY}
+[plans.newsroom]
+name = "Group"
+features = ["notebook", "no_ads"]
+prices = ["price_seat_month"]
+seats = true
+"""
 
 
 def story_of(name: str, **more: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Run a small server that answers as the contract says, to test the newspaper without the service.
 
 Run as a script: prints its address, then serves until it is ended. What a test may set up goes through `POST /_/…`:
-`/_/plan` {"reader", "plan"}, `/_/mode` {"mode"}, `/_/late` {"asks"}; `GET /_/asked` lists what was asked, newest last.
+`/_/plan` {"reader", "plan"}, `/_/settings` {"mode", "late"}, `/_/reset` {}; `GET /_/asked` lists what was asked, newest last.
 """
 
 import itertools

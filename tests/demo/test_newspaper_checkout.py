@@ -12,6 +12,8 @@ import requests
 if TYPE_CHECKING:
     from tests.demo.conftest import Browser, Service
 
+pytestmark = pytest.mark.full
+
 BUY = {"story": "coopers-row", "choice": "price:price_month"}
 
 
@@ -38,7 +40,6 @@ def test_welcome_page_waits_for_a_slightly_late_webhook(browser: Browser, servic
     assert "COOPERS ROW — A.V. — AGE 9" in page.text
 
 
-@pytest.mark.full
 def test_welcome_page_refreshes_itself_for_a_very_late_webhook(browser: Browser, service: Service) -> None:
     service.is_now(late=1000)
     browser.sign_in("r-1042")
@@ -69,7 +70,6 @@ def test_cancelled_checkout_returns_to_the_story_without_thanks(browser: Browser
     assert "Thank you" not in page.text
 
 
-@pytest.mark.full
 def test_welcome_page_ignores_unknown_query_parameters(browser: Browser) -> None:
     browser.sign_in("r-1042")
     assert (

@@ -18,6 +18,8 @@ from demo.newspaper.client import Paywall
 if TYPE_CHECKING:
     from tests.demo.conftest import Browser, Service
 
+pytestmark = pytest.mark.full
+
 PAGES = ["/", "/story/harbour-contract", "/story/boil-water", "/events", "/support", "/account", "/section/city"]
 FACT = "I was not asked to score it twice"  # in the facts
 NOTE = "Courtesy is not a load rating"  # in the notebook
@@ -48,7 +50,6 @@ def test_story_without_the_service_shows_facts_and_a_reason(alone: str) -> None:
         holds(session.get(f"{alone}/story/harbour-contract", timeout=60))
 
 
-@pytest.mark.full
 def test_hanging_service_delays_a_page_by_at_most_the_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         app = create_newspaper(

@@ -16,6 +16,8 @@ from demo.newspaper.stories import FOLDER, read_stories
 if TYPE_CHECKING:
     from tests.demo.conftest import Browser, Service
 
+pytestmark = pytest.mark.full
+
 STORIES = read_stories(datetime.now(UTC))
 METERED = [
     story.head.id

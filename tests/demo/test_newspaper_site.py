@@ -20,6 +20,8 @@ from tests.store_servers import free_port
 if TYPE_CHECKING:
     from tests.demo.conftest import Browser
 
+pytestmark = pytest.mark.full
+
 PAGES = [
     "/",
     "/story/harbour-contract",

@@ -25,6 +25,8 @@ from tests.running_service import ADMIN_KEY, Paywall, make_serve
 from tests.store_servers import server
 from tests.stripe_fixtures import SECRET
 
+pytestmark = pytest.mark.full
+
 RULES = Path(__file__).parents[2] / "config/prometheus/alerts.yml"
 ALERTS: dict[str, dict[str, Any]] = {
     rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tests.running_demo import Demo
 
 SHOTS = Path(__file__).parents[2] / "test-output" / "screenshots"
-"""Milliseconds: the whole demo and a browser share the machine with other tests."""
 
 Until = Callable[..., float]
 

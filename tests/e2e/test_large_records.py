@@ -8,30 +8,22 @@ import pytest
 
 from service.adapters.redis.audit.audit import Actor, audit_entry
 from service.adapters.stripe.webhook import parse_api_event
+from tests.running_service import WITH_GROUPS
 from tests.stripe_fixtures import Made
 
 if TYPE_CHECKING:
     from tests.in_process_app import InProcessApp, MakeApp
 
 SOURCES, SEATS, KEYS, AUDIT_RECORDS = 300, 500, 1_000, 1_000_000
-GROUP_PLAN = """
-[plans.newsroom]
-name = "Group"
-features = ["notebook"]
-prices = ["price_seat_month"]
-seats = true
-"""
 ANN = Actor("ann")
 
 
 @pytest.mark.load
 @pytest.mark.full
 @pytest.mark.timeout(1_800)
-def test_large_records_hold_the_store_for_less_than_five_milliseconds(
-    make_app: MakeApp, launch: Any, policy: str
-) -> None:
+def test_large_records_hold_the_store_for_less_than_five_milliseconds(make_app: MakeApp, launch: Any) -> None:
     store = launch("valkey", slowlog_log_slower_than="5000", slowlog_max_len="1000")
-    app: InProcessApp = make_app(store.url, policy + GROUP_PLAN)
+    app: InProcessApp = make_app(store.url, WITH_GROUPS)
     service, now = app.service, app.clock()
     for start in range(0, AUDIT_RECORDS, 100):
         entries = [

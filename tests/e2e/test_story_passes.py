@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,11 +13,11 @@ from service.adapters.redis.story_passes.passes import PassRequest
 from tests.running_service import ADMIN_KEY
 
 if TYPE_CHECKING:
-    from tests.in_process_app import MakeApp
+    from tests.in_process_app import AllAtOnce, MakeApp
     from tests.running_service import Paywall, Serve
     from tests.store_servers import Launch, Until
 
-AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
+pytestmark = pytest.mark.full
 
 
 def create_pass(paywall: Paywall, story: str, openings: int) -> dict[str, Any]:
@@ -29,7 +28,9 @@ def create_pass(paywall: Paywall, story: str, openings: int) -> dict[str, Any]:
     return found
 
 
-def test_fifty_concurrent_readers_never_exceed_the_openings(paywall: Paywall, name: str, all_at_once: AtOnce) -> None:
+def test_fifty_concurrent_readers_never_exceed_the_openings(
+    paywall: Paywall, name: str, all_at_once: AllAtOnce
+) -> None:
     made = create_pass(paywall, name, 7)
 
     def ask(number: int) -> str:
@@ -45,8 +46,7 @@ def test_fifty_concurrent_readers_never_exceed_the_openings(paywall: Paywall, na
     assert [ask(number) == "gift" for number in range(50)] == [reason == "gift" for reason in reasons]
 
 
-@pytest.mark.full
-def test_concurrent_openings_of_one_reader_count_once(paywall: Paywall, name: str, all_at_once: AtOnce) -> None:
+def test_concurrent_openings_of_one_reader_count_once(paywall: Paywall, name: str, all_at_once: AllAtOnce) -> None:
     made = create_pass(paywall, name, 7)
     body = {"story": {"id": name}, "reader": name, "pass": made["pass"]}
     url, headers = f"{paywall.url}/v1/access", paywall.as_site
@@ -75,7 +75,6 @@ def test_public_keys_are_served_without_a_key(paywall: Paywall) -> None:
     assert [sorted(key) for key in answer.json()["keys"]] == [["alg", "crv", "kid", "kty", "use", "x"]]
 
 
-@pytest.mark.full
 def test_passes_commands_match_the_api(serve: Serve) -> None:
     paywall = serve()
     wanted = ("--story", "s", "--openings", "2", "--until", "2099-01-01T00:00:00Z", "--reason", "why")

@@ -17,6 +17,8 @@ from tests.running_service import ADMIN_KEY, POLICY, SITE_KEY, Paywall, Serve
 from tests.store_servers import Launch, Until
 from tests.stripe_fixtures import SECRET, Made
 
+pytestmark = pytest.mark.full
+
 SERVER, CLIENT, INTERNAL = 2, 3, 1
 """Kinds of spans, as OTLP numbers them."""
 

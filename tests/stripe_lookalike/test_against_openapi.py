@@ -14,6 +14,8 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # it
 
 from stripe_lookalike import RunningLookalike
 
+pytestmark = pytest.mark.full
+
 # Fields that API 2026-10-28.endive sends beyond the description of 2026-08-26.dahlia.
 BEYOND = {
     "subscription": {"status_details"},

@@ -12,6 +12,8 @@ import stripe
 
 from stripe_lookalike import RunningLookalike
 
+pytestmark = pytest.mark.full
+
 Customers = Callable[..., stripe.Customer]
 
 

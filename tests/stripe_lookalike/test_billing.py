@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import stripe
 
+pytestmark = pytest.mark.full
+
 DAY = 86_400
 Customers = Callable[..., stripe.Customer]
 

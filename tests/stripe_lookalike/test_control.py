@@ -20,6 +20,8 @@ from service.adapters.stripe.transport import RateLimit
 from stripe_lookalike import RunningLookalike, serve_lookalike
 from tests.store_servers import wait_until
 
+pytestmark = pytest.mark.full
+
 
 def test_clock_follows_the_wall_clock_until_frozen(control: Any) -> None:
     began = control.post("/clock", {"to": 1_800_000_000})["now"]

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 
 from stripe_lookalike import RunningLookalike
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.full]
 
 
 @pytest.fixture(params=["light", "dark"])

@@ -11,6 +11,8 @@ import pytest
 import requests
 import stripe
 
+pytestmark = pytest.mark.full
+
 DAY = 86_400
 
 

@@ -13,6 +13,8 @@ import stripe
 from stripe_lookalike import RunningLookalike, Webhook, serve_lookalike
 from tests.store_servers import wait_until
 
+pytestmark = pytest.mark.full
+
 SECRET = "whsec_test"
 DAY = 86_400
 Wait = Callable[..., Any]

@@ -16,6 +16,8 @@ from tests.entrypoints.http.admin.conftest import POLICY_WITH_APPROVALS, Staff, 
 from tests.in_process_app import InProcessApp, MakeApp
 from tests.running_service import ADMIN_KEY
 
+pytestmark = pytest.mark.full
+
 Lie = Callable[[FakeProvider], object]
 
 

@@ -14,6 +14,8 @@ from tests.entrypoints.http.admin.keyboard_user import KeyboardUser, accessibili
 from tests.running_service import Paywall
 from tests.store_servers import Until
 
+pytestmark = pytest.mark.full
+
 
 def signed_in(openid_service: Paywall, name: str, path: str = "/admin") -> BrowserSession:
     """Sign in through the provider's forms, starting at a page that requires it."""
@@ -129,7 +131,6 @@ def page(chromium: Browser) -> Page:
 
 
 @pytest.mark.browser
-@pytest.mark.full
 def test_openid_sign_in_works_by_keyboard_in_a_browser(
     page: Page, by_name: Paywall, identity_provider: IdentityProvider
 ) -> None:
@@ -160,7 +161,6 @@ def test_openid_sign_in_works_by_keyboard_in_a_browser(
 
 
 @pytest.mark.browser
-@pytest.mark.full
 def test_openid_sign_in_page_works_on_a_dark_phone(chromium: Browser, openid_service: Paywall) -> None:
     page = chromium.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark").new_page()
     page.goto(f"{openid_service.url}/admin/sign-in?refused=no_group")

@@ -16,6 +16,8 @@ from service.domain.sources import Pass
 from service.domain.stripe_facts import ObjectRef
 from tests.stripe_fixtures import BORN, Made
 
+pytestmark = pytest.mark.full
+
 
 def test_list_that_repeats_its_page_stops_with_an_error(canned: Any) -> None:
     canned.says(200, {"object": "list", "data": [Made.subscription()], "has_more": True, "url": "/v1/subscriptions"})
@@ -48,7 +50,6 @@ def test_events_are_listed_oldest_first_from_a_given_time(gateway: Gateway, stri
     assert gateway.find_newest_event() == BORN + 3
 
 
-@pytest.mark.full
 def test_many_events_are_listed_once_each_in_order(gateway: Gateway, strict: Any) -> None:
     """Include many events in one second, a gap of weeks, and events older than the 30 days that Stripe promises."""
     moments = [BORN - 40 * 86_400 + n for n in range(5)] + [BORN + n // 9 for n in range(600)] + [BORN + 1_000] * 250

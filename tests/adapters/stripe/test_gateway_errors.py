@@ -27,6 +27,8 @@ from service.domain.errors import NoSuchObject, StripeFailure, StripeRefused, St
 from service.domain.stripe_facts import ObjectRef
 from tests.store_servers import wait_until
 
+pytestmark = pytest.mark.full
+
 SUBSCRIPTION = ObjectRef("subscription", "sub_1")
 
 
@@ -141,7 +143,6 @@ def test_closed_port_is_unreachable() -> None:
         Gateway("sk_test_x", url, RateLimit()).read_object(SUBSCRIPTION)
 
 
-@pytest.mark.full
 def test_hanging_stripe_times_out_inline(control: Any, gateway: Gateway) -> None:
     control.ask("POST", "/faults", {"hang": 20})
     begun = time.monotonic()

@@ -10,18 +10,19 @@ from typing import Any
 
 import pytest
 
-from tests.running_service import POLICY, Paywall, Serve
+from tests.running_service import WITH_GROUPS, Paywall, Serve
 from tests.stripe_fixtures import PRICE, SECRET, Made
 
-GROUPS = POLICY + '\n[plans.newsroom]\nname = "Group"\nfeatures = ["notebook"]\nprices = ["price_seat"]\nseats = true\n'
-SEAT: dict[str, Any] = {**PRICE, "id": "price_seat", "lookup_key": None, "product": "prod_newsroom"}
+pytestmark = pytest.mark.full
+
+SEAT: dict[str, Any] = {**PRICE, "id": "price_seat_month", "lookup_key": None, "product": "prod_newsroom"}
 
 Sold = Callable[..., None]
 
 
 @pytest.fixture
 def service(serve: Serve, valkey_url: str) -> Paywall:
-    return serve(GROUPS, REDIS_URL=valkey_url, PAYWALL_WORKERS="1", STRIPE_WEBHOOK_SECRETS=SECRET)
+    return serve(WITH_GROUPS, REDIS_URL=valkey_url, PAYWALL_WORKERS="1", STRIPE_WEBHOOK_SECRETS=SECRET)
 
 
 @pytest.fixture

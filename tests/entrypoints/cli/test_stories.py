@@ -6,15 +6,13 @@ import json
 
 import pytest
 
-from tests.running_service import POLICY, Serve
+from tests.running_service import WITH_STORY_URLS, Serve
 from tests.store_servers import wait_until
-
-SITE = POLICY.replace("[site]", '[site]\nstory_url = "https://www.example.news/story/{story}"', 1)
 
 
 @pytest.mark.full
 def test_story_commands_use_what_the_site_said_and_guess_nothing(serve: Serve) -> None:
-    service = serve(SITE)
+    service = serve(WITH_STORY_URLS)
     service.ask({"id": "s-1", "section": "public-safety", "parts": ["facts"]})
     by_api = service.get("/v1/stories/s-1").json()
     assert (by_api["tier"], by_api["tier_from"], by_api["rule"]) == ("free", "rule", 1)

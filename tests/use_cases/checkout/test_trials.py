@@ -10,17 +10,14 @@ from service.domain.catalogue import DAY
 from service.use_cases.checkout.trials import Trials
 from tests.admin_app import Admins, MakeAdmins
 from tests.recorded_stripe import NOW, Maker
-from tests.running_service import POLICY
+from tests.running_service import WITH_TRIALS
 
-TRIALS = POLICY.replace(
-    'prices = ["price_month", "price_year"]', 'prices = ["price_month", "price_year"]\ntrial_days = 14'
-)
 LATER = NOW + 1_000 * DAY
 
 
 @pytest.fixture
 def admins(make_admins: MakeAdmins) -> Admins:
-    return make_admins(TRIALS)
+    return make_admins(WITH_TRIALS)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,10 +10,9 @@ from service.domain.meter import MeterWindow
 from tests.running_service import ADMIN_KEY, POLICY
 
 if TYPE_CHECKING:
-    from tests.in_process_app import InProcessApp, MakeApp
+    from tests.in_process_app import AllAtOnce, InProcessApp, MakeApp
     from tests.running_service import Serve
 
-AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
 GENEROUS = POLICY.replace("[plans.vip]\n", "[plans.vip]\ngifts_per_month = 2\n")
 NOON = "2082-11-24T12:00:00Z"
 
@@ -103,7 +101,7 @@ def test_gift_claim_left_by_a_crash_is_released(app: InProcessApp) -> None:
 
 
 @pytest.mark.full
-def test_concurrent_gifts_never_exceed_the_allowance(serve: Serve, all_at_once: AtOnce) -> None:
+def test_concurrent_gifts_never_exceed_the_allowance(serve: Serve, all_at_once: AllAtOnce) -> None:
     paywall = serve(POLICY.replace("[plans.vip]\n", "[plans.vip]\ngifts_per_month = 5\n"))
     paywall.grant("r")
     answers = all_at_once(20, lambda n: paywall.post("/v1/gifts", {"reader": "r", "story": f"s{n}"}).status_code)

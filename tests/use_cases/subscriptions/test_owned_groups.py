@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from service.domain.errors import (
     UnknownSubscription,
 )
 from service.use_cases.subscriptions.owned_groups import OwnedGroups
+from tests.in_process_app import AllAtOnce
 from tests.recorded_stripe import ADA, Maker, Notebook, Stage, admin_of
 from tests.store_clusters import BuildCluster
 
@@ -29,8 +29,6 @@ NOW = 2_000_000_000
 SITE = Actor("site:web", "203.0.113.1")
 END = NOW + 5 * DAY
 TOKENS = SignedTokens(lambda: derive_signing_keys(["a secret"], "invitation"), InvitationClaims)
-
-AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
 
 
 def groups_of(stage: Any, notebook: Any) -> OwnedGroups:
@@ -244,7 +242,7 @@ def test_merged_owner_and_members_count_as_the_reader_who_stays(make: Any, group
     assert [seat.reader for seat in groups.list_owned("r-new", NOW)[0].seats] == ["r-6"]
 
 
-def race(stage: Any, rounds: int, at_once: AtOnce) -> None:
+def race(stage: Any, rounds: int, at_once: AllAtOnce) -> None:
     """Let two readers accept the last invitation at once, in rounds; every round exactly one gets the seat."""
     name, invitations, stored = "subscription:sub_1", Invitations(stage.store), stage.processor
     for number in range(rounds):
@@ -266,12 +264,16 @@ def race(stage: Any, rounds: int, at_once: AtOnce) -> None:
         stored.seats.release(name, reader, NOW, b"{}")
 
 
-def test_last_invitation_goes_to_one_of_two_in_hundreds_of_rounds(stage: Any, make: Any, all_at_once: AtOnce) -> None:
+def test_last_invitation_goes_to_one_of_two_in_hundreds_of_rounds(
+    stage: Any, make: Any, all_at_once: AllAtOnce
+) -> None:
     sell(make, 1)
     race(stage, 300, all_at_once)
 
 
-def test_last_seat_goes_to_one_of_many_invited(stage: Any, make: Any, groups: OwnedGroups, all_at_once: AtOnce) -> None:
+def test_last_seat_goes_to_one_of_many_invited(
+    stage: Any, make: Any, groups: OwnedGroups, all_at_once: AllAtOnce
+) -> None:
     sell(make, 4)
     tokens = [invite(groups) for _ in range(4)]
     sell(make, 2)
@@ -281,7 +283,7 @@ def test_last_seat_goes_to_one_of_many_invited(stage: Any, make: Any, groups: Ow
 
 
 def test_invitations_created_at_once_never_exceed_the_free_seats(
-    make: Any, groups: OwnedGroups, all_at_once: AtOnce
+    make: Any, groups: OwnedGroups, all_at_once: AllAtOnce
 ) -> None:
     sell(make, 3)
 
@@ -297,7 +299,7 @@ def test_invitations_created_at_once_never_exceed_the_free_seats(
 
 @pytest.mark.full
 def test_last_invitation_goes_to_one_of_two_on_a_cluster(
-    build_cluster: BuildCluster, catalogue: Any, connect: Any, all_at_once: AtOnce
+    build_cluster: BuildCluster, catalogue: Any, connect: Any, all_at_once: AllAtOnce
 ) -> None:
     link = connect(build_cluster("valkey").url)
     assert link.wait(60)

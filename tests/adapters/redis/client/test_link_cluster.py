@@ -13,6 +13,8 @@ from service.adapters.redis.client.scripts import Script, ScriptCall, load, regi
 from service.domain.errors import StoreUnavailable
 from tests.store_clusters import ON_BOTH_KINDS, BuildCluster, Cluster, ask
 
+pytestmark = pytest.mark.full
+
 PUT = load("write_source")
 COUNT = Script("count", b"return redis.call('INCR', KEYS[1])")
 BOTH = Script("both", b"return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])}")
@@ -80,7 +82,6 @@ def test_full_master_takes_writes_and_leaves_the_others_as_they_are(
     assert link.ready()
 
 
-@pytest.mark.full
 def test_one_seed_node_is_enough_and_dead_ones_are_ignored(build_cluster: BuildCluster, connect: Any) -> None:
     cluster = build_cluster("valkey")
     link = connect(f"redis+cluster://127.0.0.1:1,127.0.0.1:{cluster.masters[2].port}")
@@ -138,7 +139,6 @@ def test_moving_slot_is_followed_without_an_outage(
     assert source is not target
 
 
-@pytest.mark.full
 def test_read_divided_by_a_moving_slot_succeeds_after_the_move(
     build_cluster: BuildCluster, connect: Any, until: Any
 ) -> None:
@@ -179,7 +179,6 @@ def test_one_unavailable_master_is_an_outage_of_the_whole_cluster(
     assert until(lambda: link.available)
 
 
-@pytest.mark.full
 @ON_BOTH_KINDS
 @pytest.mark.parametrize("how", ["killed", "hung"])
 def test_cluster_is_available_after_a_failover(
@@ -202,7 +201,6 @@ def test_cluster_is_available_after_a_failover(
     assert f"127.0.0.1:{lost.port}" not in dict(link.each_master("PING"))
 
 
-@pytest.mark.full
 @ON_BOTH_KINDS
 def test_planned_cluster_failover_is_followed(build_cluster: BuildCluster, connect: Any, until: Any, kind: str) -> None:
     cluster = build_cluster(kind, replicas=3)

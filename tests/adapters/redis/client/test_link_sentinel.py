@@ -15,6 +15,8 @@ import pytest
 from service.adapters.redis.client.scripts import Script, ScriptCall
 from service.domain.errors import StoreUnavailable
 
+pytestmark = pytest.mark.full
+
 COUNT = Script("count", b"return redis.call('INCR', KEYS[1])")
 KINDS = pytest.mark.parametrize("kind", ["valkey", "redis8"])
 
@@ -113,7 +115,6 @@ def test_service_name_unknown_to_the_sentinels_is_an_outage(watch: Watch, connec
     until(lambda: link.why == "no_master")
 
 
-@pytest.mark.full
 def test_dead_or_hanging_sentinels_do_not_hide_the_others(watch: Watch, connect: Any, until: Any) -> None:
     watched = watch("valkey")
     watched.sentinels[0].end()
@@ -124,7 +125,6 @@ def test_dead_or_hanging_sentinels_do_not_hide_the_others(watch: Watch, connect:
     link.close()
 
 
-@pytest.mark.full
 def test_working_master_is_kept_without_sentinels(watch: Watch, connect: Any) -> None:
     watched = watch("valkey")
     link = connect(watched.url)
@@ -138,7 +138,6 @@ def test_working_master_is_kept_without_sentinels(watch: Watch, connect: Any) ->
     assert link.available
 
 
-@pytest.mark.full
 @KINDS
 @pytest.mark.parametrize("how", ["killed", "hung"])
 def test_sentinel_store_is_available_after_a_failover(
@@ -156,7 +155,6 @@ def test_sentinel_store_is_available_after_a_failover(
     assert counted(link) > 1, "the new master has what the replicas had"
 
 
-@pytest.mark.full
 @KINDS
 def test_demoted_master_is_left_while_it_still_answers(watch: Watch, connect: Any, until: Any, kind: str) -> None:
     """In a planned failover nothing fails, yet reads must not continue on the old master, now a replica."""

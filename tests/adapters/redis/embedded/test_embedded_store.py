@@ -23,6 +23,8 @@ from service.adapters.redis.embedded.embedded_store import EmbeddedStore, joined
 from service.adapters.redis.embedded.folder_lock import FolderLock, read_owner
 from tests.running_service import is_running
 
+pytestmark = pytest.mark.full
+
 Start = Callable[..., EmbeddedStore]
 ROOT = Path(__file__).parents[4]
 
@@ -425,7 +427,6 @@ def test_fork_while_the_server_starts_does_not_hold_up_the_start(stores: Start, 
 
 
 @pytest.mark.load
-@pytest.mark.full
 def test_hundred_thousand_readers_load_within_two_seconds(
     stores: Start, folder: Path, connect: Any, until: Any
 ) -> None:

@@ -24,20 +24,13 @@ from stripe_lookalike import serve_lookalike
 from tests.browser import PATIENCE
 from tests.entrypoints.http.admin.keyboard_user import KeyboardUser
 from tests.in_process_app import Clock, InProcessApp, MakeApp
-from tests.running_service import ADMIN_KEY, POLICY, Paywall, make_serve
+from tests.running_service import ADMIN_KEY, WITH_GROUPS, Paywall, make_serve
 from tests.store_servers import server
 from tests.stripe_fixtures import Made
 
 SHOTS = Path(__file__).parents[4] / "test-output" / "screenshots"
 ADMINS = f"ann:{ADMIN_KEY},ben:key-of-ben-in-the-tests"
-GROUP = """
-[plans.newsroom]
-name = "Group"
-features = ["notebook", "no_ads"]
-prices = ["price_seat_month"]
-seats = true
-"""
-POLICY_WITH_APPROVALS = POLICY + GROUP + '\n[grants]\nconfirm_above = { readers = 100, length = "400d" }\n'
+POLICY_WITH_APPROVALS = WITH_GROUPS + '\n[grants]\nconfirm_above = { readers = 100, length = "400d" }\n'
 
 
 @dataclass

@@ -8,9 +8,7 @@ import pytest
 
 from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, owner_of, plain
 from tests.in_process_app import InProcessApp, MakeApp
-from tests.running_service import POLICY
-
-SITE = POLICY.replace("[site]", '[site]\nstory_url = "https://www.example.news/story/{story}"', 1)
+from tests.running_service import POLICY, WITH_STORY_URLS
 
 
 def check(staff: Staff, story: str, **more: str) -> str:
@@ -83,7 +81,7 @@ def test_tier_that_is_gone_from_the_configuration_is_not_guessed(make_app: MakeA
     "address", ["https://www.example.news/story/a%2Fb", "http://www.example.news/story/a/b/?x=1#y"]
 )
 def test_pasted_address_of_a_story_is_explained(make_app: MakeApp, valkey_url: str, address: str) -> None:
-    app = make_app(valkey_url, SITE)
+    app = make_app(valkey_url, WITH_STORY_URLS)
     app.ask({"id": "a/b", "tier": "supporters"})
     ann = owner_of(app)
     assert "a/b · tier supporters" in check(ann, address)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from service.entrypoints.http.admin.reader_summary import summarize
-from tests.entrypoints.http.admin.conftest import GROUP, MakeStaff, owner_of, plain
+from tests.entrypoints.http.admin.conftest import MakeStaff, owner_of, plain
 from tests.in_process_app import InProcessApp, MakeApp
 from tests.policies import parse_catalogue
-from tests.running_service import POLICY
+from tests.running_service import POLICY, WITH_GROUPS
 
 METERED = """
 [plans.metered]
@@ -25,7 +25,7 @@ meters = { stories = 20 }
 prices = ["price_crew"]
 seats = true
 """
-CATALOGUE = parse_catalogue(POLICY + GROUP + METERED)
+CATALOGUE = parse_catalogue(WITH_GROUPS + METERED)
 
 
 def source(kind: str, plan: str | None, status: str = "active", standing: str = "good", **more: Any) -> dict[str, Any]:

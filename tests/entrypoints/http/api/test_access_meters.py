@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,10 +10,8 @@ import requests
 from service.domain.catalogue import DAY
 
 if TYPE_CHECKING:
-    from tests.in_process_app import InProcessApp, MakeApp
+    from tests.in_process_app import AllAtOnce, InProcessApp, MakeApp
     from tests.running_service import Serve
-
-AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
 
 
 def figures(answer: dict[str, Any]) -> tuple[str, int, int, int, bool]:
@@ -300,7 +297,7 @@ def test_changed_window_kind_starts_a_new_window(make_app: MakeApp, store_url: s
 
 @pytest.mark.parametrize("who", ["reader", "visitor"])
 def test_last_free_story_is_given_once_to_fifty_threads(
-    service_app: InProcessApp, all_at_once: AtOnce, who: str
+    service_app: InProcessApp, all_at_once: AllAtOnce, who: str
 ) -> None:
     limit = 5 if who == "reader" else 2
     for number in range(limit - 1):
@@ -313,7 +310,7 @@ def test_last_free_story_is_given_once_to_fifty_threads(
 
 @pytest.mark.full
 def test_last_free_story_is_given_once_to_fifty_clients_of_two_workers(
-    serve: Serve, valkey_url: str, all_at_once: AtOnce
+    serve: Serve, valkey_url: str, all_at_once: AllAtOnce
 ) -> None:
     paywall = serve(REDIS_URL=valkey_url)
     for who, limit in (("reader", 5), ("visitor", 2)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,9 +12,9 @@ from service.adapters.redis.client.keys import reader_hash
 from service.adapters.redis.staff.approvals import EXPIRES_AFTER
 from service.adapters.redis.staff.idempotency import AT_WORK, IdempotencyStore
 from tests.admin_app import CONFIRM, Admins, MakeAdmins
+from tests.in_process_app import AllAtOnce
 
 LONG, SHORT = "2083-12-01T00:00:00Z", "2082-12-24T00:00:00Z"
-AllAtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
 
 
 @pytest.fixture

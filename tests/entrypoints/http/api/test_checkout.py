@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from stripe_lookalike import RunningLookalike
     from tests.in_process_app import InProcessApp, MakeApp
 
-from tests.running_service import POLICY
+from tests.running_service import WITH_TRIALS
 
 
 @pytest.fixture
@@ -38,15 +38,12 @@ features = ["notebook"]
 prices = ["price_seat_month"]
 seats = true
 """
-TRIALS = POLICY.replace(
-    'prices = ["price_month", "price_year"]', 'prices = ["price_month", "price_year"]\ntrial_days = 14'
-)
 
 
 @pytest.fixture
 def offering(make_app: MakeApp, valkey_url: str, lookalike: RunningLookalike) -> InProcessApp:
     """Return an app that sells with every option."""
-    return make_app(valkey_url, TRIALS + OFFERED, STRIPE_API_KEY="sk_test_x", STRIPE_API_BASE=lookalike.url)
+    return make_app(valkey_url, WITH_TRIALS + OFFERED, STRIPE_API_KEY="sk_test_x", STRIPE_API_BASE=lookalike.url)
 
 
 def asked_of_stripe(control: Any) -> Any:

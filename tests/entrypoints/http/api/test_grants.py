@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,9 +10,8 @@ from werkzeug.test import TestResponse
 from service.domain.catalogue import DAY
 
 if TYPE_CHECKING:
-    from tests.in_process_app import InProcessApp, MakeApp
+    from tests.in_process_app import AllAtOnce, InProcessApp, MakeApp
 
-AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
 GOOD = {"plan": "vip", "reason": "press card", "until": "2083-01-01T00:00:00Z"}
 FIELDS = {"id", "reader", "plan", "features", "reason", "from", "until", "status", "actor", "created_at", "import"}
 
@@ -332,7 +330,7 @@ def test_invalid_idempotency_key_is_422(valkey_app: InProcessApp, key: str) -> N
 
 
 def test_concurrent_requests_with_one_idempotency_key_make_one_grant(
-    service_app: InProcessApp, all_at_once: AtOnce
+    service_app: InProcessApp, all_at_once: AllAtOnce
 ) -> None:
     service_app.clock.at("2082-12-10T12:00:00Z")
     answers = all_at_once(8, lambda _: create_grant(service_app, GOOD, headers={"Idempotency-Key": "k"}))
@@ -341,7 +339,7 @@ def test_concurrent_requests_with_one_idempotency_key_make_one_grant(
     assert len(service_app.reader("r")["sources"]) == 1
 
 
-def test_concurrent_grant_changes_are_all_applied(service_app: InProcessApp, all_at_once: AtOnce) -> None:
+def test_concurrent_grant_changes_are_all_applied(service_app: InProcessApp, all_at_once: AllAtOnce) -> None:
     service_app.clock.at("2082-12-10T12:00:00Z")
     grant = service_app.grant("r")["id"]
 

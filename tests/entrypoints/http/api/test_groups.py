@@ -10,10 +10,9 @@ from service.adapters.redis.client.keys import reader_hash
 from tests.admin_app import ADMINS, SECRETS, Admins
 from tests.in_process_app import MakeApp
 from tests.recorded_stripe import DAY, NOW, Maker, Stage
-from tests.running_service import POLICY
+from tests.running_service import WITH_GROUPS
 from tests.use_cases.privacy.conftest import holding
 
-GROUP = '\n[plans.newsroom]\nname = "Group"\nfeatures = ["notebook"]\nprices = ["price_seat_month"]\nseats = true\n'
 END = "2033-06-01T00:00:00Z"
 SEATS, INVITES, ACCEPT = "/v1/groups/sub_1/seats", "/v1/groups/sub_1/invites", "/v1/invites/accept"
 OWNER = {"owner": "r-1"}
@@ -22,8 +21,7 @@ OWNER = {"owner": "r-1"}
 @pytest.fixture
 def app(make_app: MakeApp, valkey_url: str) -> Admins:
     """Return an app with a plan with seats, and the group `sub_1` of three seats, which is `r-1`'s."""
-    policy = POLICY.replace("[tiers.free]", f"{GROUP}[tiers.free]")
-    app = Admins(make_app(valkey_url, policy, PAYWALL_ADMIN_KEYS=ADMINS, PAYWALL_SECRETS=SECRETS))
+    app = Admins(make_app(valkey_url, WITH_GROUPS, PAYWALL_ADMIN_KEYS=ADMINS, PAYWALL_SECRETS=SECRETS))
     app.app.clock.now = float(NOW)
     sell(app, 3)
     return app

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,10 +10,9 @@ from tests.entrypoints.http.admin.conftest import owner_of, plain
 from tests.running_service import POLICY, story_of
 
 if TYPE_CHECKING:
-    from tests.in_process_app import InProcessApp, MakeApp
+    from tests.in_process_app import AllAtOnce, InProcessApp, MakeApp
     from tests.store_servers import Launch
 
-AtOnce = Callable[[int, Callable[[int], Any]], list[Any]]
 
 PLANS = """
 [plans.reader]
@@ -111,7 +109,7 @@ def test_scheduled_plan_opens_the_story_when_it_begins(app: InProcessApp) -> Non
     assert app.ask("new", reader="r")["show"] == "full"
 
 
-def test_last_story_of_a_plan_is_given_once_to_fifty_threads(app: InProcessApp, all_at_once: AtOnce) -> None:
+def test_last_story_of_a_plan_is_given_once_to_fifty_threads(app: InProcessApp, all_at_once: AllAtOnce) -> None:
     app.grant("r", plan="reader")
     read(app, 7, reader="r")
     answers = all_at_once(50, lambda number: app.ask(f"last{number}", reader="r"))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,13 +9,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import requests
 from playwright.sync_api import Browser, Page, expect
 
-from tests.store_servers import free_port
+from tests.demo.conftest import Service
 
 ROOT = Path(__file__).parents[2]
-FAKE = ROOT / "tests" / "demo" / "fake_service.py"
 SHOTS = ROOT / "test-output" / "screenshots"
 PLAYING = """new Promise((resolve, reject) => {
     const video = document.querySelector('video')
@@ -29,45 +24,13 @@ PLAYING = """new Promise((resolve, reject) => {
 })"""
 LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 390)]
 
-pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[tuple[str, str]]:
-    """Run the newspaper and the service as processes; yield their URLs."""
-    port = str(free_port())
-    with ExitStack() as running:
-
-        def run(*command: str) -> str:
-            process = subprocess.Popen(
-                [sys.executable, *command],
-                stdout=subprocess.PIPE,
-                text=True,
-                env={**os.environ, "LEDGER_KEY": "site-key-of-the-fake"},
-            )
-            running.enter_context(process)
-            running.callback(process.terminate)
-            assert process.stdout
-            return process.stdout.readline().split()[-1]
-
-        service = run(str(FAKE))
-        options = ("--service", service, "--site-key-env", "LEDGER_KEY", "--port", port)
-        yield run("-m", "demo.newspaper", *options), service
+pytestmark = [pytest.mark.browser, pytest.mark.full]
 
 
 @pytest.fixture
-def paper(started: tuple[str, str]) -> str:
+def paper(paper: str, service: Service) -> str:
     """Return the newspaper's URL, with a service that knows no reader."""
-    requests.post(f"{started[1]}/_/reset", json={}, timeout=60)
-    return started[0]
-
-
-@pytest.fixture
-def gives(started: tuple[str, str], paper: str) -> Callable[[str, str], None]:
-    def give(reader: str, plan: str) -> None:
-        requests.post(f"{started[1]}/_/plan", json={"reader": reader, "plan": plan}, timeout=60)
-
-    return give
+    return paper
 
 
 @pytest.fixture
@@ -106,10 +69,9 @@ def keep(page: Page, name: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is wider than the window"
 
 
-@pytest.mark.full
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_front_page_and_stories_fit_each_color_scheme_and_width(
-    visit: Callable[..., Page], paper: str, gives: Callable[[str, str], None], scheme: str, width: int
+    visit: Callable[..., Page], paper: str, service: Service, scheme: str, width: int
 ) -> None:
     look = f"{scheme}-{width}"
     page = visit(scheme, width)
@@ -119,7 +81,7 @@ def test_front_page_and_stories_fit_each_color_scheme_and_width(
     expect(page.get_by_role("heading", name="Unlock unlimited access")).to_be_visible()
     expect(page.get_by_role("heading", name="Timeline")).to_have_count(0)
     keep(page, f"story-locked-{look}")
-    gives("r-1042", "supporter")
+    service.gives("r-1042", "supporter")
     sign_in(page, paper, "Maya")
     page.goto(f"{paper}/story/harbour-contract")
     expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
@@ -127,20 +89,18 @@ def test_front_page_and_stories_fit_each_color_scheme_and_width(
     keep(page, f"story-full-{look}")
 
 
-@pytest.mark.full
 @pytest.mark.parametrize(("path", "name"), [("/events", "events"), ("/account", "account"), ("/support", "support")])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_other_pages_fit_each_width(
-    visit: Callable[..., Page], paper: str, gives: Callable[[str, str], None], path: str, name: str, width: int
+    visit: Callable[..., Page], paper: str, service: Service, path: str, name: str, width: int
 ) -> None:
-    gives("r-1042", "supporter")
+    service.gives("r-1042", "supporter")
     page = visit("light", width)
     sign_in(page, paper, "Maya")
     page.goto(paper + path)
     keep(page, f"{name}-light-{width}")
 
 
-@pytest.mark.full
 def test_every_page_reflows_at_320_pixels(visit: Callable[..., Page], paper: str) -> None:
     page = visit("light", 320)
     for path in ("/", "/story/heat-grid", "/story/coopers-row", "/events", "/support", "/spotlight", "/sign-in"):
@@ -148,7 +108,6 @@ def test_every_page_reflows_at_320_pixels(visit: Callable[..., Page], paper: str
         assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
 
 
-@pytest.mark.full
 def test_clip_autoplays_for_a_visitor(visit: Callable[..., Page], paper: str) -> None:
     page = visit()
     page.goto(f"{paper}/story/harbour-contract")
@@ -156,11 +115,8 @@ def test_clip_autoplays_for_a_visitor(visit: Callable[..., Page], paper: str) ->
     expect(page.get_by_role("complementary", name="Advertisement")).to_be_visible()
 
 
-@pytest.mark.full
-def test_clip_does_not_autoplay_for_a_supporter(
-    visit: Callable[..., Page], paper: str, gives: Callable[[str, str], None]
-) -> None:
-    gives("r-1042", "supporter")
+def test_clip_does_not_autoplay_for_a_supporter(visit: Callable[..., Page], paper: str, service: Service) -> None:
+    service.gives("r-1042", "supporter")
     page = visit()
     sign_in(page, paper, "Maya")
     page.goto(f"{paper}/story/harbour-contract")
@@ -170,7 +126,6 @@ def test_clip_does_not_autoplay_for_a_supporter(
     page.evaluate(PLAYING)
 
 
-@pytest.mark.full
 def test_clip_does_not_autoplay_with_reduced_motion(visit: Callable[..., Page], paper: str) -> None:
     page = visit(reduced_motion="reduce")
     page.goto(f"{paper}/story/harbour-contract")
@@ -214,7 +169,6 @@ def test_box_replaces_the_notebook_when_the_meter_is_used_up(visit: Callable[...
     keep(page, "story-meter-used-up-light-1280")
 
 
-@pytest.mark.full
 def test_print_view_omits_navigation_ads_and_video(visit: Callable[..., Page], paper: str) -> None:
     page = visit()
     page.goto(f"{paper}/story/harbour-contract")
