@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.running import CONFIG, cpu_of_all, ended, environment, free_port, running, status_of, wait_until
+from bench.running import CONFIG, cpu_of_all, environment, free_port, running, status_of, wait_until
 from service.adapters.observability.logs import configure_logs
 from service.adapters.redis.client.address import parse_address
 from service.adapters.redis.client.keys import Keys, reader_hash
@@ -72,7 +72,7 @@ class Measured:
 def server(arguments: list[str], env: dict[str, str], port: int) -> Iterator[int]:
     """Run a web server for the block, and yield its process once it answers, whatever the status."""
     with running(arguments, env) as process:
-        wait_until(lambda: status_of(port, "/readyz") is not None or ended(process), 20)
+        wait_until(lambda: status_of(port, "/readyz") is not None, 60, process)
         yield process.pid
 
 

@@ -51,7 +51,7 @@ def serving(env: dict[str, str], *arguments: str) -> Iterator[tuple[int, subproc
     """Run `paywall serve` with these arguments, and yield its port and process once it is ready."""
     port = int(env["PAYWALL_PORT"])
     with running(["service.entrypoints.cli", "serve", *arguments], env) as process:
-        wait_until(lambda: is_ready(port) or ended(process), 60)
+        wait_until(lambda: is_ready(port), 60, process)
         yield port, process
 
 
@@ -83,16 +83,12 @@ def status_of(port: int, path: str) -> int | None:
         connection.close()
 
 
-def ended(process: subprocess.Popen[bytes]) -> bool:
-    """Return `False` while a process runs. Raises: `SystemExit` if it has ended."""
-    if process.poll() is not None:
-        raise SystemExit("the process that is measured has ended")
-    return False
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float) -> None:
+def wait_until(is_so: Callable[[], bool], seconds: float, process: subprocess.Popen[bytes] | None = None) -> None:
+    """Wait for a condition. Raises: `SystemExit` after `seconds`, or once `process` has ended."""
     deadline = time.monotonic() + seconds
     while not is_so():
+        if process is not None and process.poll() is not None:
+            raise SystemExit("the process that is measured has ended")
         if time.monotonic() > deadline:
             raise SystemExit("that took too long")
         time.sleep(0.01)
