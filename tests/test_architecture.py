@@ -368,6 +368,15 @@ def test_file_names_are_not_generic() -> None:
     assert not {part for path in FILES for part in path.relative_to(ROOT).with_suffix("").parts} & shelves
 
 
+def test_tests_are_in_the_folders_of_what_they_test() -> None:
+    """Besides, whole parts are tested in folders of their own, such as `e2e`."""
+    folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
+    layers = {path.name for path in (ROOT / "service").iterdir() if path.is_dir()}
+    mirrored = {folder for folder in folders if folder.parts and folder.parts[0] in layers}
+    assert mirrored
+    assert [str(folder) for folder in mirrored if not (ROOT / "service" / folder).is_dir()] == []
+
+
 def test_no_file_is_longer_than_the_limit() -> None:
     lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in FILES}
     assert lengths.pop("service/bootstrap.py") <= LONGEST_ROOT

@@ -1,4 +1,4 @@
-"""Test the CSV file of an import: valid files, and every mistake with its line and field."""
+"""Test the CSV file of a grant import: valid files, and every mistake with its line and field."""
 
 from __future__ import annotations
 
