@@ -225,7 +225,7 @@ MOMENT = Parsed("time", lambda text: parse_typed_time(text, is_end=False))
 """A time with an offset, a date (its start) or a span from now; `uses_service` passes epoch seconds to the command."""
 END = Parsed("time", lambda text: parse_typed_time(text, is_end=True))
 """The same, but a date means until the end of that day."""
-END_HELP = "The end: 2027-01-01 (that whole day), 30d, 12h or a time."
+END_HELP = "The end: 2027-01-01 (that whole day), 30d or 12h from now, or a time."
 REASON = Parsed("text", lambda text: read_field("reason", ids.read_reason, text))
 
 reason_option = click.option("--reason", type=REASON, help="Why; it stands in the audit log.")
