@@ -46,7 +46,7 @@ def _read(value: str) -> float:
         aware = moment.tzinfo is not None
         seconds = moment.astimezone(UTC).timestamp() if aware else 0.0
     except (ValueError, OverflowError):
-        raise ValueError("must be a time, like 2026-11-20T09:00:00Z") from None
+        raise ValueError("must be a date and a time that exist, like 2026-11-20T09:00:00Z") from None
     if not aware:
         raise ValueError("must say its offset: 2026-11-20T09:00:00Z or …+01:00")
     return seconds
