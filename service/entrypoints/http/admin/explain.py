@@ -9,6 +9,7 @@ from flask import Response, request, url_for
 from service.domain.errors import InvalidFields, UnknownStory
 from service.domain.reader_sentences import reader_sentence
 from service.entrypoints.http.admin.page_context import PageContext, is_htmx, render, see_other
+from service.entrypoints.http.admin.reader import is_known
 from service.entrypoints.http.admin.request_inputs import query_field, read_time, reader_id
 from service.entrypoints.responses.access import DecisionOut
 from service.entrypoints.responses.errors import problem_of
@@ -31,7 +32,7 @@ def register(context: PageContext) -> None:
             found = explanations.explain_access(reader, story, at, context.now, tier=tier, verified=verified())
         except UnknownStory as unknown:
             return render_answer(reader, story=unknown.story, unknown=problem_of(unknown).detail)
-        return show(found, reader)
+        return show(found, reader, is_new=not is_known(context, reader))
 
     @context.page("GET /decision", "viewer")
     def decision() -> Response:
@@ -41,11 +42,12 @@ def register(context: PageContext) -> None:
         found = explanations.explain_decision(query_field("id") or "", context.now)
         return show(found, found.reader)
 
-    def show(found: Explanation, reader: str | None) -> Response:
+    def show(found: Explanation, reader: str | None, *, is_new: bool = False) -> Response:
         return render_answer(
             reader,
             story=found.story,
             decision=DecisionOut.write(found),
+            is_new=is_new,
             known=found.known,
             origin=origin_text(found.origin),
             sentence=reader_sentence(found.decision, catalogue) if found.reason is not None else None,

@@ -8,7 +8,7 @@ import pytest
 
 from tests.entrypoints.http.admin.conftest import MakeStaff, Staff, owner_of, plain
 from tests.in_process_app import InProcessApp, MakeApp
-from tests.running_service import POLICY, WITH_STORY_URLS
+from tests.running_service import POLICY, WITH_STORY_URLS, in_days
 
 
 def check(staff: Staff, story: str, **more: str) -> str:
@@ -30,6 +30,14 @@ def test_unknown_story_needs_a_tier_and_gets_no_sentence(staff: MakeStaff, admin
     assert 'href="/admin/why?id=r-1&amp;story=s-invented&amp;tier=supporters"' in part.text
     assert "Paywall" in check(ann, "s-invented", tier="supporters")
     assert "Full story" in check(ann, "s-invented", tier="free")
+
+
+def test_answer_for_an_unknown_reader_says_that_they_are_new(staff: MakeStaff, admin_app: InProcessApp) -> None:
+    ann = staff()
+    note = "Nothing is known of a reader with this ID. This is what a new reader gets."
+    assert note in check(ann, "s-1", tier="supporters")
+    admin_app.grant("r-1", until=in_days(9))
+    assert note not in check(ann, "s-1", tier="supporters")
 
 
 def test_known_story_is_explained_as_the_site_described_it(staff: MakeStaff, admin_app: InProcessApp) -> None:
