@@ -155,6 +155,19 @@ def test_merge_of_two_seat_holders_frees_one_seat(stage: Any, make: Any, admin: 
     assert set(stage.held("r-new", NOW)) == {"notebook"}
 
 
+@pytest.mark.parametrize("holders", [("r-old", "r-new"), ("r-new", "r-old")])
+def test_older_of_two_seats_stays_after_a_merge(stage: Any, make: Any, admin: Any, holders: tuple[str, str]) -> None:
+    """When fewer seats are paid for, the newest go."""
+    group = {"price": "price_seat_month"}
+    make.deliver("customer.subscription.created", make.subscription("sub_g", quantity=3, **group))
+    for later, reader in enumerate([holders[0], "r-other", holders[1]]):
+        admin.assign_seat("sub_g", reader, ADMIN, NOW + later)
+    admin.merge_readers("r-new", "r-old", ADMIN, NOW + 5)
+    assert [seat.since for seat in admin.load_seats("sub_g", NOW + 5).seats] == [NOW, NOW + 1]
+    make.deliver("customer.subscription.updated", make.subscription("sub_g", quantity=1, **group), NOW + 6)
+    assert [seat.reader for seat in admin.load_seats("sub_g", NOW + 6).seats] == ["r-new"]
+
+
 def test_seat_assigned_during_a_merge_goes_to_the_remaining_reader(
     stage: Any, stepped: Any, make: Any, admin: Any, notebook: Any
 ) -> None:
