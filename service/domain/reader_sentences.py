@@ -31,12 +31,16 @@ def format_day(moment: float, catalogue: Catalogue) -> str:
 
 
 def _held(words: str) -> Words:
-    """Return a writer of `words`, which can contain `{plan}`; it adds the end of the source if there is one."""
+    """Return a writer of `words`, which can contain `{plan}`; it adds the end of the source if there is one.
+
+    A source without a plan, or of a plan that is gone, is called by its noun alone: "your subscription".
+    """
 
     def write(decision: Decision, catalogue: Catalogue) -> str:
         source = decision.source
         plan = catalogue.plans.get(source.plan) if source is not None and source.plan else None
-        text = words.format(plan=plan.name if plan else "access")
+        named = words if plan else words.replace("{plan} ", "")
+        text = named.format(plan=plan.name if plan else "access")
         if source is None or source.until is None:
             return f"{text}."
         return f"{text}, at least until {format_day(source.until, catalogue)}."

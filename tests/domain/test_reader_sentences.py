@@ -63,6 +63,21 @@ def test_sentence_contains_no_internal_data(reason: Reason, until: int | None, p
 
 
 @pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (Reason.SUBSCRIPTION, "You read this with your subscription."),
+        (Reason.TRIAL, "You read this with your trial."),
+        (Reason.GRACE, "Your last payment did not go through. You keep access while it is retried."),
+        (Reason.PASS, "You read this with your access."),
+        (Reason.SEAT, "You read this with a seat in your group's subscription."),
+        (Reason.GRANT, "We gave you access."),
+    ],
+)
+def test_sentence_without_a_plan_names_none(reason: Reason, words: str) -> None:
+    assert reader_sentence(decision(reason, plan=None), CATALOGUE) == words
+
+
+@pytest.mark.parametrize(
     ("reason", "until", "words"),
     [
         (Reason.FREE, None, "This story is free for everyone."),
