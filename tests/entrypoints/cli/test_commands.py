@@ -205,7 +205,7 @@ def test_invalid_settings_stop_the_start_with_a_line_each(alone: Paywall) -> Non
 def test_unreachable_store_is_reported_and_nothing_changes(alone: Paywall) -> None:
     alone.env["REDIS_URL"] = "redis://127.0.0.1:1"
     add = ("grants", "add", "--reader", "r", "--plan", "vip", "--reason", "x", "--no-end")
-    assert "Cause: refused." in refused(alone.command(*add))
+    assert "Cause: Connection refused." in refused(alone.command(*add))
 
 
 @pytest.mark.parametrize("words", [("worker", "--once"), ("reconcile",), ("reconcile", "--catch-up")])
