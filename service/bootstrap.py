@@ -174,7 +174,13 @@ class UseCases(Adapters):
         self.owned_groups = OwnedGroups(processor, self.subscription_admin, Invitations(store), invitation_tokens)
         self.prices = PriceCache(self.gateway, catalogue)
         self.purchases = Purchases(
-            catalogue, readers, processor.objects, self.gateway, self.prices, self.trials, processor.refresh_soon
+            catalogue=catalogue,
+            readers=readers,
+            objects=processor.objects,
+            gateway=self.gateway,
+            prices=self.prices,
+            trials=self.trials,
+            refresh=processor.refresh_soon,
         )
         self.pass_tokens = PassTokens(partial(self.secrets.signing_keys, "pass"))
         self.pass_keys = PublicPassKeys(self.pass_tokens, self.titles, self.passes)

@@ -125,10 +125,10 @@ class Purchases:
         return self.gateway
 
     def _customers(self, reader: str) -> list[str]:
-        """Return the reader's customers, without those that are known to be deleted at Stripe."""
+        """Return the reader's customers, without those that were deleted at Stripe."""
         found = self.readers.list_customers(self.readers.resolve_merged(reader))
         customers = self.objects.load_all([f"customer:{customer}" for customer in found])
-        return [customer.ref.id for customer in customers if customer.facts is None or not customer.facts.deleted]
+        return [customer.ref.id for customer in customers if not customer.is_deleted]
 
     def _refuse_holder(self, reader: str, plan: Plan, now: float) -> None:
         """Raises: `AlreadySubscribed` if a source that prevents a purchase gives the plan now."""

@@ -24,7 +24,7 @@ from service.use_cases.subscriptions.fan_out import (
 from service.use_cases.subscriptions.object_refresh import Job, ObjectRefresh
 from service.use_cases.subscriptions.owner_resolution import OwnerResolver, ResolvedOwner, customer_to_read
 from service.use_cases.subscriptions.projections import copies_by_holder, customer_claims_of, is_expired
-from service.use_cases.subscriptions.related_objects import is_deleted, related_facts
+from service.use_cases.subscriptions.related_objects import related_facts
 
 _BATCH = 100
 """Objects that are fanned out together."""
@@ -130,7 +130,7 @@ class BulkFanOut:
 def _can_join(obj: StoredObject) -> bool:
     """Return whether an object has few copies, and related objects that need no further reads."""
     if obj.ref.kind == "customer":
-        return not obj.number(b"behind") and not is_deleted(obj)
+        return not obj.number(b"behind") and not obj.is_deleted
     facts, customer = obj.facts, customer_claims_of(obj)
     if obj.seats or obj.number(b"behind") or obj.ref.kind not in ("subscription", "session", "entitlements"):
         return False

@@ -50,13 +50,12 @@ class CustomerClaims:
 def claims_for_objects(customer: StoredObject) -> CustomerClaims:
     """Return what a stored customer reports to its objects."""
     facts, version = customer.facts, customer.version
-    deleted = facts is not None and facts.deleted
     moment = version.created if version and version.created else customer.number(b"at") // 1000
     return CustomerClaims(
         customer=customer.ref.id,
         link=customer.link,
         claims=facts.claims if facts else OwnerClaims(),
-        deleted_at=moment if deleted else None,
+        deleted_at=moment if customer.is_deleted else None,
         known_owner=(customer.fields.get(b"known") or b"").decode() or None,
         is_read=facts is not None or customer.number(b"applied") > 0,
         linked_owner=_linked_owner(customer),

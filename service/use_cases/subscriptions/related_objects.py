@@ -54,7 +54,7 @@ class RelatedObjects:
         objects = self._objects.list_customer_objects(obj.ref.id) if is_customer else []
         new = [fact.name for fact in related_facts(obj, found, rev, objects) if self._objects.write_related(*fact, now)]
         follow_ups.to_fan_out += new
-        if is_customer and is_deleted(obj):  # Its objects have ended; Stripe reports when.
+        if is_customer and obj.is_deleted:  # Its objects have ended; Stripe reports when.
             follow_ups.to_read += new
 
     def _update_session(
@@ -70,11 +70,6 @@ class RelatedObjects:
         if self._objects.write_related(session.name, "payment", rev, value, now, from_payload=unconfirmed):
             follow_ups.to_fan_out.append(session.name)
             follow_ups.to_read += [session.name] if unconfirmed else []
-
-
-def is_deleted(customer: StoredObject) -> bool:
-    """Return whether a customer was deleted at Stripe."""
-    return claims_for_objects(customer).deleted_at is not None
 
 
 def related_facts(

@@ -223,9 +223,7 @@ class Readers(StoreRecords):
     def load_meters(self, reader: str, codes: Sequence[bytes]) -> list[bytes | None]:
         """Return what is stored of a reader's meters with these codes; `meters.unpack` reads it."""
         tag = reader_hash(reader)
-        return cast(
-            "list[bytes | None]", self._read_each(b"GET", [self.keys.reader_meter(tag, code) for code in codes])
-        )
+        return self._read_each(b"GET", [self.keys.reader_meter(tag, code) for code in codes])
 
     # The Stripe objects that a reader owns. A number orders the writes of each, as it orders the copies of sources.
 

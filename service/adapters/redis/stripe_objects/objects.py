@@ -107,6 +107,11 @@ class StoredObject:
         return self.number(b"rev")
 
     @property
+    def is_deleted(self) -> bool:
+        """Whether Stripe reports that the object was deleted."""
+        return self.facts is not None and self.facts.deleted
+
+    @property
     def is_fanned_out(self) -> bool:
         return self.rev == self.number(b"shown")
 
