@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 
 class Authority:
-    """A certificate authority for tests. Like those that publishers make, it leaves out what RFC 5280 asks besides."""
+    """A certificate authority for tests. Like many private ones, it leaves out extensions that RFC 5280 requires."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())

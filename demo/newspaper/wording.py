@@ -29,7 +29,7 @@ FEATURES = {
 
 NO_DECIMALS = {"bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"}
 THREE_DECIMALS = {"bhd", "jod", "kwd", "omr", "tnd"}
-"""Currencies whose amounts at Stripe have not two decimals; see docs.stripe.com/currencies."""
+"""Currencies whose amounts have no decimals at Stripe, or three; see docs.stripe.com/currencies."""
 CURRENCY_SIGNS = {"usd": "$", "eur": "€", "gbp": "£"}
 
 

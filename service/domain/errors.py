@@ -229,8 +229,8 @@ class StoreUnavailable(DomainError):
 
     `why` is one constant word, for a metric's label and a log line: refused, timeout, lost, dns, certificate, tls,
     auth, noperm, readonly, noreplicas, clusterdown, loading, masterdown, misconf, oom, busy, clients, no_master, moved,
-    tryagain, protocol, open (the circuit breaker: nothing was asked), closed (by this service). The text is that word or
-    what more is known, of an open circuit breaker what opened it; it holds no secret.
+    tryagain, protocol, open (the circuit breaker: nothing was asked), closed (by this service). The text says
+    more than that word where more is known, and why an open circuit breaker opened. It holds no secret.
     """
 
     def __init__(self, why: str, detail: str = "") -> None:
